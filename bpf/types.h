@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The layout of every map: the single description of it.
+ *
+ * TypeScript reads these structs from the object's BTF (src/generated/), nothing describes them a second
+ * time. Rules: fixed-width fields, explicit padding (named pad*, always zero: hash keys compare it),
+ * network order in fields named *_be, no bitfields, nothing packed. Ids are small dense integers chosen
+ * by the daemon; 0 is never a valid id. Underlay and IPv6 addresses are 16 bytes in network order, IPv4
+ * in mapped form (::ffff:a.b.c.d) where one field holds both families.
+ *
+ * A value of an address map carries the identity of its key: the kernel reuses a freed element of a hash
+ * at once, so a copied value may be another key's. The reader compares, retries once, then drops.
+ */
+#ifndef MW_TYPES_H
+#define MW_TYPES_H
+
+#include <linux/types.h>
+
+/* Part of every map's name. Raise it when a struct below changes; see docs/pin-directory.md. */
+#define MW_LAYOUT_VERSION 1
+
+#define MW_ETH_ALEN 6
+#define MW_MAX_LOCATORS 4
+#define MW_MAX_SHARED_MAC 4
+#define MW_MAX_NEXTHOPS 2
+
+enum mw_encap {
+	MW_ENCAP_NONE = 0,
+	MW_ENCAP_VXLAN = 1,
+	MW_ENCAP_VXLAN_GPE = 2,
+	MW_ENCAP_GENEVE = 3,
+	MW_ENCAP_GRE = 4,
+	MW_ENCAP_LISP = 5,
+	MW_ENCAP_FLAT = 6,
+};
+
+/* (network, IPv4) -> port */
+struct mw_ip4_key {
+	__u32 network;
+	__be32 addr_be;
+};
+
+enum mw_ip_flags {
+	MW_IP_ANSWER = 1 << 0,	/* authoritative: ARP and ND are answered from this entry */
+};
+
+struct mw_ip4_value {
+	__u32 port;
+	__u32 network;		/* identity */
+	__be32 addr_be;		/* identity */
+	__u32 flags;		/* enum mw_ip_flags */
+};
+
+/* (network, IPv6) -> port */
+struct mw_ip6_key {
+	__u32 network;
+	__u8 addr[16];
+};
+
+struct mw_ip6_value {
+	__u32 port;
+	__u32 network;		/* identity */
+	__u8 addr[16];		/* identity */
+	__u32 flags;		/* enum mw_ip_flags */
+};
+
+/* (network, MAC) -> port: the FDB */
+struct mw_mac_key {
+	__u32 network;
+	__u8 mac[MW_ETH_ALEN];
+	__u16 pad;
+};
+
+struct mw_mac_value {
+	__u32 port;
+	__u32 network;		/* identity */
+	__u8 mac[MW_ETH_ALEN];	/* identity */
+	__u16 pad;
+};
+
+/* (network, MAC) -> ports that may also send from it ('macs:'); never a destination */
+struct mw_source_mac_value {
+	__u32 network;		/* identity */
+	__u8 mac[MW_ETH_ALEN];	/* identity */
+	__u16 pad;
+	__u32 port[MW_MAX_SHARED_MAC];	/* 0: unused */
+};
+
+/* (port, prefix) -> may send from it ('allow:'); never answered for it. LPM: prefixlen counts the port's 32 bits */
+struct mw_allow4_key {
+	__u32 prefixlen;
+	__u32 port;
+	__be32 addr_be;
+};
+
+struct mw_allow6_key {
+	__u32 prefixlen;
+	__u32 port;
+	__u8 addr[16];
+};
+
+struct mw_allow_value {
+	__u32 port;		/* identity */
+};
+
+/* port -> locators */
+struct mw_locator {
+	__u32 node;		/* 0: unused */
+	__u32 segment;		/* host order, as addressed on that node */
+	__u8 priority;		/* lower is preferred; 255: never used (RFC 9300) */
+	__u8 weight;
+	__u16 flags;
+};
+
+enum mw_port_flags {
+	MW_PORT_ROUTER = 1 << 0,	/* role router */
+	MW_PORT_DHCP = 1 << 1,		/* role dhcp */
+};
+
+struct mw_port {
+	__u32 port;		/* identity */
+	__u32 network;
+	__u8 mac[MW_ETH_ALEN];
+	__u16 flags;		/* enum mw_port_flags */
+	struct mw_locator at[MW_MAX_LOCATORS];	/* in order of preference */
+	__u32 former;		/* node this port was at before its last move; 0: none */
+	__u64 former_until;	/* CLOCK_MONOTONIC ns until which 'former' is accepted as its place (guard-grace) */
+};
+
+/* network -> how it behaves */
+enum mw_network_flags {
+	MW_NETWORK_FLOOD_REPLICATE = 1 << 0,	/* broadcast and multicast: head-end replication */
+	MW_NETWORK_UNKNOWN_FLOOD = 1 << 1,	/* unknown unicast is flooded */
+	MW_NETWORK_VLAN_TRANSPARENT = 1 << 2,	/* tagged frames are carried whole */
+};
+
+struct mw_network {
+	__u32 network;		/* identity */
+	__u32 flags;		/* enum mw_network_flags */
+	__u32 segment;		/* default segment, host order */
+	__u16 mtu;		/* largest layer-3 packet */
+	__u8 encap;		/* enum mw_encap */
+	__u8 pad;
+};
+
+/* (encapsulation, segment) that this node is addressed with -> network */
+struct mw_segment_key {
+	__u32 encap;		/* enum mw_encap */
+	__u32 segment;		/* host order */
+};
+
+struct mw_segment_value {
+	__u32 network;
+	__u32 encap;		/* identity */
+	__u32 segment;		/* identity */
+};
+
+/* underlay address -> node, of every node in the table */
+enum mw_vtep_flags {
+	MW_VTEP_SELF = 1 << 0,
+};
+
+struct mw_vtep_key {
+	__u8 addr[16];
+};
+
+struct mw_vtep_value {
+	__u32 node;
+	__u32 flags;		/* enum mw_vtep_flags */
+	__u8 addr[16];		/* identity */
+};
+
+/* node -> how to send to it: only nodes that share a network with this one */
+enum mw_device_flags {
+	MW_DEVICE_XDP_REDIRECT = 1 << 0,	/* takes frames redirected by XDP (ndo_xdp_xmit, peer with NAPI) */
+	MW_DEVICE_XDP_FRAGS = 1 << 1,		/* takes multi-buffer frames too */
+	MW_DEVICE_REDIRECT_PEER = 1 << 2,	/* TC: bpf_redirect_peer works (peer in another namespace) */
+	MW_DEVICE_PARTIAL_CHECKSUM = 1 << 3,	/* frames may come with unfinished checksums (veth, tap) */
+};
+
+struct mw_nexthop {
+	__u32 ifindex;		/* 0: not resolved */
+	__u32 flags;		/* enum mw_device_flags of the device */
+	__u8 dmac[MW_ETH_ALEN];
+	__u8 smac[MW_ETH_ALEN];
+	__u16 vlan;		/* 0: untagged underlay */
+	__u16 pad;
+};
+
+enum mw_node_flags {
+	MW_NODE_DOWN = 1 << 0,	/* its locators are passed over */
+};
+
+struct mw_node {
+	__u32 node;		/* identity */
+	__u32 flags;		/* enum mw_node_flags */
+	__u8 remote[16];	/* outer destination */
+	__u8 local[16];		/* outer source */
+	struct mw_nexthop nexthop[MW_MAX_NEXTHOPS];
+};
+
+/* ifindex -> what is attached there */
+enum mw_link_role {
+	MW_LINK_PORT = 1,
+	MW_LINK_UNDERLAY = 2,
+};
+
+enum mw_link_flags {
+	MW_LINK_HAS_ALLOW = 1 << 0,	/* the port has 'allow:' prefixes */
+	MW_LINK_HAS_MACS = 1 << 1,	/* the port has 'macs:' */
+	MW_LINK_ROUTER = 1 << 2,
+	MW_LINK_DHCP = 1 << 3,
+	MW_LINK_LOCAL_ANY = 1 << 4,	/* link-local: any (else eui64) */
+};
+
+enum mw_guard {
+	MW_GUARD_OFF = 0,
+	MW_GUARD_MAC = 1,
+	MW_GUARD_FULL = 2,
+};
+
+struct mw_link {
+	__u32 ifindex;		/* identity */
+	__u32 port;		/* role port */
+	__u32 network;		/* role port */
+	__u32 slot;		/* index into traffic and limit */
+	__u32 device;		/* enum mw_device_flags of this device */
+	__u16 flags;		/* enum mw_link_flags */
+	__u8 role;		/* enum mw_link_role */
+	__u8 guard;		/* enum mw_guard */
+	__u8 mac[MW_ETH_ALEN];	/* role port: the port's; role underlay: the device's own */
+	__u16 pad;
+};
+
+/* port -> its interface on this node */
+struct mw_local {
+	__u32 port;		/* identity */
+	__u32 ifindex;
+	__u32 slot;
+	__u32 device;		/* enum mw_device_flags */
+	__u32 mtu;		/* of the interface */
+	__u32 network;
+};
+
+/* network -> array of these, replaced as one value; element 0 holds the count in 'ifindex' */
+enum mw_flood_kind {
+	MW_FLOOD_COUNT = 0,
+	MW_FLOOD_PORT = 1,
+	MW_FLOOD_NODE = 2,
+};
+
+struct mw_flood_target {
+	__u32 kind;		/* enum mw_flood_kind */
+	__u32 id;		/* port or node; kind count: the number of targets that follow */
+	__u32 segment;		/* kind node: the segment on that node */
+	__u32 pad;
+};
+
+/* counters, per CPU */
+struct mw_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct mw_traffic {
+	__u64 rx_packets;	/* received from the device and accepted */
+	__u64 rx_bytes;
+	__u64 tx_packets;	/* sent to the device */
+	__u64 tx_bytes;
+	__u64 drops;		/* received from the device and dropped */
+	__u64 answers;		/* received from the device and answered */
+};
+
+/* slot -> ICMP too-big answers in the current second */
+struct mw_limit {
+	__u64 window;		/* CLOCK_MONOTONIC seconds */
+	__u32 count;
+	__u32 pad;
+};
+
+/* one element: what this generation of maps is */
+struct mw_meta {
+	__u32 magic;		/* MW_META_MAGIC */
+	__u32 layout;		/* MW_LAYOUT_VERSION */
+	__u32 generation;
+	__u32 state;		/* enum mw_meta_state */
+	__u64 revision;		/* of the plan last applied */
+	__u32 self;		/* this node's id */
+	__u32 pad;
+	__u8 instance[16];	/* random, of this pin directory */
+};
+
+#define MW_META_MAGIC 0x4d415057	/* "MAPW" */
+
+enum mw_meta_state {
+	MW_META_BUILDING = 0,
+	MW_META_COMPLETE = 1,
+};
+
+/* what became of a packet: written only by a load with config.record */
+struct mw_verdict {
+	__u32 verdict;		/* enum mw_verdict_kind */
+	__u32 reason;		/* enum mw_reason; with ANSWER by "too big": MW_REASON_TOO_BIG */
+	__u32 network;
+	__u32 port;		/* deliver: target; answer: the port asked for, 0 for too big */
+	__u32 node;		/* encap: target */
+	__u32 ifindex;		/* deliver, encap, answer: device it leaves by */
+	__u32 segment;		/* encap */
+	__u32 copies;		/* flood */
+};
+
+/*
+ * Constants of a load, set in .rodata before the verifier sees the program: what a node does not
+ * use is removed from its program.
+ */
+struct mw_config {
+	__u32 self;		/* this node's id */
+	__be32 self4_be;	/* own underlay IPv4; 0: none */
+	__u8 self6[16];		/* own underlay IPv6; zero: none */
+	__u16 vxlan_port;	/* host order */
+	__u8 unknown_segment_stack;	/* 1: unknown-segment: stack */
+	__u8 guard_remote;	/* check the inner source of what comes from the underlay */
+	__u8 record;		/* write struct mw_verdict */
+	__u8 quiet;		/* no counters, no limiter, no transmission: for trace and tests */
+	__u8 has_ip6;		/* some address of the plan is IPv6 */
+	__u8 has_allow;		/* some port has allow: */
+	__u8 has_macs;		/* some port has macs: */
+	__u8 has_unknown_flood;	/* some network has unknown: flood */
+	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
+};
+
+#endif

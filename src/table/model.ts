@@ -1,0 +1,64 @@
+/**
+ * The mapping table as everything else sees it. Addresses are canonical text here (MAC lower-case with colons, IPv4
+ * dotted, IPv6 by RFC 5952, prefixes with host bits zero); `address.ts` turns them into bytes. Objects are made on
+ * demand from the compact store: do not keep them by the million.
+ */
+
+export type Encap = 'vxlan' | 'vxlan-gpe' | 'geneve' | 'gre' | 'lisp' | 'flat';
+
+export interface TableNode {
+  readonly id: string;
+  /** Underlay addresses, in the order of the table; at most one of each family is used. */
+  readonly underlay: readonly string[];
+  readonly region?: string;
+  /** MTU of the node's underlay in bytes (default 1500). */
+  readonly mtu: number;
+}
+
+export interface TableNetwork {
+  readonly id: string;
+  readonly encap: Encap;
+  /** Segmentation id on the wire: VXLAN VNI 1..2^24-1. */
+  readonly segment: number;
+  /** Largest layer-3 packet; undefined: the minimum over the network's node pairs. */
+  readonly mtu?: number;
+  readonly flood: 'replicate' | 'multicast' | 'none';
+  readonly unknown: 'drop' | 'flood';
+  readonly vlan: 'drop' | 'transparent';
+  /** Which link-local sources guard `full` accepts beside the EUI-64 one. */
+  readonly linkLocal: 'any' | 'eui64';
+}
+
+export interface TableLocator {
+  readonly node: string;
+  /** The port's interface on that node, when the table names it. */
+  readonly interface?: string;
+  /** Overrides the network's segment on that node. */
+  readonly segment?: number;
+  /** Lower is preferred; 255 is never used (RFC 9300). */
+  readonly priority: number;
+  readonly weight: number;
+}
+
+export interface TablePort {
+  readonly id: string;
+  readonly network: string;
+  readonly mac: string;
+  readonly macs: readonly string[];
+  readonly ips: readonly string[];
+  /** Further source prefixes, e.g. `10.9.0.0/24`. */
+  readonly allow: readonly string[];
+  readonly role?: 'router' | 'dhcp';
+  /** At most 4, in order of preference (priority, then order in the table). */
+  readonly at: readonly TableLocator[];
+}
+
+/** A complete, valid table at one revision. Immutable: an edit makes a new one that shares what did not change. */
+export interface Table {
+  readonly revision: number;
+  readonly nodes: ReadonlyMap<string, TableNode>;
+  readonly networks: ReadonlyMap<string, TableNetwork>;
+  readonly portCount: number;
+  port(id: string): TablePort | undefined;
+  ports(): IterableIterator<TablePort>;
+}
