@@ -1,0 +1,197 @@
+/**
+ * Hosts in network namespaces: a switch, hosts behind it, guests behind hosts, and a host that is nothing but the
+ * kernel's own bridge and VXLAN device. Names carry this process's id; `Lab.close()` removes all of it.
+ */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Background, type RunOptions, type RunResult, run } from './process.ts';
+
+/** Folder of what is not TypeScript (this file may run from `dist/`). */
+export const support = fileURLToPath(new URL('.', import.meta.url)).replace('/dist/test/', '/test/');
+
+/** A network namespace with a name. Commands in it keep this process's mounts, so bpffs stays visible. */
+export class Namespace {
+  readonly name: string;
+  readonly lab: Lab;
+
+  constructor(lab: Lab, name: string) {
+    this.lab = lab;
+    this.name = name;
+  }
+
+  /** `argv` with the prefix that enters this namespace. */
+  enter(argv: readonly string[]): string[] {
+    return ['nsenter', `--net=/run/netns/${this.name}`, '--', ...argv];
+  }
+
+  run(argv: readonly string[], options?: RunOptions): Promise<RunResult> {
+    return run(this.enter(argv), options);
+  }
+
+  /** Runs `ip` with several commands, one a line (`ip -batch`). */
+  async ip(...lines: string[]): Promise<void> {
+    await this.run(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+  }
+
+  async sysctl(settings: Readonly<Record<string, string | number>>): Promise<void> {
+    await this.run(['sysctl', '-q', '-w', ...Object.entries(settings).map(([key, value]) => `${key}=${value}`)]);
+  }
+
+  /** Starts a process that ends with the lab at the latest. */
+  start(argv: readonly string[], options?: RunOptions): Background {
+    return this.lab.start(this.enter(argv), options);
+  }
+
+  /** Sets offload features of a device, e.g. `{ gro: 'on', tx: 'off' }`. */
+  async offload(device: string, features: Readonly<Record<string, 'on' | 'off'>>): Promise<void> {
+    await this.run(['ethtool', '-K', device, ...Object.entries(features).flat()]);
+  }
+}
+
+export interface GuestOptions {
+  readonly mac: string;
+  /** With prefix length, e.g. `10.1.0.1/24`. */
+  readonly addresses: readonly string[];
+  readonly mtu?: number;
+}
+
+export class Lab {
+  readonly prefix: string;
+  readonly #namespaces: Namespace[] = [];
+  readonly #processes: Background[] = [];
+  readonly #folders: string[] = [];
+  static #count = 0;
+
+  constructor(title = 'mw') {
+    this.prefix = `${title}${process.pid}x${Lab.#count++}`;
+  }
+
+  async namespace(name: string): Promise<Namespace> {
+    const namespace = new Namespace(this, `${this.prefix}-${name}`);
+    await run(['ip', 'netns', 'add', namespace.name]);
+    this.#namespaces.push(namespace);
+    await namespace.ip('link set lo up');
+    return namespace;
+  }
+
+  start(argv: readonly string[], options?: RunOptions): Background {
+    const background = new Background(argv, options);
+    this.#processes.push(background);
+    return background;
+  }
+
+  /** A fresh folder, removed with the lab. */
+  async folder(): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), `${this.prefix}-`));
+    this.#folders.push(folder);
+    return folder;
+  }
+
+  /** A switch: a namespace with a bridge that hosts plug into with `plug`. */
+  async wire(): Promise<Namespace> {
+    const wire = await this.namespace('wire');
+    await wire.ip('link add br0 type bridge forward_delay 0 mcast_snooping 0', 'link set br0 up');
+    return wire;
+  }
+
+  /**
+   * Joins a host to the switch: `eth0` in the host with the address (prefix length 24), `p-<name>` at the switch.
+   * GRO at the switch's end makes it a receiver with NAPI, as a physical port is, so XDP may transmit to it.
+   */
+  async plug(wire: Namespace, host: Namespace, name: string, address: string, mtu = 1500): Promise<void> {
+    await wire.ip(
+      `link add p-${name} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${host.name}`,
+      `link set p-${name} master br0 up`,
+    );
+    await wire.offload(`p-${name}`, { gro: 'on' });
+    await host.ip(`addr add ${address}/24 dev eth0`, 'link set eth0 up');
+  }
+
+  /** A guest that is a namespace: `device` in the host, `eth0` in the guest, offloads as they come. */
+  async guest(host: Namespace, name: string, device: string, options: GuestOptions): Promise<Namespace> {
+    const guest = await this.namespace(name);
+    await host.ip(`link add ${device} type veth peer name eth0 address ${options.mac} netns ${guest.name}`);
+    await guest.ip(
+      ...(options.mtu === undefined ? [] : [`link set eth0 mtu ${options.mtu}`]),
+      ...options.addresses.map((address) => `addr add ${address} dev eth0${address.includes(':') ? ' nodad' : ''}`),
+      'link set eth0 up',
+    );
+    await host.ip(`link set ${device} up`);
+    return guest;
+  }
+
+  /**
+   * A guest behind a tap with vnet_hdr, as a virtual machine is: `device` is the tap in the host, `eth0` the guest's.
+   * Checksums and super-packets cross unfinished, as with vhost.
+   */
+  async tapGuest(host: Namespace, name: string, device: string, options: GuestOptions): Promise<Namespace> {
+    const pump = join(await this.folder(), 'tap-pump');
+    await run(['cc', '-O2', '-Wall', '-Werror', '-o', pump, join(support, 'tap-pump.c')]);
+    const guest = await this.namespace(name);
+    await this.start([pump, host.name, device, guest.name, 'eth0']).waitFor(/ready/);
+    await guest.ip(
+      `link set eth0 address ${options.mac}${options.mtu === undefined ? '' : ` mtu ${options.mtu}`}`,
+      ...options.addresses.map((address) => `addr add ${address} dev eth0${address.includes(':') ? ' nodad' : ''}`),
+      'link set eth0 up',
+    );
+    await host.ip(`link set ${device} up`);
+    return guest;
+  }
+
+  /** Makes `host` a plain Linux VTEP: bridge `br0`, VXLAN device `vx0`, broadcast to `peers`. */
+  async kernelVtep(
+    host: Namespace,
+    options: {
+      readonly vni: number;
+      readonly local: string;
+      readonly peers: readonly string[];
+      readonly port?: number;
+      readonly mtu?: number;
+    },
+  ): Promise<void> {
+    const { vni, local, peers, port = 4789, mtu = 1450 } = options;
+    await host.ip(
+      'link add br0 type bridge forward_delay 0 mcast_snooping 0',
+      `link add vx0 mtu ${mtu} type vxlan id ${vni} dstport ${port} local ${local} dev eth0`,
+      'link set vx0 master br0 up',
+      'link set br0 up',
+    );
+    for (const peer of peers) {
+      await host.run(['bridge', 'fdb', 'append', '00:00:00:00:00:00', 'dev', 'vx0', 'dst', peer]);
+    }
+  }
+
+  /** Ends processes (newest first), removes namespaces and folders. Idempotent. */
+  async close(): Promise<void> {
+    for (const background of this.#processes.splice(0).reverse()) {
+      if (background.running) await background.stop();
+    }
+    for (const namespace of this.#namespaces.splice(0).reverse()) {
+      await run(['ip', 'netns', 'del', namespace.name], { check: false });
+    }
+    for (const folder of this.#folders.splice(0)) await rm(folder, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Removes namespaces of labs whose process is gone (a test run that was killed). */
+export async function sweepLabs(title = 'mw'): Promise<string[]> {
+  const swept: string[] = [];
+  const names = await readdir('/run/netns').catch(() => [] as string[]);
+  for (const name of names) {
+    const pid = name.match(new RegExp(`^${title}(\\d+)x\\d+-`))?.[1];
+    if (pid === undefined) continue;
+    try {
+      process.kill(Number(pid), 0);
+    } catch {
+      await run(['ip', 'netns', 'del', name], { check: false });
+      swept.push(name);
+    }
+  }
+  return swept;
+}

@@ -1,0 +1,133 @@
+/** Traffic between guests, and what became of it. */
+import { join } from 'node:path';
+import { type Namespace, support } from './hosts.ts';
+import { type Background, eventually, run } from './process.ts';
+
+const peer = join(support, 'peer.mjs');
+
+export interface PingResult {
+  readonly sent: number;
+  readonly received: number;
+  readonly output: string;
+}
+
+function parsePing(output: string): PingResult {
+  const match = output.match(/(\d+) packets transmitted, (\d+) (?:packets )?received/);
+  if (!match) throw new Error(`no summary from ping:\n${output}`);
+  return { sent: Number(match[1]), received: Number(match[2]), output };
+}
+
+/** Sends `count` echo requests; never rejects because of loss. */
+export async function ping(
+  from: Namespace,
+  to: string,
+  options: { readonly count?: number; readonly interval?: number; readonly size?: number; readonly df?: boolean } = {},
+): Promise<PingResult> {
+  const { count = 3, interval = 0.05, size, df } = options;
+  const argv = ['ping', '-n', '-c', String(count), '-i', String(interval), '-W', '1'];
+  if (size !== undefined) argv.push('-s', String(size));
+  if (df !== undefined) argv.push('-M', df ? 'do' : 'dont');
+  const { stdout } = await from.run([...argv, to], { check: false, timeout: 30_000 + count * interval * 1_000 });
+  return parsePing(stdout);
+}
+
+/** An endless ping; `stop()` gives what was sent and received. Requests still on the way at the stop are waited for. */
+export class PingStream {
+  readonly #process: Background;
+
+  constructor(from: Namespace, to: string, interval = 0.002) {
+    this.#process = from.start(['ping', '-n', '-D', '-O', '-i', String(interval), '-W', '1', to]);
+  }
+
+  /** Resolves when the first answer is in. */
+  async flowing(): Promise<void> {
+    await this.#process.waitFor(/bytes from/);
+  }
+
+  /** Everything printed so far: with `-D` each line starts with the time in seconds. */
+  get output(): string {
+    return this.#process.stdout;
+  }
+
+  async stop(): Promise<PingResult> {
+    await this.#process.stop('SIGINT');
+    return parsePing(this.#process.stdout);
+  }
+
+  /** Sequence numbers that were never answered. */
+  lost(): number[] {
+    const answered = new Set<number>();
+    let last = 0;
+    for (const match of this.#process.stdout.matchAll(/bytes from .*icmp_seq=(\d+)/g)) {
+      answered.add(Number(match[1]));
+      last = Math.max(last, Number(match[1]));
+    }
+    const lost: number[] = [];
+    for (let sequence = 1; sequence <= last; sequence++) if (!answered.has(sequence)) lost.push(sequence);
+    return lost;
+  }
+}
+
+export interface TransferResult {
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+/**
+ * Sends `bytes` of pseudo-random data over TCP from one guest to the other and as much back; both ends compare SHA-256.
+ * Rejects when a digest differs or nothing moves for 10 s.
+ */
+export async function transfer(
+  from: Namespace,
+  to: Namespace,
+  address: string,
+  bytes: number,
+  timeout = 60_000,
+): Promise<TransferResult> {
+  const server = to.start([process.execPath, peer, 'tcp-serve', address]);
+  try {
+    const [, port] = await server.waitFor(/listening (\d+)/);
+    const { stdout } = await from.run([process.execPath, peer, 'tcp-send', address, port!, String(bytes)], { timeout });
+    const result = JSON.parse(stdout) as TransferResult;
+    await eventually('the server has verified', () => /verified/.test(server.stdout), 5_000);
+    return result;
+  } finally {
+    await server.stop();
+  }
+}
+
+/** UDP datagrams of each size there and back, compared byte for byte; rejects when one is missing after retries. */
+export async function datagrams(
+  from: Namespace,
+  to: Namespace,
+  address: string,
+  sizes: readonly number[],
+): Promise<void> {
+  const server = to.start([process.execPath, peer, 'udp-serve', address]);
+  try {
+    const [, port] = await server.waitFor(/listening (\d+)/);
+    await from.run([process.execPath, peer, 'udp-send', address, port!, sizes.join(',')], { timeout: 30_000 });
+  } finally {
+    await server.stop();
+  }
+}
+
+/** A packet capture on a device of a namespace, written to `file`. */
+export async function capture(namespace: Namespace, device: string, file: string, filter = ''): Promise<Background> {
+  const argv = ['tcpdump', '-i', device, '-U', '-w', file, '-s', '0', '--immediate-mode', '-B', '32768', '-Z', 'root'];
+  const process = namespace.start(filter === '' ? argv : [...argv, filter]);
+  await process.waitFor(/listening on/);
+  return process;
+}
+
+/** Frames of a capture in which any checksum, inner or outer, is wrong, as text lines; `frames` counts all. */
+export async function badChecksums(file: string): Promise<{ readonly frames: number; readonly bad: string[] }> {
+  const verify = ['ip', 'tcp', 'udp', 'icmp', 'icmpv6'].flatMap((protocol) =>
+    protocol.startsWith('icmp') ? [] : ['-o', `${protocol}.check_checksum:TRUE`],
+  );
+  const all = await run(['capinfos', '-c', '-M', '-T', '-r', file]);
+  const frames = Number(all.stdout.trim().split('\t').at(-1));
+  const wrong = ['ip', 'tcp', 'udp', 'icmp', 'icmpv6'].map((protocol) => `${protocol}.checksum.status == "Bad"`);
+  const { stdout } = await run(['tshark', '-r', file, ...verify, '-Y', wrong.join(' || ')], { timeout: 120_000 });
+  return { frames, bad: stdout.split('\n').filter((line) => line.trim() !== '') };
+}
