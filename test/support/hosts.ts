@@ -62,6 +62,7 @@ export class Lab {
   readonly #namespaces: Namespace[] = [];
   readonly #processes: Background[] = [];
   readonly #folders: string[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
   static #count = 0;
 
   constructor(title = 'mw') {
@@ -80,6 +81,11 @@ export class Lab {
     const background = new Background(argv, options);
     this.#processes.push(background);
     return background;
+  }
+
+  /** Runs before processes, namespaces and folders go, newest first. */
+  atClose(closer: () => Promise<void>): void {
+    this.#closers.push(closer);
   }
 
   /** A fresh folder, removed with the lab. */
@@ -165,6 +171,7 @@ export class Lab {
 
   /** Ends processes (newest first), removes namespaces and folders. Idempotent. */
   async close(): Promise<void> {
+    for (const closer of this.#closers.splice(0).reverse()) await closer();
     for (const background of this.#processes.splice(0).reverse()) {
       if (background.running) await background.stop();
     }

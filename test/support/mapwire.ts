@@ -1,0 +1,106 @@
+/** A Mapwire instance on a host of the lab: its configuration, its daemon, its commands. */
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Namespace } from './hosts.ts';
+import { support } from './hosts.ts';
+import { type Background, type RunOptions, type RunResult, run } from './process.ts';
+
+/** The launcher of a built checkout. */
+export const launcher = join(support, '../../bin/mapwire');
+
+export interface MapwireOptions {
+  readonly node: string;
+  /** Path of the table. */
+  readonly table: string;
+  readonly hook?: 'auto' | 'xdp' | 'tc';
+  readonly guard?: 'full' | 'mac' | 'off';
+  readonly underlay?: readonly string[];
+  /** More lines of the configuration file. */
+  readonly extra?: string;
+  /** Another launcher, e.g. of an older build. */
+  readonly launcher?: string;
+}
+
+export class Mapwire {
+  readonly host: Namespace;
+  readonly pinDir: string;
+  readonly stateDir: string;
+  readonly socket: string;
+  readonly config: string;
+  readonly #launcher: string;
+  daemon: Background | undefined;
+
+  private constructor(host: Namespace, folder: string, from: string) {
+    this.host = host;
+    this.pinDir = `/sys/fs/bpf/${host.name}`;
+    this.stateDir = join(folder, 'state');
+    this.socket = join(folder, 'mapwire.sock');
+    this.config = join(folder, 'mapwire.yaml');
+    this.#launcher = from;
+  }
+
+  /** Writes the configuration; starts nothing. */
+  static async configure(host: Namespace, options: MapwireOptions): Promise<Mapwire> {
+    const mapwire = new Mapwire(host, await host.lab.folder(), options.launcher ?? launcher);
+    await mkdir(mapwire.stateDir, { mode: 0o700 });
+    const lines = [
+      `node: ${options.node}`,
+      `table: ${options.table}`,
+      `underlay: [${(options.underlay ?? ['eth0']).join(', ')}]`,
+      `pin-dir: ${mapwire.pinDir}`,
+      `state-dir: ${mapwire.stateDir}`,
+      `socket: ${mapwire.socket}`,
+      `hook: ${options.hook ?? 'auto'}`,
+      `guard: ${options.guard ?? 'full'}`,
+      options.extra ?? '',
+    ];
+    await writeFile(mapwire.config, `${lines.join('\n')}\n`, { mode: 0o600 });
+    return mapwire;
+  }
+
+  /** Starts the daemon and waits for `ready`. */
+  static async start(host: Namespace, options: MapwireOptions): Promise<Mapwire> {
+    const mapwire = await Mapwire.configure(host, options);
+    host.lab.atClose(() => mapwire.down());
+    await mapwire.run();
+    return mapwire;
+  }
+
+  /** `mapwire run`, in the background; waits for `ready` unless told not to. */
+  async run(ready = true, prefix: readonly string[] = []): Promise<Background> {
+    this.daemon = this.host.start([...prefix, process.execPath, this.#launcher, 'run', '--config', this.config]);
+    if (ready) await this.daemon.waitFor(/\bready\b/);
+    return this.daemon;
+  }
+
+  /** Runs a command of this instance. */
+  command(argv: readonly string[], options?: RunOptions): Promise<RunResult> {
+    return this.host.run([process.execPath, this.#launcher, ...argv], options);
+  }
+
+  /** Runs a command with `--json` against the daemon and parses what it prints. */
+  async json<T>(command: string, ...rest: string[]): Promise<T> {
+    const { stdout } = await this.command([command, ...rest, '--json', '--config', this.config]);
+    return JSON.parse(stdout) as T;
+  }
+
+  /** Ends the daemon with a signal; the data plane goes on. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | undefined> {
+    return this.daemon?.stop(signal, 10_000);
+  }
+
+  /** `mapwire down`: whatever state this instance is in, nothing of it is left. */
+  async down(): Promise<void> {
+    if (existsSync(`/run/netns/${this.host.name}`))
+      await this.command(['down', '--config', this.config], { check: false });
+    await this.stop();
+  }
+
+  /** Paths pinned by this instance. */
+  async pinned(): Promise<string[]> {
+    if (!existsSync(this.pinDir)) return [];
+    const { stdout } = await run(['find', this.pinDir, '-mindepth', '1']);
+    return stdout.split('\n').filter((line) => line !== '');
+  }
+}
