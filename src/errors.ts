@@ -11,6 +11,7 @@ export const ERRORS = {
   // table and configuration
   ERR_MW_TABLE: 'the table has errors (see its diagnostics)',
   ERR_MW_CONFIG: 'the configuration has errors',
+  ERR_MW_STATE: 'a file in the state directory is damaged or cannot be written',
   ERR_MW_UNSAFE_FILE: 'a file that root must trust can be changed by others',
   // bintools
   ERR_MW_ELF: 'not an ELF object this reader understands',
