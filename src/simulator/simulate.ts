@@ -1,0 +1,47 @@
+/**
+ * The reference model: what the data plane must do with a packet, written from docs/packet-rules.md alone. The tests hold
+ * the compiled programs against it, and `mapwire simulate` prints its steps.
+ */
+import { fromPort } from './from-port.ts';
+import { fromUnderlay } from './from-underlay.ts';
+import { Trace } from './trace.ts';
+import type { Hook, Program, Simulation } from './types.ts';
+import type { World } from './world.ts';
+
+export interface SimulationInput {
+  readonly world: World;
+  readonly hook: Hook;
+  readonly program: Program;
+  /** Name of the device that the frame comes from. */
+  readonly device: string;
+  /** Whole frame, from the Ethernet header on, without FCS. */
+  readonly frame: Uint8Array;
+  /** TC: segment size of a super-packet. */
+  readonly gsoSize?: number;
+  /** TC: a VLAN tag that travels beside the frame. */
+  readonly metadataTag?: boolean;
+  /** XDP: bytes in the first buffer of a multi-buffer frame; default: all. */
+  readonly firstBuffer?: number;
+}
+
+/** Applies the packet rules to one frame. Pure: the same input gives the same answer. */
+export function simulate(input: SimulationInput): Simulation {
+  const trace = new Trace();
+  const { frame } = input;
+  const run = {
+    world: input.world,
+    hook: input.hook,
+    device: input.device,
+    frame: {
+      bytes: frame,
+      start: 0,
+      end: frame.length,
+      buffered: input.hook === 'xdp' ? Math.min(input.firstBuffer ?? frame.length, frame.length) : frame.length,
+    },
+    gsoSize: input.hook === 'tc' ? (input.gsoSize ?? 0) : 0,
+    metadataTag: input.hook === 'tc' && (input.metadataTag ?? false),
+    trace,
+  };
+  const { record, outputs } = input.program === 'port' ? fromPort(run) : fromUnderlay(run);
+  return { record, outputs, steps: trace.steps };
+}

@@ -1,0 +1,169 @@
+/**
+ * What goes into the reference model and what comes out of it. Everything is named as the table names it (ids of ports,
+ * nodes and networks; names of devices): the model knows no kernel id.
+ */
+
+/** The program that looks at the packet: the two differ in what XDP leaves to TC (packet-rules.md §5). */
+export type Hook = 'xdp' | 'tc';
+
+/** Which of the two programs of a hook: the one on local ports or the one on underlay devices. */
+export type Program = 'port' | 'underlay';
+
+export type Guard = 'off' | 'mac' | 'full';
+
+/** Names of `enum mw_verdict_kind`, lower case. */
+export type VerdictName = 'drop' | 'stack' | 'left' | 'deliver' | 'encap' | 'answer' | 'flood';
+
+/**
+ * Names of `enum mw_reason`, in the form that commands print. A test binds this list to bpf/reasons.h.
+ */
+export const REASON_NAMES = [
+  'none',
+  'malformed',
+  'link-control',
+  'source-multicast',
+  'tagged',
+  'stale',
+  'unknown-unicast',
+  'flood-off',
+  'no-locator',
+  'no-interface',
+  'internal',
+  'no-port',
+  'underlay-source',
+  'guard-mac',
+  'guard-ip',
+  'guard-arp',
+  'guard-nd',
+  'guard-router',
+  'guard-dhcp',
+  'hairpin',
+  'no-node',
+  'no-nexthop',
+  'too-big',
+  'headroom',
+  'nested-gso',
+  'outer-malformed',
+  'tunnel-header',
+  'unknown-segment',
+  'unknown-node',
+  'guard-remote',
+  'not-local',
+  'port-mtu',
+  'ecn',
+] as const;
+
+export type ReasonName = (typeof REASON_NAMES)[number];
+
+/** A network device of the node, as far as the packet rules care. */
+export interface Device {
+  readonly name: string;
+  /** Its own MAC: what the underlay program accepts. */
+  readonly mac: string;
+  /** Largest layer-3 packet it takes, in bytes. */
+  readonly mtu: number;
+  /** Takes frames redirected by XDP. */
+  readonly xdpRedirect: boolean;
+  /** Takes multi-buffer frames redirected by XDP. */
+  readonly xdpFrags: boolean;
+  /** What comes from it may have unfinished TCP and UDP checksums (veth, tap). */
+  readonly partialChecksum: boolean;
+}
+
+/** Where packets for a node go. */
+export interface NextHop {
+  /** Name of the underlay device; undefined: not resolved. */
+  readonly device: string | undefined;
+  /** MAC of the next hop. */
+  readonly destination: string;
+  /** MAC of the device. */
+  readonly source: string;
+}
+
+/** The place of a port before its last move. */
+export interface Former {
+  readonly node: string;
+  /** The grace after the move is over. */
+  readonly past: boolean;
+}
+
+/** Map entries that a {@link Fault} can spoil. The key is written as the trace writes it. */
+export type FaultTarget =
+  | 'ip' // '<network> <address>'
+  | 'mac' // '<network> <mac>'
+  | 'source-mac' // '<network> <mac>'
+  | 'allow' // '<port> <prefix>'
+  | 'port' // '<port>'
+  | 'network' // '<network>'
+  | 'segment' // '<segment>'
+  | 'vtep' // '<address>'
+  | 'node' // '<node>'
+  | 'link' // '<device>'
+  | 'local' // '<port>'
+  | 'flood'; // '<network>'
+
+/**
+ * A state of the maps that no table produces: an entry that is missing, or that carries another key's identity. Both
+ * happen for an instant while maps change; tests hold them still.
+ */
+export interface Fault {
+  readonly target: FaultTarget;
+  readonly key: string;
+  readonly effect: 'missing' | 'stale';
+}
+
+/** What the packet rules depend on beside the table: this node, its devices and its configuration. */
+export interface Environment {
+  /** Id of this node in the table. */
+  readonly node: string;
+  readonly devices: ReadonlyMap<string, Device>;
+  /** Port id -> name of its device, for the ports whose interface is present. */
+  readonly interfaces: ReadonlyMap<string, string>;
+  /** Names of the underlay devices. */
+  readonly underlay: ReadonlySet<string>;
+  /** Node id -> next hops, in order. */
+  readonly nextHops: ReadonlyMap<string, readonly NextHop[]>;
+  /** Nodes that are known to be down. */
+  readonly down: ReadonlySet<string>;
+  /** Port id -> its former place. */
+  readonly former: ReadonlyMap<string, Former>;
+  readonly guard: Guard;
+  readonly unknownSegment: 'drop' | 'stack';
+  readonly vxlanPort: number;
+  /** The rate of too-big answers is used up. */
+  readonly tooBigSpent: boolean;
+  readonly faults: readonly Fault[];
+}
+
+/** What became of a packet: packet-rules.md §6, with names for numbers. Fields that are not set are absent. */
+export interface VerdictRecord {
+  readonly verdict: VerdictName;
+  readonly reason: ReasonName;
+  readonly network?: string;
+  readonly port?: string;
+  readonly node?: string;
+  readonly device?: string;
+  readonly segment?: number;
+  readonly copies?: number;
+}
+
+/** A frame and the device it leaves by. */
+export interface OutputFrame {
+  readonly device: string;
+  readonly frame: Uint8Array;
+}
+
+/** One check: the rule it belongs to, what was looked at, what was found. */
+export interface Step {
+  /** Section and rule of packet-rules.md, e.g. `2.9`. */
+  readonly rule: string;
+  readonly asked: string;
+  readonly found: string;
+}
+
+export interface Simulation {
+  readonly record: VerdictRecord;
+  /** One frame for deliver, encap and answer; one a copy for flood, in no particular order; none for drop, stack, left. */
+  readonly outputs: readonly OutputFrame[];
+  readonly steps: readonly Step[];
+}
