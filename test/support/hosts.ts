@@ -2,7 +2,8 @@
  * Hosts in network namespaces: a switch, hosts behind it, guests behind hosts, and a host that is nothing but the
  * kernel's own bridge and VXLAN device. Names carry this process's id; `Lab.close()` removes all of it.
  */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -186,19 +187,34 @@ export class Lab {
   }
 }
 
-/** Removes namespaces of labs whose process is gone (a test run that was killed). */
-export async function sweepLabs(title = 'mw'): Promise<string[]> {
-  const swept: string[] = [];
-  const names = await readdir('/run/netns').catch(() => [] as string[]);
-  for (const name of names) {
-    const pid = name.match(new RegExp(`^${title}(\\d+)x\\d+-`))?.[1];
-    if (pid === undefined) continue;
-    try {
-      process.kill(Number(pid), 0);
-    } catch {
-      await run(['ip', 'netns', 'del', name], { check: false });
-      swept.push(name);
-    }
+/** Removes a folder of pins: bpffs knows files and folders only. */
+export async function removePins(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await removePins(path);
+    else await unlink(path);
   }
-  return swept;
+  await rmdir(folder).catch(() => {});
+}
+
+/** Removes namespaces and pins of labs whose process is gone (a run that was killed). Gives their names. */
+export async function sweepLabs(title = 'mw'): Promise<string[]> {
+  const swept = new Set<string>();
+  const orphans = async (folder: string) => {
+    const names = await readdir(folder).catch(() => [] as string[]);
+    return names.filter((name) => {
+      const pid = name.match(new RegExp(`^${title}(\\d+)x\\d+-`))?.[1];
+      return pid !== undefined && !existsSync(`/proc/${pid}`);
+    });
+  };
+  for (const name of await orphans('/run/netns')) {
+    await run(['ip', 'netns', 'del', name], { check: false });
+    swept.add(name);
+  }
+  for (const name of await orphans('/sys/fs/bpf')) {
+    await removePins(`/sys/fs/bpf/${name}`);
+    swept.add(name);
+  }
+  for (const name of await orphans(tmpdir())) await rm(join(tmpdir(), name), { recursive: true, force: true });
+  return [...swept];
 }

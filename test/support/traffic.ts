@@ -34,8 +34,10 @@ export async function ping(
 /** An endless ping; `stop()` gives what was sent and received. Requests still on the way at the stop are waited for. */
 export class PingStream {
   readonly #process: Background;
+  readonly #interval: number;
 
   constructor(from: Namespace, to: string, interval = 0.002) {
+    this.#interval = interval;
     this.#process = from.start(['ping', '-n', '-D', '-O', '-i', String(interval), '-W', '1', to]);
   }
 
@@ -52,6 +54,16 @@ export class PingStream {
   async stop(): Promise<PingResult> {
     await this.#process.stop('SIGINT');
     return parsePing(this.#process.stdout);
+  }
+
+  /** Sequence numbers never answered among the requests sent after `time` (seconds since 1970). */
+  lostAfter(time: number): number[] {
+    // With -O ping says of each unanswered request, when it sends the next one, that there is no answer yet.
+    const sent = new Map<number, number>();
+    for (const match of this.#process.stdout.matchAll(/^\[([\d.]+)\] no answer yet for icmp_seq=(\d+)/gm)) {
+      sent.set(Number(match[2]), Number(match[1]) - this.#interval);
+    }
+    return this.lost().filter((sequence) => (sent.get(sequence) ?? Number.POSITIVE_INFINITY) >= time);
   }
 
   /** Sequence numbers that were never answered. */
