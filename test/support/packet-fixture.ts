@@ -1,0 +1,94 @@
+/** Packet fixtures: what they are, and how their short texts are read. */
+import type { ReasonName, VerdictRecord } from '../../src/simulator/types.ts';
+import { frame } from './packet.ts';
+import type { Scene, SceneChange } from './scene.ts';
+
+/** A frame as text for the packet builder, or as bytes. */
+export type FrameText = string | Uint8Array;
+
+export interface PacketFixture {
+  readonly name: string;
+  readonly scene: Scene;
+  readonly change?: SceneChange;
+  /** Device that the frame comes from. */
+  readonly from: string;
+  readonly frame: FrameText;
+  /** TC: segment size of a super-packet. */
+  readonly gsoSize?: number;
+  /** TC: a tag beside the frame. */
+  readonly metadataTag?: boolean;
+  /** XDP: bytes in the first buffer. */
+  readonly firstBuffer?: number;
+  /**
+   * The verdict record:
+   * `drop REASON [NETWORK]` · `stack` · `left` · `deliver NETWORK PORT DEVICE` · `encap NETWORK NODE SEGMENT DEVICE` ·
+   * `answer NETWORK PORT DEVICE` · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
+   */
+  readonly expect: string;
+  /** The same for XDP, where it differs. */
+  readonly xdp?: string;
+  /** Frames that leave, by device. Default for deliver: the frame as it came. */
+  readonly out?: readonly (readonly [device: string, frame: FrameText])[];
+  /** The same for XDP, where it differs. */
+  readonly xdpOut?: readonly (readonly [device: string, frame: FrameText])[];
+  /** Why the kernel's test run cannot be given this packet. */
+  readonly notInKernel?: string;
+}
+
+export function frameOf(text: FrameText): Uint8Array {
+  return typeof text === 'string' ? frame(text) : text;
+}
+
+export function recordOf(text: string): VerdictRecord {
+  const [verdict, ...words] = text.split(' ');
+  const [first, second, third, fourth] = words;
+  switch (verdict) {
+    case 'drop':
+      return { verdict, reason: first as ReasonName, ...(second !== undefined && { network: second }) };
+    case 'stack':
+    case 'left':
+      return { verdict, reason: 'none' };
+    case 'deliver':
+      return { verdict, reason: 'none', network: first!, port: second!, device: third! };
+    case 'encap':
+      return { verdict, reason: 'none', network: first!, node: second!, segment: Number(third), device: fourth! };
+    case 'answer':
+      if (first === 'too-big') return { verdict, reason: first, network: second!, device: third! };
+      return { verdict, reason: 'none', network: first!, port: second!, device: third! };
+    case 'flood':
+      return { verdict, reason: 'none', network: first!, copies: Number(second) };
+    default:
+      throw new Error(`no expectation: ${text}`);
+  }
+}
+
+export interface Expectation {
+  readonly record: VerdictRecord;
+  readonly outputs: readonly { readonly device: string; readonly frame: Uint8Array }[];
+}
+
+export function expectationOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): Expectation {
+  const record = recordOf(hook === 'xdp' ? (fixture.xdp ?? fixture.expect) : fixture.expect);
+  const own = hook === 'xdp' ? (fixture.xdpOut ?? fixture.out) : fixture.out;
+  return { record, outputs: outputsOf(fixture, record, own).sort(byDeviceAndBytes) };
+}
+
+function outputsOf(fixture: PacketFixture, record: VerdictRecord, out: PacketFixture['out']) {
+  switch (record.verdict) {
+    case 'drop':
+    case 'stack':
+    case 'left':
+      return [];
+    case 'deliver':
+      if (out === undefined) return [{ device: record.device!, frame: frameOf(fixture.frame) }];
+      break;
+  }
+  if (out === undefined) throw new Error(`${fixture.name}: ${record.verdict} needs 'out'`);
+  return out.map(([device, text]) => ({ device, frame: frameOf(text) }));
+}
+
+/** Copies of a flood come in no particular order. */
+export function byDeviceAndBytes(one: { device: string; frame: Uint8Array }, other: typeof one): number {
+  if (one.device !== other.device) return one.device < other.device ? -1 : 1;
+  return Buffer.compare(one.frame, other.frame);
+}

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { simulate } from '../../../src/simulator/simulate.ts';
+import { REASON_NAMES } from '../../../src/simulator/types.ts';
+import { World } from '../../../src/simulator/world.ts';
+import { packetFixtures } from '../../fixtures/packets/index.ts';
+import { toHex } from '../../support/packet.ts';
+import { byDeviceAndBytes, expectationOf, frameOf, type PacketFixture } from '../../support/packet-fixture.ts';
+import { environmentOf, programOf } from '../../support/scene.ts';
+
+/** Reasons that no fixture can produce: the model has no helper that fails, and knows neither headroom nor nesting. */
+const NOT_IN_MODEL = ['none', 'internal', 'headroom', 'nested-gso'];
+
+function run(fixture: PacketFixture, hook: 'xdp' | 'tc') {
+  const { gsoSize, metadataTag, firstBuffer } = fixture;
+  const { record, outputs, steps } = simulate({
+    world: new World(fixture.scene.table, environmentOf(fixture.scene, fixture.change)),
+    hook,
+    program: programOf(fixture.scene, fixture.from),
+    device: fixture.from,
+    frame: frameOf(fixture.frame),
+    ...(gsoSize !== undefined && { gsoSize }),
+    ...(metadataTag !== undefined && { metadataTag }),
+    ...(firstBuffer !== undefined && { firstBuffer }),
+  });
+  return { record, outputs: [...outputs].sort(byDeviceAndBytes), steps };
+}
+
+function readable(outputs: readonly { device: string; frame: Uint8Array }[]): string[] {
+  return outputs.map(({ device, frame }) => `${device} ${toHex(frame)}`);
+}
+
+describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
+  test.each(packetFixtures.map((fixture) => [fixture.name, fixture] as const))('%s', (_, fixture) => {
+    const wanted = expectationOf(fixture, hook);
+    const got = run(fixture, hook);
+    const trace = got.steps.map(({ rule, asked, found }) => `${rule} ${asked}: ${found}`).join('\n');
+    expect(got.record, trace).toEqual(wanted.record);
+    expect(readable(got.outputs), trace).toEqual(readable(wanted.outputs));
+  });
+});
+
+describe('the collection', () => {
+  test('names are unique', () => {
+    const names = packetFixtures.map(({ name }) => name);
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+  });
+
+  test('is large enough', () => {
+    expect(packetFixtures.length).toBeGreaterThanOrEqual(150);
+  });
+
+  test('has every verdict and every reason', () => {
+    const records = packetFixtures.flatMap((fixture) =>
+      (['xdp', 'tc'] as const).map((hook) => expectationOf(fixture, hook).record),
+    );
+    const verdicts = new Set(records.map(({ verdict }) => verdict));
+    expect([...verdicts].sort()).toEqual(['answer', 'deliver', 'drop', 'encap', 'flood', 'left', 'stack']);
+    const reasons = new Set<string>(records.map(({ reason }) => reason));
+    expect(REASON_NAMES.filter((reason) => !reasons.has(reason) && !NOT_IN_MODEL.includes(reason))).toEqual([]);
+  });
+});
