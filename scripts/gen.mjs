@@ -7,5 +7,5 @@ import { main, run } from './lib/project.mjs';
 
 await main(async (args) => {
   await lockedBuild(['typescript', 'bpf']);
-  return run('node', ['dist/src/bintools/generate.js', ...args]);
+  return run('node', ['dist/src/bintools/main.js', args.includes('--check') ? 'verify' : 'generate']);
 });

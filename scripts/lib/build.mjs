@@ -50,7 +50,7 @@ export const steps = {
     name: 'bpf',
     inputs: ['bpf', 'src/bintools'],
     outputs: ['dist/bpf/xdp.bpf.o', 'dist/bpf/tc.bpf.o'],
-    make: () => mustRun('node', ['dist/src/bintools/build.js']),
+    make: () => mustRun('node', ['dist/src/bintools/main.js', 'compile']),
   },
   addon: {
     name: 'addon',
@@ -62,7 +62,7 @@ export const steps = {
 };
 
 async function runStep(step) {
-  if (step.name === 'bpf' && !existsSync(join(root, 'dist/src/bintools/build.js'))) return;
+  if (step.name === 'bpf' && !existsSync(join(root, 'dist/src/bintools/main.js'))) return;
   if (step.name === 'addon' && !existsSync(join(root, 'CMakeLists.txt'))) return;
   const stamp = join(root, 'build', 'stamps', step.name);
   const current = fingerprint(step.inputs, `${process.version} ${process.arch}`);
