@@ -13,7 +13,7 @@
  */
 
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { MapwireError } from '../errors.ts';
@@ -73,6 +73,8 @@ function decodeRecord(line: Buffer): LogRecord | undefined {
 
 interface SegmentContent {
   readonly records: LogRecord[];
+  /** Revision of the last good record, also of one that the snapshot covers; 0: none. */
+  readonly lastRevision: number;
   /** Bytes up to the end of the last good record. */
   readonly good: number;
   readonly size: number;
@@ -84,13 +86,14 @@ interface SegmentContent {
 export function decodeSegment(bytes: Buffer, after: number): SegmentContent {
   const records: LogRecord[] = [];
   let last = after;
+  let lastRevision = 0;
   let good = 0;
   let broken = false;
   for (let at = 0; at < bytes.length; ) {
     const end = bytes.indexOf(0x0a, at);
     const record = end < 0 ? undefined : decodeRecord(bytes.subarray(at, end));
     if (broken) {
-      if (record !== undefined) return { records, good, size: bytes.length, damaged: true };
+      if (record !== undefined) return { records, lastRevision, good, size: bytes.length, damaged: true };
     } else if (record === undefined) {
       broken = true;
     } else {
@@ -99,12 +102,13 @@ export function decodeSegment(bytes: Buffer, after: number): SegmentContent {
         records.push(record);
         last = record.revision;
       }
+      lastRevision = record.revision;
       good = end + 1;
     }
     if (end < 0) break;
     at = end + 1;
   }
-  return { records, good, size: bytes.length, damaged: false };
+  return { records, lastRevision, good, size: bytes.length, damaged: false };
 }
 
 function damagedSnapshot(path: string, why: string): MapwireError {
@@ -179,13 +183,13 @@ async function segmentNumbers(folder: string): Promise<number[]> {
  *
  * @throws ERR_MW_STATE when the snapshot is damaged.
  */
-async function recover(folder: string): Promise<LogContent & { readonly segments: readonly number[] }> {
+async function recover(folder: string): Promise<LogContent & { readonly segments: readonly Segment[] }> {
   await rm(join(folder, SNAPSHOT_TMP), { force: true });
   const snapshot = await readSnapshot(join(folder, SNAPSHOT));
   const snapshotRevision = snapshot?.revision ?? 0;
   const records: LogRecord[] = [];
   const setAside: string[] = [];
-  const segments: number[] = [];
+  const segments: Segment[] = [];
   let tornBytes = 0;
   let broken = false;
   for (const number of await segmentNumbers(folder)) {
@@ -199,7 +203,7 @@ async function recover(folder: string): Promise<LogContent & { readonly segments
     const bytes = await readFile(path);
     const content = decodeSegment(bytes, records.at(-1)?.revision ?? snapshotRevision);
     records.push(...content.records);
-    segments.push(number);
+    segments.push({ number, bytes: content.good, revision: content.lastRevision });
     if (content.good === content.size) continue;
     broken = true;
     if (content.damaged) {
@@ -220,20 +224,26 @@ async function recover(folder: string): Promise<LogContent & { readonly segments
 
 interface Waiting {
   readonly bytes: Buffer;
+  readonly revision: number;
   readonly done: () => void;
   readonly failed: (error: MapwireError) => void;
+}
+
+interface Segment {
+  readonly number: number;
+  /** Bytes known to be whole and on the disk. */
+  bytes: number;
+  /** Of its last record; a snapshot at or above it covers the segment. */
+  revision: number;
 }
 
 /** The open log. One writer at a time: the daemon holds the lock of its folders. */
 export class EditLog {
   readonly #folder: string;
   readonly #onFailure: ((error: MapwireError) => void) | undefined;
-  #segment: number;
+  /** Segments that the snapshot does not cover; the last one is written to. */
+  #segments: Segment[];
   #handle: FileHandle;
-  /** Bytes of the current segment known to be whole. */
-  #length: number;
-  /** Bytes in segments that the snapshot does not cover yet. */
-  #pendingBytes: number;
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | undefined;
   #rotate: (() => void) | undefined;
@@ -241,12 +251,10 @@ export class EditLog {
   #failure: MapwireError | undefined;
   #closed = false;
 
-  private constructor(folder: string, segment: number, handle: FileHandle, size: number, options: EditLogOptions) {
+  private constructor(folder: string, segments: Segment[], handle: FileHandle, options: EditLogOptions) {
     this.#folder = folder;
-    this.#segment = segment;
+    this.#segments = segments;
     this.#handle = handle;
-    this.#length = 0;
-    this.#pendingBytes = size;
     this.#onFailure = options.onFailure;
   }
 
@@ -258,18 +266,16 @@ export class EditLog {
   static async open(folder: string, options: EditLogOptions = {}): Promise<{ log: EditLog; content: LogContent }> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const { segments, ...content } = await recover(folder);
-    let size = 0;
-    for (const number of segments) size += (await stat(join(folder, segmentName(number)))).size;
     // Always a fresh segment: no doubt about what an earlier process left in the page cache.
-    const segment = Math.max(0, ...(await segmentNumbers(folder))) + 1;
-    const handle = await open(join(folder, segmentName(segment)), 'ax', 0o600);
+    const next: Segment = { number: (segments.at(-1)?.number ?? 0) + 1, bytes: 0, revision: 0 };
+    const handle = await open(join(folder, segmentName(next.number)), 'ax', 0o600);
     await syncFolder(folder);
-    return { log: new EditLog(folder, segment, handle, size, options), content };
+    return { log: new EditLog(folder, [...segments, next], handle, options), content };
   }
 
   /** Bytes that a restart has to read beside the snapshot: grows with appends, falls with `compact`. */
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
   /**
@@ -281,7 +287,7 @@ export class EditLog {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#closed) return Promise.reject(new MapwireError('ERR_MW_CLOSED', 'the edit log is closed'));
     return new Promise((done, failed) => {
-      this.#waiting.push({ bytes: encodeRecord(record), done, failed });
+      this.#waiting.push({ bytes: encodeRecord(record), revision: record.revision, done, failed });
       this.#kick();
     });
   }
@@ -324,15 +330,22 @@ export class EditLog {
       for (const one of batch) one.failed(this.#failure as unknown as MapwireError);
       return;
     }
-    this.#length += bytes.length;
-    this.#pendingBytes += bytes.length;
-    for (const one of batch) one.done();
+    const segment = this.#current;
+    segment.bytes += bytes.length;
+    for (const one of batch) {
+      segment.revision = one.revision;
+      one.done();
+    }
+  }
+
+  get #current(): Segment {
+    return this.#segments.at(-1) as Segment;
   }
 
   /** Takes a half-written batch (a full disk) back out, so that later appends do not stand behind a torn line. */
   async #undo(batch: readonly Waiting[], cause: unknown): Promise<void> {
     try {
-      await this.#handle.truncate(this.#length);
+      await this.#handle.truncate(this.#current.bytes);
     } catch (second) {
       this.#fail(second);
     }
@@ -341,7 +354,7 @@ export class EditLog {
   }
 
   #refusal(cause: unknown): MapwireError {
-    const path = join(this.#folder, segmentName(this.#segment));
+    const path = join(this.#folder, segmentName(this.#current.number));
     return new MapwireError('ERR_MW_STATE', `cannot write '${path}': ${(cause as Error).message}`, {
       hint: 'make room on the file system of state-dir; nothing of this change was applied',
       cause,
@@ -359,21 +372,22 @@ export class EditLog {
   }
 
   /**
-   * Replaces snapshot and older segments by a snapshot of `rows`, the state at `revision`. Appends go on meanwhile.
-   * Call it when every change up to `revision` was acknowledged. Does nothing when one is under way.
+   * Writes a snapshot of `rows`, the state at `revision`, and drops the segments that it covers. Appends go on
+   * meanwhile. Does nothing when one is under way.
    *
-   * @throws ERR_MW_STATE when the disk refuses; the log is then as it was.
+   * @throws ERR_MW_STATE when the disk refuses; nothing is lost.
    */
   async compact(revision: number, rows: Iterable<unknown>): Promise<void> {
     if (this.#compacting || this.#closed || this.#failure !== undefined) return;
     this.#compacting = true;
     try {
-      const before = this.#pendingBytes;
-      const old = await this.#startSegment();
+      await this.#startSegment();
       await this.#writeSnapshot(revision, rows);
-      for (const number of await segmentNumbers(this.#folder))
-        if (number <= old) await rm(join(this.#folder, segmentName(number)), { force: true });
-      this.#pendingBytes -= before;
+      const current = this.#current;
+      // A segment with an edit that came after the state was taken stays until the next time.
+      const covered = this.#segments.filter((one) => one !== current && one.revision <= revision);
+      for (const { number } of covered) await rm(join(this.#folder, segmentName(number)), { force: true });
+      this.#segments = this.#segments.filter((one) => !covered.includes(one));
     } catch (error) {
       throw error instanceof MapwireError ? error : this.#refusal(error);
     } finally {
@@ -381,23 +395,21 @@ export class EditLog {
     }
   }
 
-  /** Moves appends to a new segment between two flushes; gives the number of the last old one. */
-  async #startSegment(): Promise<number> {
-    const next = this.#segment + 1;
-    const handle = await open(join(this.#folder, segmentName(next)), 'ax', 0o600);
+  /** Moves appends to a new segment, between two flushes. */
+  async #startSegment(): Promise<void> {
+    const next: Segment = { number: this.#current.number + 1, bytes: 0, revision: 0 };
+    const handle = await open(join(this.#folder, segmentName(next.number)), 'ax', 0o600);
     await syncFolder(this.#folder);
-    const [old, oldHandle] = await new Promise<[number, FileHandle]>((resolve) => {
+    const old = await new Promise<FileHandle>((resolve) => {
       this.#rotate = () => {
-        const was: [number, FileHandle] = [this.#segment, this.#handle];
-        this.#segment = next;
+        const was = this.#handle;
+        this.#segments.push(next);
         this.#handle = handle;
-        this.#length = 0;
         resolve(was);
       };
       this.#kick();
     });
-    await oldHandle.close();
-    return old;
+    await old.close();
   }
 
   async #writeSnapshot(revision: number, rows: Iterable<unknown>): Promise<void> {
