@@ -64,6 +64,18 @@ export function assertTrustedFile(path: string): void {
 }
 
 /**
+ * `assertTrustedFile` for a file or folder that is open: what is checked is what will be read.
+ *
+ * @throws ERR_MW_UNSAFE_FILE with the weak path in `details.path`.
+ */
+export function assertTrustedDescriptor(fd: number, path: string): void {
+  if (!distrusts()) return;
+  assertTrustedWay(path);
+  const why = weakness(fstatSync(fd));
+  if (why !== undefined) throw refuse(resolve(path), resolve(path), why);
+}
+
+/**
  * Reads a file of which `assertTrustedFile` holds. The check is made on the opened file, so that what was checked is
  * what is read.
  *
@@ -72,11 +84,7 @@ export function assertTrustedFile(path: string): void {
 export function readTrustedFile(path: string): Buffer {
   const fd = openSync(path, 'r');
   try {
-    if (distrusts()) {
-      assertTrustedWay(path);
-      const why = weakness(fstatSync(fd));
-      if (why !== undefined) throw refuse(resolve(path), resolve(path), why);
-    }
+    assertTrustedDescriptor(fd, path);
     return readFileSync(fd);
   } finally {
     closeSync(fd);

@@ -1,0 +1,461 @@
+/**
+ * What no record can know alone: references, duplicates, clashes. Each check looks at what an edit changed and at what
+ * that touches; the table was right before.
+ */
+
+import { equalIp, formatIp, formatMac, type IpNumber, parseIp, parseMac } from './address.ts';
+import type { Origin } from './compact-table.ts';
+import { type DiagnosticCode, quote } from './diagnostics.ts';
+import type { RecordKind } from './document.ts';
+import type { TableEdit } from './edit.ts';
+import type { TableNetwork } from './model.ts';
+import { isMapping, MAX_SHARED_MAC, type Path } from './row.ts';
+import { nearest } from './suggest.ts';
+
+/** IPv6 needs links of this MTU (RFC 8200 section 5). */
+const IPV6_MIN_MTU = 1280;
+
+export function runChecks(edit: TableEdit): void {
+  if (!edit.isIncomplete) checkReferences(edit);
+  checkDuplicates(edit);
+  checkUnderlays(edit);
+  checkSegments(edit);
+  checkIpv6Mtu(edit);
+  checkSharedMacs(edit);
+  checkFamilies(edit);
+}
+
+// paths of values inside a record, found again in what was written
+
+function pathOfIp(value: unknown, ip: IpNumber): Path {
+  return itemPath(value, 'ips', (item) => {
+    const own = typeof item === 'string' ? parseIp(item) : undefined;
+    return own !== undefined && equalIp(own, ip);
+  });
+}
+
+function pathOfUnderlay(value: unknown, address: string): Path {
+  return itemPath(value, 'underlay', (item) => {
+    const own = typeof item === 'string' ? parseIp(item) : undefined;
+    return own !== undefined && formatIp(own) === address;
+  });
+}
+
+function pathOfSharedMac(value: unknown, mac: number): Path {
+  return itemPath(value, 'macs', (item) => typeof item === 'string' && parseMac(item) === mac);
+}
+
+function pathOfLocator(value: unknown, matches: (locator: Record<string, unknown>) => boolean, key: string): Path {
+  const path = itemPath(value, 'at', (item) => isMapping(item) && matches(item));
+  return [...path, key];
+}
+
+function itemPath(value: unknown, key: string, matches: (item: unknown) => boolean): Path {
+  const list = isMapping(value) ? value[key] : undefined;
+  if (!Array.isArray(list)) return [key];
+  const index = list.findIndex(matches);
+  return index < 0 ? [key] : [key, index];
+}
+
+function originOfRow(edit: TableEdit, row: number): Origin {
+  return { file: edit.store.file(row), line: edit.store.line(row) };
+}
+
+/** Rows in the order in which they are written. */
+function inOrder(edit: TableEdit, rows: readonly number[]): number[] {
+  return rows.toSorted((a, b) => edit.compareOrigins(originOfRow(edit, a), originOfRow(edit, b)) || a - b);
+}
+
+function related(edit: TableEdit, row: number, find: (value: unknown) => Path, message: string) {
+  const id = edit.store.id(row);
+  return [{ ...edit.place(originOfRow(edit, row), 'port', id, find), message }];
+}
+
+// references
+
+/** Names that ports use and nobody defines. */
+function undefinedNames(edit: TableEdit, kind: 'node' | 'network'): Set<string> {
+  const definitions = kind === 'node' ? edit.nodes : edit.networks;
+  const names = kind === 'node' ? edit.store.nodes : edit.store.networks;
+  const missing = new Set<string>();
+  for (const suspect of [names.fresh, definitions.changed]) {
+    for (const name of suspect) if (names.references(name) > 0 && !definitions.isKnown(name)) missing.add(name);
+  }
+  return missing;
+}
+
+function checkReferences(edit: TableEdit): void {
+  const nodes = undefinedNames(edit, 'node');
+  const networks = undefinedNames(edit, 'network');
+  if (nodes.size + networks.size === 0) return;
+  const { store } = edit;
+  const meant = new Map<string, string | undefined>();
+  const guess = (name: string, kind: 'node' | 'network'): string | undefined => {
+    const key = `${kind} ${name}`;
+    if (!meant.has(key)) meant.set(key, nearest(name, (kind === 'node' ? edit.nodes : edit.networks).values.keys()));
+    const word = meant.get(key);
+    return word === undefined ? undefined : `did you mean '${word}'?`;
+  };
+  for (let row = 0; row < store.limit; row++) {
+    if (!store.isLive(row)) continue;
+    const network = networks.size > 0 ? store.network(row) : '';
+    if (networks.has(network)) {
+      const message = `port ${quote(store.id(row))} names network ${quote(network)}, which is not in 'networks'`;
+      reportPort(edit, 'MW105', row, () => ['network'], message, guess(network, 'network'));
+    }
+    if (nodes.size === 0) continue;
+    for (const { node } of store.at(row)) {
+      if (!nodes.has(node)) continue;
+      const message = `port ${quote(store.id(row))} names node ${quote(node)}, which is not in 'nodes'`;
+      const find = (value: unknown) => pathOfLocator(value, (locator) => locator.node === node, 'node');
+      reportPort(edit, 'MW104', row, find, message, guess(node, 'node'));
+    }
+  }
+}
+
+function reportPort(
+  edit: TableEdit,
+  code: DiagnosticCode,
+  row: number,
+  find: (value: unknown) => Path,
+  message: string,
+  hint?: string,
+): void {
+  edit.report(code, originOfRow(edit, row), 'port', edit.store.id(row), find, message, { hint });
+}
+
+// duplicates between ports
+
+function checkDuplicates(edit: TableEdit): void {
+  const { store } = edit;
+  const done = new Set<string>();
+  for (const suspect of store.suspects) {
+    if (!store.isLive(suspect)) continue;
+    const network = store.network(suspect);
+    const mac = store.mac(suspect);
+    duplicateGroup(
+      edit,
+      done,
+      'MW126',
+      `${network} ${mac}`,
+      store.findMac(network, mac),
+      () => ['mac'],
+      (id, first) => {
+        return `port ${id} has the MAC address ${formatMac(mac)} of port ${first} in network ${quote(network)}`;
+      },
+    );
+    for (const ip of store.ips(suspect)) {
+      const text = formatIp(ip);
+      const find = (value: unknown) => pathOfIp(value, ip);
+      duplicateGroup(edit, done, 'MW127', `${network} ${text}`, store.findIp(network, ip), find, (id, first) => {
+        return `port ${id} has the address ${text} of port ${first} in network ${quote(network)}`;
+      });
+    }
+    for (const { node, interface: name } of store.at(suspect)) {
+      if (name === undefined) continue;
+      const find = (value: unknown) => pathOfLocator(value, (locator) => locator.node === node, 'interface');
+      duplicateGroup(edit, done, 'MW164', `${node} ${name}`, store.findInterface(node, name), find, (id, first) => {
+        return `port ${id} uses interface ${quote(name)} of node ${quote(node)}, as port ${first} does`;
+      });
+    }
+  }
+}
+
+function duplicateGroup(
+  edit: TableEdit,
+  done: Set<string>,
+  code: DiagnosticCode,
+  key: string,
+  rows: readonly number[],
+  find: (value: unknown) => Path,
+  message: (id: string, first: string) => string,
+): void {
+  const mark = `${code} ${key}`;
+  if (rows.length < 2 || done.has(mark)) return;
+  done.add(mark);
+  const [first, ...others] = inOrder(edit, rows);
+  const firstId = edit.store.id(first!);
+  for (const row of others) {
+    const id = edit.store.id(row);
+    edit.report(code, originOfRow(edit, row), 'port', id, find, message(quote(id), quote(firstId)), {
+      related: related(edit, first!, find, `${quote(firstId)} has it here`),
+    });
+  }
+}
+
+// underlay addresses
+
+/** Underlay address -> nodes that have it. IPv4 addresses are numbers here, IPv6 addresses text. */
+function underlayOwners(edit: TableEdit): Map<number | string, string[]> {
+  const owners = new Map<number | string, string[]>();
+  for (const node of edit.nodes.values.values()) {
+    for (const address of node.underlay) {
+      const key = underlayKey(parseIp(address)!);
+      const list = owners.get(key);
+      if (list === undefined) owners.set(key, [node.id]);
+      else list.push(node.id);
+    }
+  }
+  return owners;
+}
+
+function underlayKey(ip: IpNumber): number | string {
+  return typeof ip === 'number' ? ip : formatIp(ip);
+}
+
+const cachedOwners = new WeakMap<object, Map<number | string, string[]>>();
+
+function ownersOf(edit: TableEdit): Map<number | string, string[]> {
+  let owners = cachedOwners.get(edit.nodes.values);
+  if (owners === undefined) {
+    owners = underlayOwners(edit);
+    cachedOwners.set(edit.nodes.values, owners);
+  }
+  return owners;
+}
+
+function checkUnderlays(edit: TableEdit): void {
+  const owners = ownersOf(edit);
+  const reported = new Set<string>();
+  const { store } = edit;
+  for (const row of edit.touchedRows ?? allRows(edit)) {
+    if (!store.isLive(row)) continue;
+    for (const ip of store.ips(row)) {
+      const nodes = owners.get(underlayKey(ip));
+      if (nodes !== undefined) underlayIp(edit, reported, row, ip, nodes[0]!);
+    }
+  }
+  for (const id of edit.nodes.changed) {
+    const node = edit.nodes.values.get(id);
+    for (const address of node?.underlay ?? []) {
+      const ip = parseIp(address)!;
+      const nodes = owners.get(underlayKey(ip))!;
+      if (nodes.length > 1) duplicateUnderlay(edit, reported, address, nodes);
+      for (const network of store.networks.names()) {
+        for (const row of store.findIp(network, ip)) underlayIp(edit, reported, row, ip, nodes[0]!);
+      }
+    }
+  }
+}
+
+function* allRows(edit: TableEdit): Generator<number> {
+  for (let row = 0; row < edit.store.limit; row++) yield row;
+}
+
+function underlayIp(edit: TableEdit, reported: Set<string>, row: number, ip: IpNumber, node: string): void {
+  const address = formatIp(ip);
+  const id = edit.store.id(row);
+  const mark = `${id} ${address}`;
+  if (reported.has(mark)) return;
+  reported.add(mark);
+  const message = `port ${quote(id)} has ${address}, the underlay address of node ${quote(node)}`;
+  const place = edit.place(edit.nodes.origins.get(node)!, 'node', node, (value) => pathOfUnderlay(value, address));
+  edit.report('MW128', originOfRow(edit, row), 'port', id, (value) => pathOfIp(value, ip), message, {
+    hint: 'a guest with an address of the underlay could forge tunnels; number one of the two anew',
+    related: [{ ...place, message: `${quote(node)} has it here` }],
+  });
+}
+
+function duplicateUnderlay(edit: TableEdit, reported: Set<string>, address: string, nodes: readonly string[]): void {
+  const mark = `underlay ${address}`;
+  if (reported.has(mark)) return;
+  reported.add(mark);
+  const { origins } = edit.nodes;
+  const ordered = nodes.toSorted((a, b) => edit.compareOrigins(origins.get(a)!, origins.get(b)!));
+  const [first, ...others] = ordered;
+  const find = (value: unknown) => pathOfUnderlay(value, address);
+  for (const id of others) {
+    const message = `node ${quote(id)} has the underlay address ${address} of node ${quote(first!)}`;
+    edit.report('MW141', origins.get(id)!, 'node', id, find, message, {
+      related: [{ ...edit.place(origins.get(first!)!, 'node', first!, find), message: `${quote(first!)} has it here` }],
+    });
+  }
+}
+
+// segments
+
+/** Nodes on which a segment may have come to mean another network. */
+function nodesToCheck(edit: TableEdit): Set<number> {
+  const { store } = edit;
+  const nodes = new Set(store.dirtyNodes);
+  if (edit.networks.changed.size === 0) return nodes;
+  const networks = [...edit.networks.changed].map((id) => store.networks.find(id)).filter((n) => n !== undefined);
+  for (const [node, present] of store.presence) {
+    if (networks.some((network) => present.has(network))) nodes.add(node);
+  }
+  return nodes;
+}
+
+function checkSegments(edit: TableEdit): void {
+  const { store } = edit;
+  const reported = new Set<string>();
+  for (const node of nodesToCheck(edit)) {
+    const claims = new Map<string, string[]>();
+    for (const [number, presence] of store.presence.get(node) ?? []) {
+      const network = edit.networks.values.get(store.networks.name(number));
+      if (network === undefined) continue;
+      const segments = new Set(presence.overrides?.keys());
+      if (presence.plain > 0) segments.add(network.segment);
+      for (const segment of segments) {
+        const key = `${network.encap} ${segment}`;
+        const claim = claims.get(key);
+        if (claim === undefined) claims.set(key, [network.id]);
+        else claim.push(network.id);
+      }
+    }
+    for (const [key, networks] of claims) {
+      if (networks.length > 1) segmentClash(edit, reported, store.nodes.name(node), key, networks);
+    }
+  }
+}
+
+/** Where a network got its segment on a node: its own definition, or the first locator that names the segment. */
+interface SegmentSource {
+  readonly kind: RecordKind;
+  readonly id: string;
+  readonly origin: Origin;
+  readonly find: (value: unknown) => Path;
+}
+
+function segmentSource(edit: TableEdit, network: TableNetwork, node: string, segment: number): SegmentSource {
+  const { store } = edit;
+  const rows: number[] = [];
+  let plain = false;
+  for (let row = 0; row < store.limit; row++) {
+    if (!store.isLive(row) || store.network(row) !== network.id) continue;
+    const locator = store.at(row).find((at) => at.node === node);
+    if (locator === undefined) continue;
+    if (locator.segment === segment) rows.push(row);
+    else if (locator.segment === undefined && network.segment === segment) plain = true;
+  }
+  if (plain || rows.length === 0) {
+    const origin = edit.networks.origins.get(network.id)!;
+    return { kind: 'network', id: network.id, origin, find: () => ['segment'] };
+  }
+  const row = inOrder(edit, rows)[0]!;
+  const find = (value: unknown) => pathOfLocator(value, (locator) => locator.node === node, 'segment');
+  return { kind: 'port', id: store.id(row), origin: originOfRow(edit, row), find };
+}
+
+function segmentClash(
+  edit: TableEdit,
+  reported: Set<string>,
+  node: string,
+  key: string,
+  networks: readonly string[],
+): void {
+  const segment = Number(key.slice(key.indexOf(' ') + 1));
+  const sources = networks
+    .map((id) => ({ network: id, ...segmentSource(edit, edit.networks.values.get(id)!, node, segment) }))
+    .sort((a, b) => edit.compareOrigins(a.origin, b.origin));
+  const [first, ...others] = sources;
+  for (const other of others) {
+    // Two networks that meet on many nodes are one mistake, unless locators make it.
+    const mark = `${other.kind} ${other.id} ${other.kind === 'port' ? node : ''} ${segment} ${first!.network}`;
+    if (reported.has(mark)) continue;
+    reported.add(mark);
+    const message = `network ${quote(other.network)} is addressed by segment ${segment} on node ${quote(node)}, as network ${quote(first!.network)} is`;
+    edit.report('MW151', other.origin, other.kind, other.id, other.find, message, {
+      hint: 'give one of them another segment',
+      related: [
+        {
+          ...edit.place(first!.origin, first!.kind, first!.id, first!.find),
+          message: `${quote(first!.network)} has it here`,
+        },
+      ],
+    });
+  }
+}
+
+// the rest
+
+function checkIpv6Mtu(edit: TableEdit): void {
+  const { store } = edit;
+  const networks = new Set(edit.networks.changed);
+  for (const number of store.dirtyIpv6) {
+    const name = store.networks.nameIfKnown(number);
+    if (name !== undefined) networks.add(name);
+  }
+  for (const id of networks) {
+    const network = edit.networks.values.get(id);
+    const number = store.networks.find(id);
+    if (network?.mtu === undefined || network.mtu >= IPV6_MIN_MTU || number === undefined) continue;
+    if (store.ipv6Ports(number) === 0) continue;
+    const rows: number[] = [];
+    for (let row = 0; row < store.limit; row++) {
+      if (!store.isLive(row) || store.network(row) !== id) continue;
+      if (store.ips(row).some((ip) => typeof ip !== 'number')) rows.push(row);
+    }
+    const first = inOrder(edit, rows)[0]!;
+    const ip = store.ips(first).find((own) => typeof own !== 'number')!;
+    const message = `the mtu of network ${quote(id)} is ${network.mtu}; with IPv6 addresses it must be at least ${IPV6_MIN_MTU}`;
+    edit.report('MW153', edit.networks.origins.get(id)!, 'network', id, () => ['mtu'], message, {
+      related: related(
+        edit,
+        first,
+        (value) => pathOfIp(value, ip),
+        `port ${quote(store.id(first))} has an IPv6 address`,
+      ),
+    });
+  }
+}
+
+function checkSharedMacs(edit: TableEdit): void {
+  const { store } = edit;
+  const done = new Set<string>();
+  for (const [number, mac] of store.dirtyShared) {
+    if (store.sharedMacPorts(number, mac) <= MAX_SHARED_MAC || done.has(`${number} ${mac}`)) continue;
+    done.add(`${number} ${mac}`);
+    const network = store.networks.name(number);
+    const rows: number[] = [];
+    for (let row = 0; row < store.limit; row++) {
+      if (store.isLive(row) && store.macs(row).includes(mac) && store.network(row) === network) rows.push(row);
+    }
+    for (const row of inOrder(edit, rows).slice(MAX_SHARED_MAC)) {
+      const message = `port ${quote(store.id(row))} is one more than the ${MAX_SHARED_MAC} ports of network ${quote(network)} that may share ${formatMac(mac)} under 'macs'`;
+      reportPort(edit, 'MW130', row, (value) => pathOfSharedMac(value, mac), message);
+    }
+  }
+}
+
+function checkFamilies(edit: TableEdit): void {
+  const { store } = edit;
+  const families = new Map<string, number>();
+  let single = false;
+  if (edit.nodes.changed.size === 0) return;
+  for (const node of edit.nodes.values.values()) {
+    const mask = node.underlay.reduce((bits, address) => bits | (address.includes(':') ? 2 : 1), 0);
+    families.set(node.id, mask);
+    if (mask === 2) single = true;
+  }
+  if (!single) return;
+  const byNetwork = new Map<number, string[]>();
+  for (const [node, networks] of store.presence) {
+    for (const network of networks.keys()) {
+      const list = byNetwork.get(network);
+      if (list === undefined) byNetwork.set(network, [store.nodes.name(node)]);
+      else list.push(store.nodes.name(node));
+    }
+  }
+  const { origins } = edit.nodes;
+  for (const [number, names] of byNetwork) {
+    const nodes = names
+      .filter((id) => origins.has(id))
+      .sort((a, b) => edit.compareOrigins(origins.get(a)!, origins.get(b)!));
+    const only4 = nodes.findIndex((id) => families.get(id) === 1);
+    const only6 = nodes.findIndex((id) => families.get(id) === 2);
+    if (only4 < 0 || only6 < 0) continue;
+    const first = nodes[Math.min(only4, only6)]!;
+    const clash = nodes[Math.max(only4, only6)]!;
+    const network = store.networks.name(number);
+    const message = `node ${quote(clash)} and node ${quote(first)} of network ${quote(network)} have no underlay address family in common`;
+    edit.report('MW143', origins.get(clash)!, 'node', clash, () => ['underlay'], message, {
+      related: [
+        {
+          ...edit.place(origins.get(first)!, 'node', first, () => ['underlay']),
+          message: `${quote(first)} is defined here`,
+        },
+      ],
+    });
+  }
+}

@@ -1,0 +1,170 @@
+/** Changes of a table: applied, found, written. */
+
+import { bytesOf } from './byte-source.ts';
+import { CompactTable, type TableChanges } from './compact-table.ts';
+import type { TableFile } from './document.ts';
+import { type EditOptions, type EditResult, TableEdit } from './edit.ts';
+import type { Table, TableNetwork, TableNode, TablePort } from './model.ts';
+import { readNdjson } from './read-ndjson.ts';
+import { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, isMapping } from './row.ts';
+
+/** One record as a program has it: what NDJSON holds on a line. */
+export type DeltaRecord = Readonly<Record<string, unknown>>;
+
+export interface DeltaOptions extends EditOptions {
+  /** As diagnostics name the deltas. */
+  readonly name?: string;
+  /**
+   * The source that makes the change: it may not touch what another one has given. Without one everything may be
+   * changed.
+   */
+  readonly source?: string;
+  /** Place of the source among others: of two definitions of one thing the later one is the mistake (files have 0). */
+  readonly rank?: number;
+}
+
+/**
+ * Applies changes: NDJSON text, or records. A record like those of a table adds or replaces what has its id, as a
+ * whole; `{"delete": "port", "id": "web-1"}` (or `{"port": "web-1", "delete": true}`) removes. They count in their order,
+ * and the table is checked once, after the last. The cost is that of what changes. The table itself stays as it is.
+ */
+export function applyDelta(
+  table: CompactTable,
+  deltas: string | Uint8Array | readonly DeltaRecord[],
+  options: DeltaOptions = {},
+): EditResult {
+  const edit = new TableEdit(table, options);
+  readDeltas(edit, deltas, options);
+  return edit.finish();
+}
+
+/** Reads changes into an edit. */
+export function readDeltas(
+  edit: TableEdit,
+  deltas: string | Uint8Array | readonly DeltaRecord[],
+  options: Pick<DeltaOptions, 'name' | 'source' | 'rank'> = {},
+): void {
+  const content = deltaBytes(deltas);
+  const source = bytesOf(content);
+  const file: TableFile = { name: options.name ?? 'delta', source: options.source ?? '', rank: options.rank ?? 1 };
+  edit.applyDeltas(file);
+  readNdjson(source, edit, edit.show, { deltas: true });
+}
+
+function deltaBytes(deltas: string | Uint8Array | readonly DeltaRecord[]): Uint8Array {
+  if (typeof deltas === 'string') return Buffer.from(deltas);
+  if (deltas instanceof Uint8Array) return deltas;
+  return Buffer.from(deltas.map((record) => `${JSON.stringify(record)}\n`).join(''));
+}
+
+/**
+ * The ids that were added, changed or removed from one table to another. When one was made from the other by edits this
+ * costs what was edited (and may name an id that is the same again); otherwise everything is compared.
+ */
+export function diffTables(before: Table, after: Table): TableChanges {
+  if (before instanceof CompactTable && after instanceof CompactTable) {
+    const known = before.changesTo(after) ?? after.changesTo(before);
+    if (known !== undefined) return known;
+  }
+  const ports = new Set<string>();
+  for (const port of after.ports()) {
+    const old = before.port(port.id);
+    if (old === undefined || !equalValues(old, port)) ports.add(port.id);
+  }
+  for (const port of before.ports()) if (after.port(port.id) === undefined) ports.add(port.id);
+  return {
+    nodes: differences(before.nodes, after.nodes),
+    networks: differences(before.networks, after.networks),
+    ports,
+  };
+}
+
+/** True when the tables hold the same, whatever their revisions. */
+export function equalTables(a: Table, b: Table): boolean {
+  if (a.portCount !== b.portCount) return false;
+  for (const port of a.ports()) {
+    const other = b.port(port.id);
+    if (other === undefined || !equalValues(port, other)) return false;
+  }
+  return differences(a.nodes, b.nodes).size === 0 && differences(a.networks, b.networks).size === 0;
+}
+
+function differences<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): Set<string> {
+  const ids = new Set<string>();
+  for (const [id, value] of after) {
+    const old = before.get(id);
+    if (old === undefined || (old !== value && !equalValues(old, value))) ids.add(id);
+  }
+  for (const id of before.keys()) if (!after.has(id)) ids.add(id);
+  return ids;
+}
+
+function equalValues(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => equalValues(item, b[index]));
+  }
+  if (!isMapping(a) || !isMapping(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => key in b && equalValues(a[key], b[key]));
+}
+
+// writing
+
+/** A record of the format, without its id. What has its default is left out. */
+export function nodeRecord(node: TableNode): Record<string, unknown> {
+  return {
+    underlay: node.underlay.length === 1 ? node.underlay[0] : node.underlay,
+    ...(node.region !== undefined && { region: node.region }),
+    ...(node.mtu !== DEFAULT_NODE_MTU && { mtu: node.mtu }),
+  };
+}
+
+export function networkRecord(network: TableNetwork): Record<string, unknown> {
+  return {
+    encap: network.encap,
+    segment: network.segment,
+    ...(network.mtu !== undefined && { mtu: network.mtu }),
+    ...(network.flood !== 'replicate' && { flood: network.flood }),
+    ...(network.unknown !== 'drop' && { unknown: network.unknown }),
+    ...(network.vlan !== 'drop' && { vlan: network.vlan }),
+    ...(network.linkLocal !== 'any' && { 'link-local': network.linkLocal }),
+  };
+}
+
+export function portRecord(port: TablePort): Record<string, unknown> {
+  const at = port.at.map((locator) => ({
+    node: locator.node,
+    ...(locator.interface !== undefined && { interface: locator.interface }),
+    ...(locator.segment !== undefined && { segment: locator.segment }),
+    ...(locator.priority !== DEFAULT_PRIORITY && { priority: locator.priority }),
+    ...(locator.weight !== DEFAULT_WEIGHT && { weight: locator.weight }),
+  }));
+  return {
+    network: port.network,
+    mac: port.mac,
+    ...(port.macs.length > 0 && { macs: port.macs }),
+    ...(port.ips.length > 0 && { ips: port.ips }),
+    ...(port.allow.length > 0 && { allow: port.allow }),
+    ...(port.role !== undefined && { role: port.role }),
+    at: at.length === 1 ? at[0] : at,
+  };
+}
+
+/** The whole table as lines of NDJSON, each with its newline. */
+export function* formatTable(table: Table): Generator<string> {
+  yield '{"mapwire":1}\n';
+  for (const node of table.nodes.values()) yield `${JSON.stringify({ node: node.id, ...nodeRecord(node) })}\n`;
+  for (const network of table.networks.values()) {
+    yield `${JSON.stringify({ network: network.id, ...networkRecord(network) })}\n`;
+  }
+  for (const port of table.ports()) yield `${JSON.stringify({ port: port.id, ...portRecord(port) })}\n`;
+}
+
+/** The whole table as an object that a JSON or YAML file may hold. */
+export function tableToObject(table: Table): Record<string, unknown> {
+  const nodes = Object.fromEntries([...table.nodes.values()].map((node) => [node.id, nodeRecord(node)]));
+  const networks = Object.fromEntries([...table.networks.values()].map((net) => [net.id, networkRecord(net)]));
+  const ports = Object.fromEntries([...table.ports()].map((port) => [port.id, portRecord(port)]));
+  return { mapwire: 1, nodes, networks, ports };
+}

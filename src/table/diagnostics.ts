@@ -1,0 +1,211 @@
+/**
+ * Diagnostics of a table: one table of stable codes, the shape of a diagnostic, and its rendering in the manner of a
+ * compiler. `docs/diagnostics.md` has a row for each code (a test binds them). Codes are never reused.
+ */
+
+/** Every code: its severity, a short name, what it means. */
+export const DIAGNOSTICS = {
+  // the shape of the table
+  MW101: { severity: 'error', name: 'unknown-key', meaning: 'a key that the format does not have' },
+  MW102: { severity: 'error', name: 'missing-key', meaning: 'a required key is missing' },
+  MW103: { severity: 'error', name: 'wrong-type', meaning: 'a value of the wrong type' },
+  MW104: { severity: 'error', name: 'unknown-node', meaning: "a locator names a node that is not in 'nodes'" },
+  MW105: { severity: 'error', name: 'unknown-network', meaning: "a port names a network that is not in 'networks'" },
+  MW106: { severity: 'error', name: 'duplicate-id', meaning: 'a node, network or port is defined twice' },
+  MW107: { severity: 'error', name: 'duplicate-key', meaning: 'the same key stands twice in one mapping' },
+  MW108: {
+    severity: 'error',
+    name: 'bad-id',
+    meaning: 'an id is empty, too long or has characters that ids may not have',
+  },
+  MW109: { severity: 'error', name: 'bad-choice', meaning: 'a word that is not one of the possible ones' },
+  MW110: { severity: 'error', name: 'out-of-range', meaning: 'a number outside its range' },
+  // addresses
+  MW120: { severity: 'error', name: 'bad-mac', meaning: 'text that is no MAC address' },
+  MW121: {
+    severity: 'error',
+    name: 'unusable-mac',
+    meaning: 'a MAC address that no port can have: group, broadcast or zero',
+  },
+  MW122: { severity: 'error', name: 'bad-ip', meaning: 'text that is no IP address' },
+  MW123: { severity: 'error', name: 'unusable-ip', meaning: 'an IP address that no port can have' },
+  MW124: { severity: 'error', name: 'bad-prefix', meaning: 'text that is no address prefix' },
+  MW125: { severity: 'error', name: 'host-bits', meaning: 'a prefix with bits set after its length' },
+  MW126: { severity: 'error', name: 'duplicate-mac', meaning: 'two ports of one network have the same MAC address' },
+  MW127: { severity: 'error', name: 'duplicate-ip', meaning: 'two ports of one network have the same IP address' },
+  MW128: {
+    severity: 'error',
+    name: 'underlay-ip',
+    meaning: 'a port has the underlay address of a node, which guests must not use',
+  },
+  MW129: { severity: 'error', name: 'repeated-item', meaning: 'the same item stands twice in one list' },
+  MW130: {
+    severity: 'error',
+    name: 'shared-mac-limit',
+    meaning: "more than 4 ports of one network list the same MAC under 'macs'",
+  },
+  // nodes
+  MW140: { severity: 'error', name: 'bad-underlay', meaning: 'an underlay address that cannot be one' },
+  MW141: { severity: 'error', name: 'duplicate-underlay', meaning: 'two nodes have the same underlay address' },
+  MW142: { severity: 'error', name: 'underlay-family', meaning: 'a node has two underlay addresses of one family' },
+  MW143: {
+    severity: 'error',
+    name: 'no-common-family',
+    meaning: 'two nodes of one network have no address family in common',
+  },
+  // networks
+  MW150: {
+    severity: 'error',
+    name: 'bad-segment',
+    meaning: 'a segmentation id outside the range of the encapsulation',
+  },
+  MW151: {
+    severity: 'error',
+    name: 'segment-clash',
+    meaning: 'two networks are addressed by the same segment on one node',
+  },
+  MW152: { severity: 'error', name: 'bad-mtu', meaning: 'an MTU outside 576–65535' },
+  MW153: { severity: 'error', name: 'ipv6-mtu', meaning: 'an MTU below 1280 in a network with IPv6 addresses' },
+  MW154: {
+    severity: 'error',
+    name: 'multicast-group',
+    meaning: "'flood: multicast' and 'group' do not belong together as written",
+  },
+  // locators
+  MW160: { severity: 'error', name: 'no-locator', meaning: 'a port without a locator' },
+  MW161: { severity: 'error', name: 'too-many-locators', meaning: 'a port with more than 4 locators' },
+  MW162: { severity: 'error', name: 'duplicate-locator', meaning: 'a port names the same node twice' },
+  MW163: { severity: 'error', name: 'bad-interface', meaning: 'a name that no network interface can have' },
+  MW164: { severity: 'error', name: 'duplicate-interface', meaning: 'two ports use the same interface of one node' },
+  // reading
+  MW170: { severity: 'error', name: 'unreadable', meaning: 'the file cannot be read' },
+  MW171: { severity: 'error', name: 'encoding', meaning: 'the file is not plain UTF-8' },
+  MW172: { severity: 'error', name: 'syntax', meaning: 'the text is not well-formed YAML or JSON' },
+  MW173: { severity: 'error', name: 'empty', meaning: 'there is nothing in the table' },
+  MW174: { severity: 'error', name: 'version', meaning: "'mapwire: 1' is missing, or another version" },
+  MW175: { severity: 'error', name: 'yaml-feature', meaning: 'a feature of YAML that tables do not use' },
+  MW176: { severity: 'error', name: 'too-large', meaning: 'a line, a file or a nesting beyond the limits' },
+  MW177: { severity: 'error', name: 'bad-record', meaning: 'an NDJSON record that is none' },
+  MW178: { severity: 'error', name: 'unknown-record', meaning: 'a removal of something that is not in the table' },
+  MW179: { severity: 'error', name: 'unsafe-file', meaning: 'the file can be changed by others than its owner' },
+  // not in this version
+  MW190: { severity: 'error', name: 'unsupported', meaning: 'part of the format, but not of this version of Mapwire' },
+  // the rest
+  MW199: { severity: 'error', name: 'more', meaning: 'further mistakes of the file, which are only counted' },
+  // legal, and perhaps not meant
+  MW201: { severity: 'warning', name: 'never-reachable', meaning: 'all locators of a port have priority 255' },
+  MW202: {
+    severity: 'warning',
+    name: 'allow-everything',
+    meaning: 'a prefix of length 0 accepts every source address of its family',
+  },
+  MW203: { severity: 'warning', name: 'ignored-file', meaning: "a file of the table's directory that is not read" },
+} as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
+
+export type Severity = 'error' | 'warning';
+export type DiagnosticCode = keyof typeof DIAGNOSTICS;
+
+/** A place in a file. Lines and columns count from 1, columns in characters; line 0 means the file as a whole. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface RelatedPlace extends Place {
+  readonly message: string;
+}
+
+export interface Diagnostic extends Place {
+  readonly code: DiagnosticCode;
+  readonly severity: Severity;
+  readonly message: string;
+  /** Characters that the caret line underlines. */
+  readonly length?: number;
+  /** What to do about it. */
+  readonly hint?: string;
+  readonly related?: readonly RelatedPlace[];
+  /** The line it is about, shortened around the column when it is long. */
+  readonly excerpt?: Excerpt;
+}
+
+export interface Excerpt {
+  readonly text: string;
+  /** Column inside `text`, from 1. */
+  readonly column: number;
+}
+
+/** `table.yaml:12:9`, without what is not known. */
+export function formatPlace(place: Place): string {
+  if (place.line === 0) return place.file;
+  return `${place.file}:${place.line}:${place.column}`;
+}
+
+const EXCERPT_WIDTH = 160;
+
+/** The part of a line around a column (from 1, in characters) that fits a terminal. */
+export function excerptOf(line: string, column: number): Excerpt {
+  const printable = line.replace(
+    /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    '\ufffd',
+  );
+  const characters = Array.from(printable);
+  if (characters.length <= EXCERPT_WIDTH) return { text: printable, column };
+  const start = Math.max(0, Math.min(column - 1 - EXCERPT_WIDTH / 4, characters.length - EXCERPT_WIDTH));
+  const first = Math.floor(start);
+  const text = characters.slice(first, first + EXCERPT_WIDTH).join('');
+  const cut = first > 0 ? '…' : '';
+  return {
+    text: `${cut}${text}${first + EXCERPT_WIDTH < characters.length ? '…' : ''}`,
+    column: column - first + cut.length,
+  };
+}
+
+/** One diagnostic as text, several lines, without a newline at the end. */
+export function renderDiagnostic(diagnostic: Diagnostic): string {
+  const lines = [`${formatPlace(diagnostic)}: ${diagnostic.severity} ${diagnostic.code}: ${diagnostic.message}`];
+  const { excerpt } = diagnostic;
+  if (excerpt !== undefined) {
+    const characters = Array.from(excerpt.text);
+    // Tabs stay tabs, so that the caret stands under its character whatever the terminal makes of them.
+    const indent = characters
+      .slice(0, excerpt.column - 1)
+      .map((c) => (c === '\t' ? '\t' : ' '))
+      .join('');
+    const room = Math.max(1, characters.length - excerpt.column + 1);
+    const tail = '~'.repeat(Math.max(0, Math.min(diagnostic.length ?? 1, room) - 1));
+    const number = String(diagnostic.line);
+    const margin = ' '.repeat(number.length);
+    lines.push(` ${number} | ${excerpt.text}`, ` ${margin} | ${indent}^${tail}`);
+  }
+  for (const place of diagnostic.related ?? []) lines.push(`  ${formatPlace(place)}: ${place.message}`);
+  if (diagnostic.hint !== undefined) lines.push(`  hint: ${diagnostic.hint}`);
+  return lines.join('\n');
+}
+
+/** All diagnostics, each as by `renderDiagnostic`, and a closing count. Empty when there are none. */
+export function renderDiagnostics(diagnostics: readonly Diagnostic[]): string {
+  if (diagnostics.length === 0) return '';
+  const errors = diagnostics.filter((d) => d.severity === 'error').length;
+  const warnings = diagnostics.length - errors;
+  const counts = [errors > 0 ? count(errors, 'error') : '', warnings > 0 ? count(warnings, 'warning') : ''];
+  return `${diagnostics.map(renderDiagnostic).join('\n')}\n${counts.filter((c) => c !== '').join(', ')}\n`;
+}
+
+function count(n: number, word: string): string {
+  return `${n} ${word}${n === 1 ? '' : 's'}`;
+}
+
+export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
+  return diagnostics.some((d) => d.severity === 'error');
+}
+
+/** Text of the table inside a message: quoted, control characters escaped, shortened. */
+export function quote(text: string): string {
+  const short = text.length > 64 ? `${text.slice(0, 61)}…` : text;
+  const safe = short.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `'${safe}'`;
+}

@@ -1,0 +1,503 @@
+/**
+ * One change of a table, from the first record to the verdict: the records of whole files, or deltas, go into the store;
+ * then what changed is checked against the rest (checks.ts); then there is a new version, or the store is as it was
+ * before. Reading a table for the first time is an edit of an empty one: there is one path, so that both ways find the
+ * same mistakes.
+ */
+
+import { runChecks } from './checks.ts';
+import { CompactTable, type FileList, type Origin, type TableChanges, type Undo } from './compact-table.ts';
+import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
+import type { Document, RecordKind, RecordSink, TableFile } from './document.ts';
+import { compareText, Mistakes, placeIn } from './mistakes.ts';
+import type { TableNetwork, TableNode } from './model.ts';
+import { PortStore, type StoredRow } from './port-store.ts';
+import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
+import { nearest } from './suggest.ts';
+import type { Position } from './text-position.ts';
+
+export interface EditOptions {
+  /** Revision of the new version; otherwise one more than that of the base. */
+  readonly revision?: number | undefined;
+  /** Errors shown of one file. */
+  readonly limit?: number | undefined;
+}
+
+export interface EditResult {
+  /** The new version, or the base itself when nothing changed; absent when there are errors. */
+  readonly table?: CompactTable;
+  /** What differs from the base (some ids may differ in nothing); absent without a base, or when there are errors. */
+  readonly changes?: TableChanges;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+const MAX_FILES = 0xffff;
+/** The path of a record itself. */
+const RECORD = (): Path => [];
+const NO_FILES: FileList = { byNumber: [] };
+
+/** Nodes or networks during an edit: copied from the base when the first of them changes. */
+export class Definitions<T extends { readonly id: string }> {
+  values: ReadonlyMap<string, T>;
+  origins: ReadonlyMap<string, Origin>;
+  /** Ids that were added, changed or removed. */
+  readonly changed = new Set<string>();
+  /** Ids given by the files of this edit. */
+  readonly seen = new Set<string>();
+  /** Ids whose definition is there but has mistakes. */
+  readonly broken = new Map<string, Origin>();
+  #ownValues: Map<string, T> | undefined;
+  #ownOrigins: Map<string, Origin> | undefined;
+
+  constructor(values: ReadonlyMap<string, T>, origins: ReadonlyMap<string, Origin>) {
+    this.values = values;
+    this.origins = origins;
+  }
+
+  #writableValues(): Map<string, T> {
+    this.#ownValues ??= new Map(this.values);
+    this.values = this.#ownValues;
+    return this.#ownValues;
+  }
+
+  #writableOrigins(): Map<string, Origin> {
+    this.#ownOrigins ??= new Map(this.origins);
+    this.origins = this.#ownOrigins;
+    return this.#ownOrigins;
+  }
+
+  set(value: T, origin: Origin): void {
+    const before = this.origins.get(value.id);
+    if (before?.file !== origin.file || before.line !== origin.line) this.#writableOrigins().set(value.id, origin);
+    const old = this.values.get(value.id);
+    if (old !== undefined && JSON.stringify(old) === JSON.stringify(value)) return;
+    this.#writableValues().set(value.id, value);
+    this.changed.add(value.id);
+  }
+
+  delete(id: string): void {
+    if (!this.values.has(id)) return;
+    this.#writableValues().delete(id);
+    this.#writableOrigins().delete(id);
+    this.changed.add(id);
+  }
+
+  /** True when something of this id is written, right or wrong. */
+  isKnown(id: string): boolean {
+    return this.values.has(id) || this.broken.has(id);
+  }
+}
+
+export class TableEdit implements RecordSink {
+  readonly store: PortStore;
+  readonly nodes: Definitions<TableNode>;
+  readonly networks: Definitions<TableNetwork>;
+  readonly mistakes: Mistakes;
+  /** The base that the new version will share its store with. */
+  readonly #base: CompactTable | undefined;
+  readonly #options: EditOptions;
+  readonly #files: (TableFile | undefined)[];
+  readonly #undo: Undo = { rows: new Map(), ids: new Map(), nodes: new Set(), networks: new Set() };
+  /** Row, file and line of ports that only moved inside their files. */
+  readonly #relocated: number[] = [];
+  readonly #replaced = new Set<number>();
+  readonly #brokenPorts = new Map<string, Origin>();
+  readonly #documents = new Map<number, Document | undefined>();
+  #seen = new Uint8Array(1024);
+  #file = -1;
+  #deltas = false;
+  #incomplete = false;
+  #finished = false;
+
+  constructor(base: CompactTable | undefined, options: EditOptions = {}) {
+    this.#options = options;
+    this.mistakes = new Mistakes(options.limit);
+    this.#base = base === undefined || base.isNewest ? base : fork(base);
+    const parts = this.#base?.parts;
+    this.store = parts?.store ?? new PortStore();
+    this.store.settle();
+    this.#files = [...(parts?.files ?? NO_FILES).byNumber];
+    this.nodes = new Definitions(parts?.nodes ?? new Map(), parts?.nodeOrigins ?? new Map());
+    this.networks = new Definitions(parts?.networks ?? new Map(), parts?.networkOrigins ?? new Map());
+  }
+
+  /** Rows that this edit put in or took out; undefined: all. */
+  get touchedRows(): Iterable<number> | undefined {
+    return this.#base === undefined ? undefined : this.#undo.rows.keys();
+  }
+
+  /** True when part of the files was not read, so that definitions may be missing for that reason. */
+  get isIncomplete(): boolean {
+    return this.#incomplete;
+  }
+
+  // where records come from
+
+  /** From now on the whole content of a file follows: what it had and has no more goes. */
+  replaceFile(file: TableFile): void {
+    this.#file = this.#register(file);
+    this.#replaced.add(this.#file);
+    this.#deltas = false;
+  }
+
+  /** The file is gone, with all that was in it. */
+  removeFile(file: TableFile): void {
+    this.#replaced.add(this.#register(file));
+  }
+
+  /** From now on records are changes: each replaces what has its id, in the order in which they come. */
+  applyDeltas(file: TableFile): void {
+    this.#file = this.#register(file);
+    this.#deltas = true;
+  }
+
+  /** The document by which the present file's mistakes are shown. */
+  readonly show = (document: Document): void => {
+    this.#documents.set(this.#file, document);
+  };
+
+  #register(file: TableFile): number {
+    const files = this.#files;
+    let number = files.findIndex((other) => other?.name === file.name && other.source === file.source);
+    if (number < 0) {
+      number = files.length < MAX_FILES ? files.length : this.#unusedFile();
+    }
+    files[number] = file;
+    return number;
+  }
+
+  #unusedFile(): number {
+    const used = new Set<number>(this.#replaced);
+    for (let row = 0; row < this.store.limit; row++) if (this.store.isLive(row)) used.add(this.store.file(row));
+    for (const definitions of [this.nodes, this.networks]) {
+      for (const origin of definitions.origins.values()) used.add(origin.file);
+    }
+    for (let number = 0; number < MAX_FILES; number++) if (!used.has(number)) return number;
+    throw new RangeError(`a table has at most ${MAX_FILES} files`);
+  }
+
+  file(number: number): TableFile {
+    return this.#files[number]!;
+  }
+
+  // records
+
+  record(kind: RecordKind, id: string, value: unknown, line: number): void {
+    if (kind === 'port') this.#port(id, value, line);
+    else if (kind === 'node')
+      this.#define('node', this.nodes, id, nodeOf(id, value, this.#reporter(kind, id, line)), line);
+    else {
+      const network = networkOfValue(id, value, this.#reporter(kind, id, line));
+      this.#define('network', this.networks, id, network, line);
+    }
+  }
+
+  #reporter(kind: RecordKind, id: string, line: number): RowReport {
+    return (code, path, message, extra) => {
+      const file = this.file(this.#file);
+      const document = this.#documents.get(this.#file);
+      const position = () => document?.locate([...document.recordPath(kind, id, line), ...path], extra?.key ?? false);
+      this.mistakes.add(file, { code, message, hint: extra?.hint }, position, line);
+    };
+  }
+
+  #define<T extends { readonly id: string }>(
+    kind: RecordKind,
+    definitions: Definitions<T>,
+    id: string,
+    value: T | undefined,
+    line: number,
+  ): void {
+    const origin = { file: this.#file, line };
+    const existing = definitions.origins.get(id);
+    const taken = definitions.seen.has(id) || definitions.broken.has(id);
+    const before = existing ?? definitions.broken.get(id);
+    if (before !== undefined && this.#isDuplicate(kind, id, before, origin, taken)) return;
+    definitions.seen.add(id);
+    if (value === undefined) {
+      definitions.delete(id);
+      definitions.broken.set(id, origin);
+      return;
+    }
+    definitions.broken.delete(id);
+    definitions.set(value, origin);
+  }
+
+  #port(id: string, value: unknown, line: number): void {
+    const port = portOf(id, value, this.#reporter('port', id, line));
+    const row = this.store.findId(id);
+    const origin = { file: this.#file, line };
+    const broken = this.#brokenPorts.get(id);
+    const before = row >= 0 ? { file: this.store.file(row), line: this.store.line(row) } : broken;
+    const taken = broken !== undefined || (row >= 0 && this.#seen[row] === 1);
+    if (before !== undefined && this.#isDuplicate('port', id, before, origin, taken)) return;
+    if (port === undefined) {
+      if (row >= 0) this.#take(row);
+      this.#brokenPorts.set(id, origin);
+      return;
+    }
+    this.#brokenPorts.delete(id);
+    this.#put(row, port, line);
+  }
+
+  #put(row: number, port: PortRow, line: number): void {
+    const { store } = this;
+    if (row >= 0 && store.equals(row, port)) {
+      if (store.file(row) !== this.#file || store.line(row) !== line) {
+        this.#relocated.push(row, store.file(row), store.line(row));
+        store.relocate(row, this.#file, line);
+      }
+      this.#mark(row);
+      return;
+    }
+    if (row >= 0) this.#take(row);
+    const place = store.put(port, this.#file, line, row);
+    this.#note(place, port.id, null);
+    this.#mark(place);
+  }
+
+  #take(row: number): void {
+    const stored = this.store.remove(row);
+    this.#note(row, stored.row.id, stored);
+    if (row < this.#seen.length) this.#seen[row] = 0;
+  }
+
+  /** Remembers what was at a row, and under an id, before the edit. */
+  #note(row: number, id: string, was: StoredRow | null): void {
+    if (this.#base === undefined) return;
+    if (!this.#undo.rows.has(row)) this.#undo.rows.set(row, was);
+    if (!this.#undo.ids.has(id)) this.#undo.ids.set(id, was);
+  }
+
+  #mark(row: number): void {
+    if (row >= this.#seen.length) {
+      const bigger = new Uint8Array(Math.max(this.#seen.length * 2, row + 1));
+      bigger.set(this.#seen);
+      this.#seen = bigger;
+    }
+    this.#seen[row] = 1;
+  }
+
+  /** Reports a second definition; true when the new one must be passed over. */
+  #isDuplicate(kind: RecordKind, id: string, before: Origin, now: Origin, taken: boolean): boolean {
+    if (this.#deltas) {
+      const owner = this.file(before.file).source;
+      if (owner === this.file(now.file).source || owner === '' || this.file(now.file).source === '') return false;
+      this.#duplicate(kind, id, now, before, `${kind} ${quote(id)} belongs to another source, ${owner}`);
+      return true;
+    }
+    if (!taken && this.#replaced.has(before.file)) return false;
+    const message = `${kind} ${quote(id)} is defined twice`;
+    if (this.compareOrigins(before, now) <= 0) {
+      this.#duplicate(kind, id, now, before, message);
+      return true;
+    }
+    this.#duplicate(kind, id, before, now, message);
+    return false;
+  }
+
+  #duplicate(kind: RecordKind, id: string, at: Origin, first: Origin, message: string): void {
+    const related = [{ ...this.place(first, kind, id), message: 'first defined here' }];
+    this.report('MW106', at, kind, id, () => [], message, { key: true, related });
+  }
+
+  remove(kind: RecordKind, id: string, line: number): void {
+    const definitions = kind === 'node' ? this.nodes : this.networks;
+    const row = kind === 'port' ? this.store.findId(id) : -1;
+    const origin =
+      row >= 0 ? { file: this.store.file(row), line: this.store.line(row) } : this.#definedAt(kind, definitions, id);
+    const now = { file: this.#file, line };
+    if (origin === undefined) {
+      const ids = kind === 'port' ? [] : definitions.values.keys();
+      const meant = nearest(id, ids);
+      const message = `${kind} ${quote(id)} cannot be removed: it is not in the table`;
+      const hint = meant === undefined ? undefined : `did you mean '${meant}'?`;
+      this.report('MW178', now, kind, id, () => [], message, { hint });
+      return;
+    }
+    if (this.#isDuplicate(kind, id, origin, now, false)) return;
+    if (row >= 0) this.#take(row);
+    if (kind === 'port') this.#brokenPorts.delete(id);
+    else {
+      definitions.delete(id);
+      definitions.broken.delete(id);
+    }
+  }
+
+  #definedAt(
+    kind: RecordKind,
+    definitions: Definitions<TableNode> | Definitions<TableNetwork>,
+    id: string,
+  ): Origin | undefined {
+    if (kind === 'port') return this.#brokenPorts.get(id);
+    return definitions.origins.get(id) ?? definitions.broken.get(id);
+  }
+
+  // mistakes of the readers
+
+  mistake(code: DiagnosticCode, path: Path, message: string, extra?: MistakeExtra): void {
+    const document = this.#documents.get(this.#file);
+    const position = () => document?.locate(path, extra?.key ?? false);
+    this.mistakes.add(this.file(this.#file), { code, message, hint: extra?.hint }, position);
+  }
+
+  mistakeAt(
+    code: DiagnosticCode,
+    position: Position | undefined,
+    message: string,
+    extra?: { hint?: string | undefined; first?: Position; firstMessage?: string },
+  ): void {
+    const file = this.file(this.#file);
+    const related =
+      extra?.first === undefined
+        ? undefined
+        : [{ ...placeIn(file, extra.first), message: extra.firstMessage ?? 'here' }];
+    this.mistakes.add(file, { code, message, hint: extra?.hint, related }, () => position);
+  }
+
+  incomplete(): void {
+    this.#incomplete = true;
+  }
+
+  // places of records, for the checks
+
+  compareOrigins(a: Origin, b: Origin): number {
+    const fileA = this.file(a.file);
+    const fileB = this.file(b.file);
+    return fileA.rank - fileB.rank || compareText(fileA.name, fileB.name) || a.line - b.line;
+  }
+
+  #document(number: number): Document | undefined {
+    if (!this.#documents.has(number)) this.#documents.set(number, this.file(number).reopen?.());
+    return this.#documents.get(number);
+  }
+
+  #locate(
+    origin: Origin,
+    kind: RecordKind,
+    id: string,
+    find: (value: unknown) => Path,
+    key: boolean,
+  ): Position | undefined {
+    const document = this.#document(origin.file);
+    if (document === undefined) return undefined;
+    const path = find(document.recordValue(kind, id, origin.line));
+    return document.locate([...document.recordPath(kind, id, origin.line), ...path], key);
+  }
+
+  /** Where a record begins. */
+  place(
+    origin: Origin,
+    kind: RecordKind,
+    id: string,
+    find: (value: unknown) => Path = RECORD,
+  ): ReturnType<typeof placeIn> {
+    // A record is named by its key, a value inside it by itself.
+    const inside = find !== RECORD;
+    const position = this.#locate(origin, kind, id, find, !inside);
+    return placeIn(this.file(origin.file), position, origin.line);
+  }
+
+  /** A mistake of a record that was read before; `find` gives the path of the value at fault. */
+  report(
+    code: DiagnosticCode,
+    origin: Origin,
+    kind: RecordKind,
+    id: string,
+    find: (value: unknown) => Path,
+    message: string,
+    extra: MistakeExtra & { related?: readonly (ReturnType<typeof placeIn> & { message: string })[] } = {},
+  ): void {
+    const position = () => this.#locate(origin, kind, id, find, extra.key ?? false);
+    const { hint, related } = extra;
+    this.mistakes.add(this.file(origin.file), { code, message, hint, related }, position, origin.line);
+  }
+
+  // the end
+
+  /** Checks what changed and makes the new version; without errors only. The edit is over then. */
+  finish(): EditResult {
+    if (this.#finished) throw new Error('the edit is over');
+    this.#finished = true;
+    this.#sweep();
+    runChecks(this);
+    const diagnostics = this.mistakes.list();
+    if (this.mistakes.errors > 0) {
+      this.#rollBack();
+      return { diagnostics };
+    }
+    const base = this.#base;
+    const changes: TableChanges = {
+      nodes: this.nodes.changed,
+      networks: this.networks.changed,
+      ports: new Set(this.#undo.ids.keys()),
+    };
+    const unchanged = changes.nodes.size + changes.networks.size + this.#undo.rows.size === 0;
+    const revision = this.#options.revision ?? (base?.revision ?? 0) + 1;
+    const keep = base !== undefined && unchanged && (this.#options.revision ?? base.revision) === base.revision;
+    const parts = {
+      revision: keep ? base.revision : revision,
+      nodes: this.nodes.values,
+      networks: this.networks.values,
+      nodeOrigins: this.nodes.origins,
+      networkOrigins: this.networks.origins,
+      store: this.store,
+      files: { byNumber: this.#files },
+    };
+    if (keep) {
+      // Only lines moved: the next edit must find them, and whoever holds the base need not know.
+      base.parts = parts;
+      this.store.settle();
+      return { table: base, changes, diagnostics };
+    }
+    const table = new CompactTable(parts);
+    for (const id of changes.nodes) this.#undo.nodes.add(id);
+    for (const id of changes.networks) this.#undo.networks.add(id);
+    base?.succeed(table, this.#undo);
+    this.store.settle();
+    return { table, ...(base !== undefined && { changes }), diagnostics };
+  }
+
+  /** Gives the edit up: the store is as before. */
+  abandon(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#rollBack();
+  }
+
+  /** Takes out what the replaced files do not have any more. */
+  #sweep(): void {
+    if (this.#replaced.size === 0 || this.#base === undefined) return;
+    const { store } = this;
+    for (let row = 0; row < store.limit; row++) {
+      if (store.isLive(row) && this.#seen[row] !== 1 && this.#replaced.has(store.file(row))) this.#take(row);
+    }
+    for (const definitions of [this.nodes, this.networks]) {
+      for (const [id, origin] of definitions.origins) {
+        if (!definitions.seen.has(id) && this.#replaced.has(origin.file)) definitions.delete(id);
+      }
+    }
+  }
+
+  #rollBack(): void {
+    const { store } = this;
+    if (this.#base === undefined) return;
+    for (const row of this.#undo.rows.keys()) if (store.isLive(row)) store.remove(row);
+    for (const [row, was] of this.#undo.rows) {
+      if (was !== null) store.put(was.row, was.file, was.line, row);
+    }
+    for (let i = this.#relocated.length - 3; i >= 0; i -= 3) {
+      const row = this.#relocated[i]!;
+      if (store.isLive(row)) store.relocate(row, this.#relocated[i + 1]!, this.#relocated[i + 2]!);
+    }
+    store.settle();
+  }
+}
+
+/** The same table with a store of its own: for an edit of a version that is not the newest. */
+function fork(table: CompactTable): CompactTable {
+  const store = new PortStore();
+  for (const { row, file, line } of table.storedPorts()) store.put(row, file, line);
+  store.settle();
+  return new CompactTable({ ...table.parts, store, files: { byNumber: [...table.parts.files.byNumber] } });
+}

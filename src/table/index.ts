@@ -1,0 +1,46 @@
+/**
+ * The mapping table: the format, its diagnostics, and the compact store behind it. Runs without root, without the addon,
+ * on any operating system.
+ */
+
+export * from './address.ts';
+export { CompactTable, type TableChanges } from './compact-table.ts';
+export {
+  applyDelta,
+  type DeltaOptions,
+  type DeltaRecord,
+  diffTables,
+  equalTables,
+  formatTable,
+  networkRecord,
+  nodeRecord,
+  portRecord,
+  tableToObject,
+} from './delta.ts';
+export {
+  DIAGNOSTICS,
+  type Diagnostic,
+  type DiagnosticCode,
+  formatPlace,
+  hasErrors,
+  type Place,
+  type RelatedPlace,
+  renderDiagnostic,
+  renderDiagnostics,
+  type Severity,
+} from './diagnostics.ts';
+export type { RecordKind } from './document.ts';
+export type { EditOptions, EditResult } from './edit.ts';
+export type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
+export { HOLD_FILE, type TableFormat } from './read-file.ts';
+export {
+  type ParseOptions,
+  parseTable,
+  type ReadTableOptions,
+  readTable,
+  type TableResult,
+  tableError,
+  tableFromObject,
+} from './read-table.ts';
+export { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_LOCATORS, NEVER_USED } from './row.ts';
+export { nearest } from './suggest.ts';

@@ -1,0 +1,620 @@
+/**
+ * The ports of a table in columns: a row number is a place in every column. What nearly every port has — id, network,
+ * MAC, one IPv4 and one IPv6 address, one plain locator — lies in typed arrays; the rest of a port, when it has more,
+ * in one object. Indexes give the row of an id, a MAC, an address, an interface. The store is changed in place; `Table`
+ * versions are made of it with the help of an undo record (see compact-table.ts).
+ */
+
+import { equalIp, formatIp, formatMac, type IpNumber } from './address.ts';
+import { finish, HashIndex, mix } from './hash-index.ts';
+import type { TableLocator, TablePort } from './model.ts';
+import { NameTable } from './name-table.ts';
+import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
+import { TextHeap } from './text-heap.ts';
+
+/** A row and where it was written. */
+export interface StoredRow {
+  readonly row: PortRow;
+  readonly file: number;
+  readonly line: number;
+}
+
+/** How a network is reached on a node: by how many locators, and by which segments other than its own. */
+export interface Presence {
+  /** Locators without a segment of their own. */
+  plain: number;
+  /** Segment -> locators that name it. */
+  overrides: Map<number, number> | undefined;
+}
+
+/** What a port has beyond the columns. */
+interface Extra {
+  readonly ips: readonly IpNumber[] | undefined;
+  readonly macs: readonly number[];
+  readonly allow: readonly string[];
+  readonly role: 'router' | 'dhcp' | undefined;
+  readonly at: readonly TableLocator[] | undefined;
+}
+
+const TWO_32 = 0x1_0000_0000;
+const FREE = 0xffff_ffff;
+const FIRST_CAPACITY = 64;
+const NONE: readonly never[] = Object.freeze([]);
+
+const HAS_IP4 = 1;
+const HAS_IP6 = 2;
+const HAS_INTERFACE = 4;
+const HAS_EXTRA = 8;
+/** The extra object holds all addresses. */
+const EXTRA_IPS = 16;
+/** The extra object holds all locators. */
+const EXTRA_AT = 32;
+
+function hashMac(network: number, mac: number): number {
+  return finish(mix(mix(network, Math.floor(mac / TWO_32)), mac >>> 0));
+}
+
+function hashIp(network: number, ip: IpNumber): number {
+  if (typeof ip === 'number') return finish(mix(network, ip));
+  return finish(mix(mix(mix(mix(network, ip[0]), ip[1]), ip[2]), ip[3]));
+}
+
+function hashInterface(node: number, name: string): number {
+  let hash = node;
+  for (let i = 0; i < name.length; i++) hash = mix(hash, name.charCodeAt(i));
+  return finish(hash);
+}
+
+function isPlain(at: readonly TableLocator[]): boolean {
+  const only = at[0];
+  return (
+    at.length === 1 &&
+    only !== undefined &&
+    only.segment === undefined &&
+    only.priority === DEFAULT_PRIORITY &&
+    only.weight === DEFAULT_WEIGHT
+  );
+}
+
+/** One IPv4, one IPv6, or both in this order: what the columns hold. */
+function fitsColumns(ips: readonly IpNumber[]): boolean {
+  if (ips.length <= 1) return true;
+  return ips.length === 2 && typeof ips[0] === 'number' && typeof ips[1] !== 'number';
+}
+
+function hasIpv6(row: PortRow): boolean {
+  for (const ip of row.ips) if (typeof ip !== 'number') return true;
+  return false;
+}
+
+export class PortStore {
+  readonly nodes = new NameTable();
+  readonly networks = new NameTable();
+  /** Node number -> network number -> presence. */
+  readonly presence = new Map<number, Map<number, Presence>>();
+  /** Network number -> ports with IPv6 addresses. */
+  readonly #ipv6Ports = new Map<number, number>();
+  /** Network number -> MAC -> ports that list it under `macs`. */
+  readonly #sharedMacs = new Map<number, Map<number, number>>();
+
+  /** Rows that met an equal MAC, address or interface when they were put in: to be looked at when all is in. */
+  suspects = new Set<number>();
+  /** Nodes whose networks or their segments changed. */
+  dirtyNodes = new Set<number>();
+  /** Network numbers that got a port with IPv6. */
+  dirtyIpv6 = new Set<number>();
+  /** Network number and MAC of `macs` entries that were put in. */
+  dirtyShared: [number, number][] = [];
+
+  #capacity = FIRST_CAPACITY;
+  #limit = 0;
+  #live = 0;
+  readonly #free: number[] = [];
+  readonly #ids = new TextHeap();
+  readonly #interfaces = new TextHeap();
+  readonly #extra = new Map<number, Extra>();
+
+  #id = new Uint32Array(FIRST_CAPACITY).fill(FREE);
+  #network = new Uint32Array(FIRST_CAPACITY);
+  #macHigh = new Uint16Array(FIRST_CAPACITY);
+  #macLow = new Uint32Array(FIRST_CAPACITY);
+  #flags = new Uint8Array(FIRST_CAPACITY);
+  #ip4 = new Uint32Array(FIRST_CAPACITY);
+  #node = new Uint32Array(FIRST_CAPACITY);
+  #file = new Uint16Array(FIRST_CAPACITY);
+  #line = new Uint32Array(FIRST_CAPACITY);
+  /** Made when the first row needs them. */
+  #ip6: Uint32Array | undefined;
+  #interface: Uint32Array | undefined;
+
+  readonly #byId = new HashIndex((add) => {
+    for (let row = 0; row < this.#limit; row++) {
+      const id = this.#id[row]!;
+      if (id !== FREE) add(this.#ids.hash(id), row);
+    }
+  });
+  readonly #byMac = new HashIndex((add) => {
+    for (let row = 0; row < this.#limit; row++) {
+      if (this.#id[row] !== FREE) add(hashMac(this.#network[row]!, this.mac(row)), row);
+    }
+  });
+  readonly #byIp = new HashIndex((add) => {
+    for (let row = 0; row < this.#limit; row++) {
+      if (this.#id[row] === FREE) continue;
+      const network = this.#network[row]!;
+      for (const ip of this.ips(row)) add(hashIp(network, ip), row);
+    }
+  });
+  readonly #byInterface = new HashIndex((add) => {
+    for (let row = 0; row < this.#limit; row++) {
+      if (this.#id[row] === FREE || (this.#flags[row]! & (HAS_INTERFACE | EXTRA_AT)) === 0) continue;
+      this.#eachInterface(row, (node, name) => add(hashInterface(node, name), row));
+    }
+  });
+
+  /** Number of ports. */
+  get size(): number {
+    return this.#live;
+  }
+
+  /** Rows are below this; some of them may be free. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  isLive(row: number): boolean {
+    return row < this.#limit && this.#id[row] !== FREE;
+  }
+
+  // reading one row
+
+  id(row: number): string {
+    return this.#ids.text(this.#id[row]!);
+  }
+
+  network(row: number): string {
+    return this.networks.name(this.#network[row]!);
+  }
+
+  mac(row: number): number {
+    return this.#macHigh[row]! * TWO_32 + this.#macLow[row]!;
+  }
+
+  ips(row: number): readonly IpNumber[] {
+    const flags = this.#flags[row]!;
+    if (flags & EXTRA_IPS) return this.#extra.get(row)!.ips!;
+    const words = flags & HAS_IP6 ? this.#ip6! : undefined;
+    if (words === undefined) return flags & HAS_IP4 ? [this.#ip4[row]!] : NONE;
+    const at = row * 4;
+    const ip6 = [words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!] as const;
+    return flags & HAS_IP4 ? [this.#ip4[row]!, ip6] : [ip6];
+  }
+
+  at(row: number): readonly TableLocator[] {
+    const flags = this.#flags[row]!;
+    if (flags & EXTRA_AT) return this.#extra.get(row)!.at!;
+    const node = this.nodes.name(this.#node[row]!);
+    const name = flags & HAS_INTERFACE ? this.#interfaces.text(this.#interface![row]!) : undefined;
+    return [
+      { node, ...(name !== undefined && { interface: name }), priority: DEFAULT_PRIORITY, weight: DEFAULT_WEIGHT },
+    ];
+  }
+
+  macs(row: number): readonly number[] {
+    return this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)!.macs : NONE;
+  }
+
+  file(row: number): number {
+    return this.#file[row]!;
+  }
+
+  line(row: number): number {
+    return this.#line[row]!;
+  }
+
+  /** The row as it was put in. */
+  stored(row: number): StoredRow {
+    const extra = this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)! : undefined;
+    return {
+      row: {
+        id: this.id(row),
+        network: this.network(row),
+        mac: this.mac(row),
+        macs: extra?.macs ?? NONE,
+        ips: this.ips(row),
+        allow: extra?.allow ?? NONE,
+        role: extra?.role,
+        at: this.at(row),
+      },
+      file: this.file(row),
+      line: this.line(row),
+    };
+  }
+
+  port(row: number): TablePort {
+    return portOfRow(this.stored(row).row);
+  }
+
+  // looking up
+
+  findId(id: string): number {
+    this.#ids.encode(id);
+    for (let row = this.#byId.first(this.#ids.encodedHash()); row >= 0; row = this.#byId.next()) {
+      if (this.#ids.equals(this.#id[row]!)) return row;
+    }
+    return -1;
+  }
+
+  /** All rows of a network with this MAC; more than one only while an edit is under way. */
+  findMac(network: string, mac: number): number[] {
+    const number = this.networks.find(network);
+    return number === undefined ? [] : this.#rowsOfMac(number, mac);
+  }
+
+  #rowsOfMac(network: number, mac: number): number[] {
+    const rows: number[] = [];
+    for (let row = this.#byMac.first(hashMac(network, mac)); row >= 0; row = this.#byMac.next()) {
+      if (this.#network[row] === network && this.mac(row) === mac) rows.push(row);
+    }
+    return rows;
+  }
+
+  findIp(network: string, ip: IpNumber): number[] {
+    const number = this.networks.find(network);
+    return number === undefined ? [] : this.#rowsOfIp(number, ip);
+  }
+
+  #rowsOfIp(network: number, ip: IpNumber): number[] {
+    const rows: number[] = [];
+    for (let row = this.#byIp.first(hashIp(network, ip)); row >= 0; row = this.#byIp.next()) {
+      if (this.#network[row] === network && this.#hasIp(row, ip) && !rows.includes(row)) rows.push(row);
+    }
+    return rows;
+  }
+
+  #hasIp(row: number, ip: IpNumber): boolean {
+    const flags = this.#flags[row]!;
+    if ((flags & EXTRA_IPS) !== 0) return this.#extra.get(row)!.ips!.some((own) => equalIp(own, ip));
+    if (typeof ip === 'number') return (flags & HAS_IP4) !== 0 && this.#ip4[row] === ip;
+    if ((flags & HAS_IP6) === 0) return false;
+    const words = this.#ip6!;
+    const at = row * 4;
+    return words[at] === ip[0] && words[at + 1] === ip[1] && words[at + 2] === ip[2] && words[at + 3] === ip[3];
+  }
+
+  findInterface(node: string, name: string): number[] {
+    const number = this.nodes.find(node);
+    if (number === undefined) return [];
+    const rows: number[] = [];
+    for (let row = this.#byInterface.first(hashInterface(number, name)); row >= 0; row = this.#byInterface.next()) {
+      if (rows.includes(row)) continue;
+      if (this.at(row).some((locator) => locator.node === node && locator.interface === name)) rows.push(row);
+    }
+    return rows;
+  }
+
+  ipv6Ports(network: number): number {
+    return this.#ipv6Ports.get(network) ?? 0;
+  }
+
+  sharedMacPorts(network: number, mac: number): number {
+    return this.#sharedMacs.get(network)?.get(mac) ?? 0;
+  }
+
+  #eachInterface(row: number, visit: (node: number, name: string) => void): void {
+    const flags = this.#flags[row]!;
+    if (flags & EXTRA_AT) {
+      for (const { node, interface: name } of this.#extra.get(row)!.at!) {
+        if (name !== undefined) visit(this.nodes.find(node)!, name);
+      }
+    } else if (flags & HAS_INTERFACE) {
+      visit(this.#node[row]!, this.#interfaces.text(this.#interface![row]!));
+    }
+  }
+
+  /** True when the row holds exactly this, wherever it was written. */
+  equals(row: number, other: PortRow): boolean {
+    if (this.mac(row) !== other.mac || this.network(row) !== other.network) return false;
+    const extra = this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)! : undefined;
+    if ((extra?.role ?? undefined) !== other.role) return false;
+    return (
+      sameList(this.ips(row), other.ips, equalIp) &&
+      sameList(this.at(row), other.at, equalLocator) &&
+      sameList(extra?.macs ?? NONE, other.macs, Object.is) &&
+      sameList(extra?.allow ?? NONE, other.allow, Object.is)
+    );
+  }
+
+  /** Where a row was written, when that is all that changed. */
+  relocate(row: number, file: number, line: number): void {
+    this.#file[row] = file;
+    this.#line[row] = line;
+  }
+
+  // changing
+
+  /** Puts a port in: at a row that is known to be free, or at any. Its id must not be in the store. */
+  put(port: PortRow, file: number, line: number, wanted = -1): number {
+    const interfaces = port.at.reduce((n, locator) => n + (locator.interface === undefined ? 0 : 1), 0);
+    this.#byId.reserve(1);
+    this.#byMac.reserve(1);
+    this.#byIp.reserve(port.ips.length);
+    if (interfaces > 0) this.#byInterface.reserve(interfaces);
+    const row = this.#takeRow(wanted);
+    this.#write(row, port, file, line);
+    this.#enter(row, port);
+    this.#live++;
+    return row;
+  }
+
+  #takeRow(wanted: number): number {
+    if (wanted >= 0) {
+      if (this.#free.at(-1) === wanted) this.#free.pop();
+      return wanted;
+    }
+    // A row that was taken by number may still be in the list.
+    let row = this.#free.pop();
+    while (row !== undefined && this.#id[row] !== FREE) row = this.#free.pop();
+    row ??= this.#limit;
+    if (row === this.#limit) {
+      this.#limit++;
+      if (row >= this.#capacity) this.#grow();
+    }
+    return row;
+  }
+
+  #grow(): void {
+    const capacity = this.#capacity * 2;
+    const words = (old: Uint32Array, length = capacity): Uint32Array<ArrayBuffer> => {
+      const bigger = new Uint32Array(length);
+      bigger.set(old);
+      return bigger;
+    };
+    const halves = (old: Uint16Array): Uint16Array<ArrayBuffer> => {
+      const bigger = new Uint16Array(capacity);
+      bigger.set(old);
+      return bigger;
+    };
+    this.#id = words(this.#id).fill(FREE, this.#capacity);
+    this.#network = words(this.#network);
+    this.#macHigh = halves(this.#macHigh);
+    this.#macLow = words(this.#macLow);
+    const flags = new Uint8Array(capacity);
+    flags.set(this.#flags);
+    this.#flags = flags;
+    this.#ip4 = words(this.#ip4);
+    this.#node = words(this.#node);
+    this.#file = halves(this.#file);
+    this.#line = words(this.#line);
+    if (this.#ip6 !== undefined) this.#ip6 = words(this.#ip6, capacity * 4);
+    if (this.#interface !== undefined) this.#interface = words(this.#interface);
+    this.#capacity = capacity;
+  }
+
+  #write(row: number, port: PortRow, file: number, line: number): void {
+    this.#ids.encode(port.id);
+    this.#id[row] = this.#ids.store();
+    this.#network[row] = this.networks.take(port.network);
+    this.#macHigh[row] = Math.floor(port.mac / TWO_32);
+    this.#macLow[row] = port.mac >>> 0;
+    this.#file[row] = file;
+    this.#line[row] = line;
+    let flags = this.#writeIps(row, port.ips);
+    for (const locator of port.at) this.nodes.take(locator.node);
+    const plain = isPlain(port.at);
+    if (plain) {
+      const only = port.at[0]!;
+      this.#node[row] = this.nodes.find(only.node)!;
+      if (only.interface !== undefined) {
+        this.#interface ??= new Uint32Array(this.#capacity);
+        this.#interfaces.encode(only.interface);
+        this.#interface[row] = this.#interfaces.store();
+        flags |= HAS_INTERFACE;
+      }
+    } else {
+      flags |= EXTRA_AT;
+    }
+    const more = port.macs.length > 0 || port.allow.length > 0 || port.role !== undefined;
+    if (more || (flags & (EXTRA_IPS | EXTRA_AT)) !== 0) {
+      flags |= HAS_EXTRA;
+      this.#extra.set(row, {
+        ips: flags & EXTRA_IPS ? port.ips : undefined,
+        macs: port.macs,
+        allow: port.allow,
+        role: port.role,
+        at: plain ? undefined : port.at,
+      });
+    }
+    this.#flags[row] = flags;
+  }
+
+  #writeIps(row: number, ips: readonly IpNumber[]): number {
+    if (!fitsColumns(ips)) return EXTRA_IPS;
+    let flags = 0;
+    for (const ip of ips) {
+      if (typeof ip === 'number') {
+        this.#ip4[row] = ip;
+        flags |= HAS_IP4;
+      } else {
+        this.#ip6 ??= new Uint32Array(this.#capacity * 4);
+        this.#ip6.set(ip, row * 4);
+        flags |= HAS_IP6;
+      }
+    }
+    return flags;
+  }
+
+  #enter(row: number, port: PortRow): void {
+    this.#byId.add(this.#ids.hash(this.#id[row]!), row);
+    const network = this.#network[row]!;
+    if (this.#rowsOfMac(network, port.mac).length > 0) this.suspects.add(row);
+    this.#byMac.add(hashMac(network, port.mac), row);
+    for (const ip of port.ips) {
+      if (this.#rowsOfIp(network, ip).length > 0) this.suspects.add(row);
+      this.#byIp.add(hashIp(network, ip), row);
+    }
+    for (const locator of port.at) {
+      const node = this.nodes.find(locator.node)!;
+      if (locator.interface !== undefined) {
+        if (this.findInterface(locator.node, locator.interface).length > 0) this.suspects.add(row);
+        this.#byInterface.add(hashInterface(node, locator.interface), row);
+      }
+      this.#present(node, network, locator.segment, 1);
+    }
+    if (hasIpv6(port)) {
+      this.#ipv6Ports.set(network, this.ipv6Ports(network) + 1);
+      this.dirtyIpv6.add(network);
+    }
+    for (const mac of port.macs) {
+      this.#share(network, mac, 1);
+      this.dirtyShared.push([network, mac]);
+    }
+  }
+
+  /** Takes a port out; what it was. */
+  remove(row: number): StoredRow {
+    const stored = this.stored(row);
+    const port = stored.row;
+    const network = this.#network[row]!;
+    this.#byId.remove(this.#ids.hash(this.#id[row]!), row);
+    this.#byMac.remove(hashMac(network, port.mac), row);
+    for (const ip of port.ips) this.#byIp.remove(hashIp(network, ip), row);
+    for (const locator of port.at) {
+      const node = this.nodes.find(locator.node)!;
+      if (locator.interface !== undefined) this.#byInterface.remove(hashInterface(node, locator.interface), row);
+      this.#present(node, network, locator.segment, -1);
+    }
+    if (hasIpv6(port)) {
+      const left = this.ipv6Ports(network) - 1;
+      if (left > 0) this.#ipv6Ports.set(network, left);
+      else this.#ipv6Ports.delete(network);
+    }
+    for (const mac of port.macs) this.#share(network, mac, -1);
+    for (const locator of port.at) this.nodes.drop(this.nodes.find(locator.node)!);
+    this.networks.drop(network);
+    this.#ids.release(this.#id[row]!);
+    if (this.#flags[row]! & HAS_INTERFACE) this.#interfaces.release(this.#interface![row]!);
+    this.#extra.delete(row);
+    this.#id[row] = FREE;
+    this.#flags[row] = 0;
+    this.#free.push(row);
+    this.suspects.delete(row);
+    this.#live--;
+    this.#compactHeaps();
+    return stored;
+  }
+
+  #compactHeaps(): void {
+    if (this.#ids.holes > 65_536 && this.#ids.holes * 2 > this.#ids.size) {
+      this.#ids.compact((place) => {
+        for (let row = 0; row < this.#limit; row++) {
+          const id = this.#id[row]!;
+          if (id !== FREE) this.#id[row] = place(id);
+        }
+      });
+    }
+    if (this.#interfaces.holes > 65_536 && this.#interfaces.holes * 2 > this.#interfaces.size) {
+      this.#interfaces.compact((place) => {
+        const column = this.#interface!;
+        for (let row = 0; row < this.#limit; row++) {
+          if (this.#flags[row]! & HAS_INTERFACE) column[row] = place(column[row]!);
+        }
+      });
+    }
+  }
+
+  #present(node: number, network: number, segment: number | undefined, change: 1 | -1): void {
+    let networks = this.presence.get(node);
+    if (networks === undefined) {
+      networks = new Map();
+      this.presence.set(node, networks);
+    }
+    let presence = networks.get(network);
+    if (presence === undefined) {
+      presence = { plain: 0, overrides: undefined };
+      networks.set(network, presence);
+    }
+    let count: number;
+    if (segment === undefined) {
+      presence.plain += change;
+      count = presence.plain;
+    } else {
+      presence.overrides ??= new Map();
+      count = (presence.overrides.get(segment) ?? 0) + change;
+      if (count > 0) presence.overrides.set(segment, count);
+      else presence.overrides.delete(segment);
+      if (presence.overrides.size === 0) presence.overrides = undefined;
+    }
+    if (change === 1 && count === 1) this.dirtyNodes.add(node);
+    if (presence.plain === 0 && presence.overrides === undefined) {
+      networks.delete(network);
+      if (networks.size === 0) this.presence.delete(node);
+    }
+  }
+
+  #share(network: number, mac: number, change: 1 | -1): void {
+    let macs = this.#sharedMacs.get(network);
+    if (macs === undefined) {
+      macs = new Map();
+      this.#sharedMacs.set(network, macs);
+    }
+    const count = (macs.get(mac) ?? 0) + change;
+    if (count > 0) macs.set(mac, count);
+    else macs.delete(mac);
+    if (macs.size === 0) this.#sharedMacs.delete(network);
+  }
+
+  /** Forgets what the checks of an edit wanted to know. */
+  settle(): void {
+    this.suspects = new Set();
+    this.dirtyNodes = new Set();
+    this.dirtyIpv6 = new Set();
+    this.dirtyShared = [];
+    this.nodes.fresh.clear();
+    this.networks.fresh.clear();
+  }
+}
+
+function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!same(a[i]!, b[i]!)) return false;
+  return true;
+}
+
+function equalLocator(a: TableLocator, b: TableLocator): boolean {
+  return (
+    a.node === b.node &&
+    a.interface === b.interface &&
+    a.segment === b.segment &&
+    a.priority === b.priority &&
+    a.weight === b.weight
+  );
+}
+
+/** True when two rows say the same. */
+export function equalRows(a: PortRow, b: PortRow): boolean {
+  return (
+    a.id === b.id &&
+    a.network === b.network &&
+    a.mac === b.mac &&
+    a.role === b.role &&
+    sameList(a.ips, b.ips, equalIp) &&
+    sameList(a.at, b.at, equalLocator) &&
+    sameList(a.macs, b.macs, Object.is) &&
+    sameList(a.allow, b.allow, Object.is)
+  );
+}
+
+/** The port as the rest of the program sees it. */
+export function portOfRow(row: PortRow): TablePort {
+  return {
+    id: row.id,
+    network: row.network,
+    mac: formatMac(row.mac),
+    macs: row.macs.map(formatMac),
+    ips: row.ips.map(formatIp),
+    allow: row.allow,
+    ...(row.role !== undefined && { role: row.role }),
+    at: row.at,
+  };
+}
