@@ -38,6 +38,27 @@ export {
   type XdpOptions,
 } from './link.ts';
 export { DirectoryLock, flockHolder, tryFlock } from './lock.ts';
+export { type Address, AddressFlag } from './netlink/addresses.ts';
+export {
+  type AttachedXdp,
+  type Device,
+  type DeviceChange,
+  DeviceFlag,
+  type OperState,
+  type TunInfo,
+} from './netlink/devices.ts';
+export {
+  type Neighbour,
+  type NeighbourChange,
+  NeighbourFlag,
+  type NeighbourPlace,
+  NeighbourState,
+} from './netlink/neighbours.ts';
+export { type AttachedProgram, Netlink } from './netlink/netlink.ts';
+export type { Offloads } from './netlink/offloads.ts';
+export type { NextHop, Route, RouteQuestion, RouteType } from './netlink/routes.ts';
+export { type NetlinkEvent, type NetlinkGroup, NetlinkWatch, type WatchOptions } from './netlink/watch.ts';
+export type { XdpFeatures } from './netlink/xdp-features.ts';
 export { Program, type ProgramInfo, type TestRunOptions, type TestRunResult } from './program.ts';
 export {
   type BatchResult,

@@ -21,6 +21,7 @@ export const Errno = {
   ENOTDIR: constants.errno.ENOTDIR,
   ENODATA: constants.errno.ENODATA,
   ENOBUFS: constants.errno.ENOBUFS,
+  EMSGSIZE: constants.errno.EMSGSIZE,
   EOPNOTSUPP: constants.errno.EOPNOTSUPP,
   EPROTOTYPE: constants.errno.EPROTOTYPE,
   ESTALE: constants.errno.ESTALE,
@@ -40,6 +41,8 @@ export function errnoName(errno: number): string {
 }
 
 function errnoText(errno: number): string {
+  // libuv's words are about sockets.
+  if (errno === Errno.EOPNOTSUPP || errno === Errno.ENOTSUPP) return 'operation not supported';
   return getSystemErrorMap().get(-errno)?.[1] ?? errnoName(errno);
 }
 

@@ -1,0 +1,172 @@
+import { addon } from '../addon.ts';
+import type { NativeFdWatch } from '../addon-types.ts';
+import { Fd } from '../fd.ts';
+import { checked, Errno, systemError } from '../system-error.ts';
+import { type Address, decodeAddress, RTM_DELADDR, RTM_NEWADDR } from './addresses.ts';
+import { type Device, decodeDevice, isDevicePayload, RTM_DELLINK, RTM_NEWLINK } from './devices.ts';
+import { decodeNeighbour, isIpNeighbour, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from './neighbours.ts';
+import { decodeRoute, isTableRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from './routes.ts';
+import { type Message, Protocol, readMessages } from './socket.ts';
+
+/** Groups of include/uapi/linux/rtnetlink.h. */
+const GROUPS = { devices: [1], neighbours: [3], addresses: [5, 9], routes: [7, 11] } as const;
+export type NetlinkGroup = keyof typeof GROUPS;
+
+export type NetlinkEvent =
+  | { readonly type: 'device'; readonly action: 'new' | 'del'; readonly device: Device }
+  | { readonly type: 'address'; readonly action: 'new' | 'del'; readonly address: Address }
+  | { readonly type: 'route'; readonly action: 'new' | 'del'; readonly route: Route }
+  | { readonly type: 'neighbour'; readonly action: 'new' | 'del'; readonly neighbour: Neighbour }
+  /** Notifications were lost: read everything again. */
+  | { readonly type: 'overrun' };
+
+export interface WatchOptions {
+  readonly groups: readonly NetlinkGroup[];
+  /** Ends the watch; the iterator then finishes. */
+  readonly signal?: AbortSignal;
+  /** Bytes the kernel holds for a slow reader; 8 MiB unless said otherwise. */
+  readonly receiveBuffer?: number;
+  /** Whether a watch alone keeps the process running; no unless said otherwise. */
+  readonly keepAlive?: boolean;
+}
+
+const MOST_DATAGRAMS = 64;
+const BUFFER = 64 * 1024;
+
+/** Nothing else holds a watch whose reader waits: its own promise would be collected with it. */
+const iterated = new Set<NetlinkWatch>();
+
+function decode({ type, payload }: Message): NetlinkEvent | undefined {
+  switch (type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      if (!isDevicePayload(payload)) return undefined;
+      return { type: 'device', action: type === RTM_NEWLINK ? 'new' : 'del', device: decodeDevice(payload) };
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      return { type: 'address', action: type === RTM_NEWADDR ? 'new' : 'del', address: decodeAddress(payload) };
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      if (!isTableRoute(payload)) return undefined;
+      return { type: 'route', action: type === RTM_NEWROUTE ? 'new' : 'del', route: decodeRoute(payload) };
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      if (!isIpNeighbour(payload)) return undefined;
+      return { type: 'neighbour', action: type === RTM_NEWNEIGH ? 'new' : 'del', neighbour: decodeNeighbour(payload) };
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Follows changes of devices, addresses, routes and neighbours of this network namespace. It listens from the moment it is
+ * made: make it, dump, then iterate, and nothing is missed. It reads only while it is iterated: a slow reader fills
+ * the kernel's buffer and then gets one `overrun`, after which it must dump again. One iteration at a time.
+ *
+ * ```ts
+ * using watch = new NetlinkWatch({ groups: ['devices'] });
+ * const devices = await netlink.devices();
+ * for await (const event of watch) …
+ * ```
+ */
+export class NetlinkWatch implements AsyncIterable<NetlinkEvent>, Disposable {
+  readonly #fd: Fd;
+  readonly #watch: NativeFdWatch;
+  readonly #buffer = new Uint8Array(BUFFER);
+  readonly #signal: AbortSignal | undefined;
+  readonly #abort: () => void;
+  readonly #keepAlive: boolean;
+  #wake: (() => void) | undefined;
+  #readable = false;
+  #queue: NetlinkEvent[] = [];
+
+  constructor(options: WatchOptions) {
+    const groups = options.groups.flatMap((group) => GROUPS[group]);
+    const fd = addon().netlinkOpen(Protocol.ROUTE, { groups, receiveBuffer: options.receiveBuffer ?? 8 << 20 });
+    this.#fd = new Fd(checked(fd, 'socket(AF_NETLINK)', 'watch netlink'), 'netlink watch');
+    // The callback must not hold `this`, else a dropped watch would never be collected and reported.
+    const self = new WeakRef(this);
+    const binding = addon();
+    try {
+      this.#watch = new binding.FdWatch(this.#fd.number, () => {
+        const watch = self.deref();
+        if (watch !== undefined) watch.#onReadable();
+      });
+    } catch (error) {
+      this.#fd.close();
+      throw error;
+    }
+    this.#keepAlive = options.keepAlive ?? false;
+    if (!this.#keepAlive) this.#watch.unref();
+    this.#signal = options.signal;
+    this.#abort = () => this.close();
+    if (this.#signal?.aborted === true) this.close();
+    else this.#signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  get closed(): boolean {
+    return this.#fd.closed;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<NetlinkEvent, void, undefined> {
+    iterated.add(this);
+    try {
+      while (!this.#fd.closed) {
+        if (this.#readable) {
+          this.#drain();
+          yield* this.#queue.splice(0);
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
+      }
+    } finally {
+      iterated.delete(this);
+    }
+  }
+
+  /** Idempotent; an iteration under way finishes. */
+  close(): void {
+    if (this.#fd.closed) return;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#watch.close();
+    this.#fd.close();
+    this.#wakeUp();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #onReadable(): void {
+    this.#readable = true;
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** Reads what is there, some datagrams at a time so that the event loop goes on. */
+  #drain(): void {
+    for (let i = 0; i < MOST_DATAGRAMS; i++) {
+      const length = addon().netlinkReceive(this.#fd.number, this.#buffer);
+      if (length === -Errno.EAGAIN) {
+        this.#readable = false;
+        this.#watch.rearm();
+        return;
+      }
+      if (length === -Errno.ENOBUFS || length === -Errno.EMSGSIZE) {
+        this.#queue.push({ type: 'overrun' });
+        continue;
+      }
+      if (length < 0) throw systemError(length, 'recv', 'watch netlink', { code: 'ERR_MW_NETLINK' });
+      for (const message of readMessages(this.#buffer.subarray(0, length))) {
+        const event = decode(message);
+        if (event !== undefined) this.#queue.push(event);
+      }
+    }
+  }
+}
