@@ -18,7 +18,7 @@ await main(async (args) => {
   const rest = args.filter((arg) => !ALL.includes(arg));
   const wanted = named.length > 0 ? named : SHORT;
 
-  const unmet = await setup();
+  const unmet = await setup({ kernels: wanted.includes('kernels') });
   const complaints = [];
   try {
     await lockedBuild();

@@ -3,6 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { environment, mustRun, root, run, ScriptError, say } from './project.mjs';
 import { hasCommand } from './system-packages.mjs';
@@ -56,14 +57,15 @@ export const steps = {
     name: 'addon',
     inputs: ['native', 'CMakeLists.txt', 'package-lock.json'],
     outputs: ['build/Release/mapwire.node'],
-    // npm's environment variables are not for cmake-js: it reads npm's configuration itself and warns about what it does not know
-    make: () => mustRun(bin('cmake-js'), ['compile', '--log-level', 'error']),
+    make: () =>
+      mustRun(bin('cmake-js'), ['compile', '--log-level', 'error'], {
+        env: { ...environment, CMAKE_BUILD_PARALLEL_LEVEL: String(availableParallelism()) },
+      }),
   },
 };
 
 async function runStep(step) {
   if (step.name === 'bpf' && !existsSync(join(root, 'dist/src/bintools/main.js'))) return;
-  if (step.name === 'addon' && !existsSync(join(root, 'CMakeLists.txt'))) return;
   const stamp = join(root, 'build', 'stamps', step.name);
   const current = fingerprint(step.inputs, `${process.version} ${process.arch}`);
   const fresh =

@@ -53,7 +53,7 @@ async function installSystemPackages(missing) {
   const names = [...new Set(missing.flatMap(packagesFor))];
   await mustRun('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], apt);
   linkBpftool();
-  const still = missingRequirements();
+  const still = missing.filter((one) => !one.present());
   if (still.length > 0) {
     throw new ScriptError(
       `installed, but still not usable: ${still.map((one) => `${one.packages.join(' ')} (${one.why})`).join(', ')}`,
@@ -63,13 +63,14 @@ async function installSystemPackages(missing) {
 
 /**
  * Sets up what is missing. As root everything; else the npm packages only.
+ * @param {{kernels?: boolean}} [options] kernels: also what `npm run test:kernels` needs
  * @returns {Promise<string[]>} what could not be set up without root, in words
  */
-export async function setup() {
+export async function setup({ kernels = false } = {}) {
   checkPlatform();
   const unmet = [];
   linkBpftool();
-  const missing = missingRequirements();
+  const missing = missingRequirements(kernels);
   if (missing.length > 0) {
     if (isRoot) await installSystemPackages(missing);
     else unmet.push(`system packages: ${missing.flatMap((one) => one.packages).join(' ')}`);

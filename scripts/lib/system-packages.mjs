@@ -25,7 +25,7 @@ function bpftoolWorks() {
 /** Asks pkg-config, so that a libbpf built by hand counts too. */
 const library = (condition) => () => hasCommand('pkg-config') && capture('pkg-config', ['--exists', condition]).ok;
 
-/** @type {readonly {packages: readonly string[], why: string, present: () => boolean, for: 'build' | 'test'}[]} */
+/** @type {readonly {packages: readonly string[], why: string, present: () => boolean, for: 'build' | 'test' | 'kernels'}[]} */
 export const requirements = [
   { packages: ['clang-19'], why: 'compiles the BPF programs', present: command('clang-19'), for: 'build' },
   { packages: ['llvm-19'], why: 'llvm-strip and llvm-objdump', present: command('llvm-strip-19'), for: 'build' },
@@ -64,11 +64,27 @@ export const requirements = [
   { packages: ['tcpdump'], why: 'captures', present: command('tcpdump'), for: 'test' },
   { packages: ['tshark'], why: 'verifies checksums in captures', present: command('tshark'), for: 'test' },
   { packages: ['strace'], why: 'counts system calls from outside', present: command('strace'), for: 'test' },
+  { packages: ['qemu-system-x86'], why: 'boots other kernels', present: command('qemu-system-x86_64'), for: 'kernels' },
+  {
+    packages: ['busybox-static'],
+    why: 'their first programs',
+    present: () => existsSync('/bin/busybox'),
+    for: 'kernels',
+  },
+  {
+    packages: ['cpio', 'kmod', 'xz-utils'],
+    why: 'their initramfs',
+    present: () => ['cpio', 'modprobe', 'depmod', 'xz'].every(hasCommand),
+    for: 'kernels',
+  },
 ];
 
-/** The requirements that are not met. */
-export function missingRequirements() {
-  return requirements.filter((requirement) => !requirement.present());
+/**
+ * The requirements that are not met.
+ * @param {boolean} kernels whether those of `npm run test:kernels` count too
+ */
+export function missingRequirements(kernels) {
+  return requirements.filter((requirement) => (kernels || requirement.for !== 'kernels') && !requirement.present());
 }
 
 /** A bpftool that Ubuntu's packages keep under a kernel's name, whichever kernel: its version matters little to us. */

@@ -82,7 +82,19 @@ export async function runInGuest(kernel: KernelImage, command: string, limit: nu
     const shares = { root: 'mwroot', project: 'mwproject', results: 'mwresults' };
     const initramfs = await buildInitramfs(kernel, folder, shares, { project, results }, `${results}/first`);
     const argv = [
-      ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '3G', '-nodefaults', '-no-reboot', '-nographic'],
+      ...[
+        '-accel',
+        'tcg,thread=multi',
+        '-cpu',
+        'max',
+        '-smp',
+        '2',
+        '-m',
+        '3G',
+        '-nodefaults',
+        '-no-reboot',
+        '-nographic',
+      ],
       ...['-serial', 'stdio', '-kernel', kernel.vmlinuz, '-initrd', initramfs],
       ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off'],
       ...share(shares.root, '/', true),

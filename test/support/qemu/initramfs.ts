@@ -20,6 +20,14 @@ async function modulePaths(kernel: KernelImage): Promise<string[]> {
   return [...new Set(paths)];
 }
 
+/** Copies a module, uncompressed (newer kernels ship .ko.xz, which busybox leaves to the kernel). Returns its file name. */
+async function copyModule(module: string, folder: string): Promise<string> {
+  const name = basename(module, '.xz');
+  if (module.endsWith('.xz')) await run(['sh', '-c', 'xz -dc "$1" > "$2"', 'sh', module, join(folder, name)]);
+  else await copyFile(module, join(folder, name));
+  return name;
+}
+
 export interface Shares {
   /** Mount tag of the host's root, and of the checkout (which may lie where the guest has a fresh file system). */
   readonly root: string;
@@ -35,6 +43,7 @@ export interface GuestPaths {
   readonly results: string;
 }
 
+/** @param modules file names in the order in which they load */
 function initScript(modules: readonly string[], shares: Shares, paths: GuestPaths, script: string): string {
   const options = 'trans=virtio,version=9p2000.L,msize=512000';
   const readOnly = `${options},cache=loose,ro`;
@@ -52,7 +61,7 @@ function initScript(modules: readonly string[], shares: Shares, paths: GuestPath
     'mount -t proc proc /proc',
     'mount -t sysfs sysfs /sys',
     'mount -t devtmpfs devtmpfs /dev',
-    ...modules.map((module) => `insmod /modules/${basename(module)}`),
+    ...modules.map((module) => `insmod /modules/${module}`),
     'mount -t tmpfs -o size=75% tmpfs /layers',
     ...overlay('root', shares.root, '/new'),
     'mount --move /proc /new/proc',
@@ -84,10 +93,12 @@ export async function buildInitramfs(
   await mkdir(join(tree, 'modules'));
   await copyFile('/bin/busybox', join(tree, 'bin', 'busybox'));
   const modules = await modulePaths(kernel);
-  for (const module of modules) await copyFile(module, join(tree, 'modules', basename(module)));
-  await writeFile(join(tree, 'init'), initScript(modules, shares, paths, script));
+  const plain = await Promise.all(modules.map((module) => copyModule(module, join(tree, 'modules'))));
+  await writeFile(join(tree, 'init'), initScript(plain, shares, paths, script));
   await chmod(join(tree, 'init'), 0o755);
   const file = join(folder, 'initramfs.cpio');
-  await run(['sh', '-c', 'find . -print0 | cpio --null --create --format=newc --quiet > "$1"', 'sh', file], { cwd: tree });
+  await run(['sh', '-c', 'find . -print0 | cpio --null --create --format=newc --quiet > "$1"', 'sh', file], {
+    cwd: tree,
+  });
   return file;
 }

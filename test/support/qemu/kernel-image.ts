@@ -21,11 +21,18 @@ const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'map
 
 /** Newest installable release of a series (`6.1`, `6.12`) among Debian's plain flavour: the `-cloud-` one lacks 9p. */
 async function newestRelease(series: string): Promise<string | undefined> {
-  const { stdout } = await run(['apt-cache', 'search', '--names-only', `^linux-image-${series.replace('.', '\\.')}\\.`]);
+  const { stdout } = await run([
+    'apt-cache',
+    'search',
+    '--names-only',
+    `^linux-image-${series.replace('.', '\\.')}\\.`,
+  ]);
   const releases = stdout
     .split('\n')
     .map((line) => /^linux-image-(\S+?-amd64) /.exec(line)?.[1])
-    .filter((release): release is string => release !== undefined && /^\d+\.\d+\.\d+(-\d+|\+deb\d+)-amd64$/.test(release));
+    .filter(
+      (release): release is string => release !== undefined && /^\d+\.\d+\.\d+(-\d+|\+deb\d+)-amd64$/.test(release),
+    );
   return releases.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
 }
 
