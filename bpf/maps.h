@@ -86,9 +86,9 @@ struct {
 MW_ARRAY(drops, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_counter, MW_REASON_COUNT);
 MW_ARRAY(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_traffic, 4096);
 MW_ARRAY(limit, BPF_MAP_TYPE_ARRAY, struct mw_limit, 4096);
+/* room to build an answer in; TC */
+MW_ARRAY(scratch, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_scratch, 1);
 MW_ARRAY(verdict, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_verdict, 1);
 MW_ARRAY(meta, BPF_MAP_TYPE_ARRAY, struct mw_meta, 1);
-
-const volatile struct mw_config mw_config;
 
 #endif

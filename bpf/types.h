@@ -124,6 +124,7 @@ struct mw_port {
 	__u16 flags;		/* enum mw_port_flags */
 	struct mw_locator at[MW_MAX_LOCATORS];	/* in order of preference */
 	__u32 former;		/* node this port was at before its last move; 0: none */
+	__u32 pad;
 	__u64 former_until;	/* CLOCK_MONOTONIC ns until which 'former' is accepted as its place (guard-grace) */
 };
 
@@ -184,7 +185,7 @@ struct mw_nexthop {
 	__u8 dmac[MW_ETH_ALEN];
 	__u8 smac[MW_ETH_ALEN];
 	__u16 vlan;		/* 0: untagged underlay */
-	__u16 pad;
+	__u16 slot;		/* the device's index into traffic */
 };
 
 enum mw_node_flags {
@@ -242,7 +243,7 @@ struct mw_local {
 	__u32 network;
 };
 
-/* network -> array of these, replaced as one value; element 0 holds the count in 'ifindex' */
+/* network -> array of these, replaced as one value; element 0 holds the count in 'id' */
 enum mw_flood_kind {
 	MW_FLOOD_COUNT = 0,
 	MW_FLOOD_PORT = 1,
@@ -295,6 +296,11 @@ struct mw_meta {
 enum mw_meta_state {
 	MW_META_BUILDING = 0,
 	MW_META_COMPLETE = 1,
+};
+
+/* scratch memory of the CPU */
+struct mw_scratch {
+	__u8 byte[1280];
 };
 
 /* what became of a packet: written only by a load with config.record */

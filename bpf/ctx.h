@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What differs between the two program types, and nothing else: the rest of the source is written once.
+ *
+ * MW_TC is 1 in the TC object and 0 in the XDP object.
+ */
+#ifndef MW_CTX_H
+#define MW_CTX_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "uapi_compat.h"
+
+#ifdef MW_XDP
+#define MW_TC 0
+typedef struct xdp_md mw_ctx;
+#else
+#define MW_TC 1
+typedef struct __sk_buff mw_ctx;
+#endif
+
+#ifndef memcpy
+#define memcpy(to, from, size) __builtin_memcpy((to), (from), (size))
+#endif
+#ifndef memset
+#define memset(to, byte, size) __builtin_memset((to), (byte), (size))
+#endif
+
+/* The compiler must take the object at 'pointer' as rewritten: what was copied stays a copy. */
+#define mw_opaque(pointer) asm volatile("" : : "r"(pointer) : "memory")
+/* The compiler must not reason about the value of a scalar (it would undo a bounds check). */
+#define mw_hide(scalar) asm volatile("" : "+r"(scalar))
+
+static __always_inline void *mw_data(const mw_ctx *ctx)
+{
+	return (void *)(long)ctx->data;
+}
+
+static __always_inline void *mw_data_end(const mw_ctx *ctx)
+{
+	return (void *)(long)ctx->data_end;
+}
+
+/* Length of the whole frame, all buffers. */
+static __always_inline __u32 mw_len(mw_ctx *ctx)
+{
+#if MW_TC
+	return ctx->len;
+#else
+	return bpf_xdp_get_buff_len(ctx);
+#endif
+}
+
+/* Device the frame came from. */
+static __always_inline __u32 mw_ifindex(const mw_ctx *ctx)
+{
+#if MW_TC
+	return ctx->ifindex;
+#else
+	return ctx->ingress_ifindex;
+#endif
+}
+
+/* A VLAN tag travels beside the frame. XDP cannot know. */
+static __always_inline bool mw_tag_beside(const mw_ctx *ctx)
+{
+#if MW_TC
+	return ctx->vlan_present;
+#else
+	(void)ctx;
+	return false;
+#endif
+}
+
+/* Payload bytes of each segment of a super-packet, or 0. */
+static __always_inline __u32 mw_gso_size(const mw_ctx *ctx)
+{
+#if MW_TC
+	return ctx->gso_size;
+#else
+	(void)ctx;
+	return 0;
+#endif
+}
+
+static __always_inline long mw_load(mw_ctx *ctx, __u32 offset, void *to, __u32 size)
+{
+#if MW_TC
+	return bpf_skb_load_bytes(ctx, offset, to, size);
+#else
+	return bpf_xdp_load_bytes(ctx, offset, to, size);
+#endif
+}
+
+static __always_inline long mw_store(mw_ctx *ctx, __u32 offset, void *from, __u32 size)
+{
+#if MW_TC
+	return bpf_skb_store_bytes(ctx, offset, from, size, BPF_F_INVALIDATE_HASH);
+#else
+	return bpf_xdp_store_bytes(ctx, offset, from, size);
+#endif
+}
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Reading the address maps. A hash reuses a freed element at once, so what a pointer shows may become another key's
+ * while it is read: values are copied, and the copy's identity is compared with the key; once more, then stale.
+ */
+#ifndef MW_LOOKUP_H
+#define MW_LOOKUP_H
+
+#include "config.h"
+#include "packet.h"
+
+enum mw_found {
+	MW_FOUND = 0,
+	MW_MISSING = 1,
+	MW_STALE = 2,
+};
+
+/* Defines NAME(key, copy) for a map: copies the value of *key, with the identity check 'same'. */
+#define MW_LOOKUP(name, map, key_t, value_t, same)						\
+	static __always_inline enum mw_found name(const key_t *key, value_t *copy)		\
+	{											\
+		int attempt;									\
+												\
+		for (attempt = 0; attempt < 2; attempt++) {					\
+			const value_t *value = bpf_map_lookup_elem(&MW_MAP(map), key);		\
+												\
+			if (!value)								\
+				return MW_MISSING;						\
+			memcpy(copy, value, sizeof(*copy));					\
+			mw_opaque(copy);							\
+			/* the element may be rewritten behind the reader: look at both ends */	\
+			if (same(copy) && same(value))						\
+				return MW_FOUND;						\
+		}										\
+		return MW_STALE;								\
+	}
+
+#define MW_SAME_IP4(v) ((v)->network == key->network && (v)->addr_be == key->addr_be)
+#define MW_SAME_IP6(v) ((v)->network == key->network && \
+			mw_same_ip6((const __be32 *)(v)->addr, (const __be32 *)key->addr))
+#define MW_SAME_MAC(v) ((v)->network == key->network && mw_same_mac((v)->mac, key->mac))
+#define MW_SAME_SEGMENT(v) ((v)->encap == key->encap && (v)->segment == key->segment)
+#define MW_SAME_VTEP(v) mw_same_ip6((const __be32 *)(v)->addr, (const __be32 *)key->addr)
+#define MW_SAME_PORT(v) ((v)->port == *key)
+#define MW_SAME_NETWORK(v) ((v)->network == *key)
+#define MW_SAME_LINK(v) ((v)->ifindex == *key)
+
+MW_LOOKUP(mw_lookup_ip4, ip4, struct mw_ip4_key, struct mw_ip4_value, MW_SAME_IP4)
+MW_LOOKUP(mw_lookup_ip6, ip6, struct mw_ip6_key, struct mw_ip6_value, MW_SAME_IP6)
+MW_LOOKUP(mw_lookup_mac, mac, struct mw_mac_key, struct mw_mac_value, MW_SAME_MAC)
+MW_LOOKUP(mw_lookup_source_mac, source_mac, struct mw_mac_key, struct mw_source_mac_value, MW_SAME_MAC)
+MW_LOOKUP(mw_lookup_segment, segment, struct mw_segment_key, struct mw_segment_value, MW_SAME_SEGMENT)
+MW_LOOKUP(mw_lookup_vtep, vtep, struct mw_vtep_key, struct mw_vtep_value, MW_SAME_VTEP)
+MW_LOOKUP(mw_lookup_port, port, __u32, struct mw_port, MW_SAME_PORT)
+MW_LOOKUP(mw_lookup_network, network, __u32, struct mw_network, MW_SAME_NETWORK)
+MW_LOOKUP(mw_lookup_link, link, __u32, struct mw_link, MW_SAME_LINK)
+MW_LOOKUP(mw_lookup_local, local, __u32, struct mw_local, MW_SAME_PORT)
+
+static __always_inline void mw_mac_key(struct mw_mac_key *key, __u32 network, const __u8 *mac)
+{
+	key->network = network;
+	memcpy(key->mac, mac, MW_ETH_ALEN);
+	key->pad = 0;
+}
+
+/* The port of (network, address), IPv4 in mapped form; 'flags' are enum mw_ip_flags. */
+static __always_inline enum mw_found mw_port_of_ip(__u32 network, bool ip6, const __be32 *addr, __u32 *port, __u32 *flags)
+{
+	enum mw_found found;
+
+	if (ip6) {
+		struct mw_ip6_key key = { .network = network };
+		struct mw_ip6_value value;
+
+		if (!mw_config.has_ip6)
+			return MW_MISSING;
+		memcpy(key.addr, addr, 16);
+		found = mw_lookup_ip6(&key, &value);
+		if (found == MW_FOUND) {
+			*port = value.port;
+			*flags = value.flags;
+		}
+	} else {
+		struct mw_ip4_key key = { .network = network, .addr_be = addr[3] };
+		struct mw_ip4_value value;
+
+		found = mw_lookup_ip4(&key, &value);
+		if (found == MW_FOUND) {
+			*port = value.port;
+			*flags = value.flags;
+		}
+	}
+	return found;
+}
+
+static __always_inline enum mw_found mw_port_of_mac(__u32 network, const __u8 *mac, __u32 *port)
+{
+	struct mw_mac_key key;
+	struct mw_mac_value value;
+	enum mw_found found;
+
+	mw_mac_key(&key, network, mac);
+	found = mw_lookup_mac(&key, &value);
+	if (found == MW_FOUND)
+		*port = value.port;
+	return found;
+}
+
+#endif

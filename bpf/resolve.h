@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* docs/packet-rules.md, rules 2.9 and 3.9: from a port to the place where it is. */
+#ifndef MW_RESOLVE_H
+#define MW_RESOLVE_H
+
+#include "lookup.h"
+
+#define MW_PRIORITY_NEVER 255
+
+/* How to reach a node: what the outer header needs. */
+struct mw_path {
+	__u32 node;
+	__u32 segment;
+	struct mw_nexthop nexthop;
+	__be32 remote_be;
+	__be32 local_be;
+};
+
+/* A node that is down is passed over; one without an entry is not down. */
+static __always_inline bool mw_node_is_down(__u32 node)
+{
+	const struct mw_node *entry = bpf_map_lookup_elem(&MW_MAP(node), &node);
+
+	return entry && entry->node == node && (entry->flags & MW_NODE_DOWN);
+}
+
+/* Index of the locator in use, or -1. Lower priority comes first in the table's order. */
+static __always_inline int mw_choose_locator(const struct mw_port *port)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MW_MAX_LOCATORS; i++) {
+		const struct mw_locator *at = &port->at[i];
+
+		if (at->node == 0 || at->priority == MW_PRIORITY_NEVER)
+			continue;
+		if (at->node == mw_config.self || !mw_node_is_down(at->node))
+			return i;
+	}
+	return -1;
+}
+
+static __always_inline bool mw_has_locator(const struct mw_port *port, __u32 node)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MW_MAX_LOCATORS; i++)
+		if (port->at[i].node == node)
+			return true;
+	return false;
+}
+
+/* Where a port is: the locator in use. */
+struct mw_place {
+	__u32 node;
+	__u32 segment;
+};
+
+/* Rule 2.9: the locator in use of a port that an address names. Gives 0 or an enum mw_reason. */
+__noinline int mw_find_place(__u32 id, struct mw_place *place)
+{
+	struct mw_port port;
+	int i;
+
+	if (!place)
+		return MW_REASON_INTERNAL;
+	if (mw_lookup_port(&id, &port) != MW_FOUND)
+		return MW_REASON_STALE;
+	for (i = 0; i < MW_MAX_LOCATORS; i++) {
+		const struct mw_locator *at = &port.at[i];
+
+		if (at->node == 0 || at->priority == MW_PRIORITY_NEVER)
+			continue;
+		if (at->node == mw_config.self || !mw_node_is_down(at->node)) {
+			place->node = at->node;
+			place->segment = at->segment;
+			return 0;
+		}
+	}
+	return MW_REASON_NO_LOCATOR;
+}
+
+/* Has the port a locator of any priority on this node? Gives 0 or an enum mw_reason. */
+__noinline int mw_is_here(__u32 id)
+{
+	struct mw_port port;
+
+	if (mw_lookup_port(&id, &port) != MW_FOUND)
+		return MW_REASON_STALE;
+	return mw_has_locator(&port, mw_config.self) ? 0 : MW_REASON_NOT_LOCAL;
+}
+
+/*
+ * The first next hop that is resolved. Gives 0 or an enum mw_reason. Only what is needed is copied (the stack is small);
+ * the identity is compared after that, with the copy taken.
+ */
+__noinline int mw_find_path(__u32 id, __u32 segment, struct mw_path *path)
+{
+	const struct mw_node *node;
+	int attempt, i;
+
+	if (!path)
+		return MW_REASON_INTERNAL;
+	path->node = id;
+	path->segment = segment;
+	for (attempt = 0; attempt < 2; attempt++) {
+		node = bpf_map_lookup_elem(&MW_MAP(node), &id);
+		if (!node)
+			return MW_REASON_NO_NODE;
+		memcpy(&path->remote_be, node->remote + 12, 4);
+		memcpy(&path->local_be, node->local + 12, 4);
+		path->nexthop.ifindex = 0;
+		for (i = 0; i < MW_MAX_NEXTHOPS; i++) {
+			if (node->nexthop[i].ifindex) {
+				path->nexthop = node->nexthop[i];
+				break;
+			}
+		}
+		mw_opaque(path);
+		if (node->node == id)
+			return path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;
+	}
+	return MW_REASON_STALE;
+}
+
+#endif
