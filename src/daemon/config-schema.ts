@@ -1,0 +1,106 @@
+/** The daemon's settings: every key of the configuration file, which is also a flag of the command line. */
+
+import { z } from 'zod';
+
+/** Milliseconds from `500ms`, `5s`, `2m` or a plain number of seconds; undefined when it is none of them. */
+export function parseDuration(value: string | number): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim());
+  if (match === null) return undefined;
+  return Math.round(Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm']);
+}
+
+const absolute = (what: string) =>
+  z
+    .string(`${what} must be a path`)
+    .refine((path) => path.startsWith('/') && !path.includes('\0'), `${what} must be an absolute path`);
+
+const integer = (what: string, low: number, high: number) =>
+  z
+    .number(`${what} must be a whole number`)
+    .refine(
+      (n) => Number.isInteger(n) && n >= low && n <= high,
+      `${what} must be a whole number from ${low} to ${high}`,
+    );
+
+const choice = <const T extends readonly string[]>(what: string, words: T) =>
+  z.enum(words, `${what} must be one of: ${words.join(', ')}`);
+
+const device = z
+  .string('a device must be a name')
+  .refine(
+    (name) => /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..',
+    'a device is a name of 1 to 15 characters',
+  );
+
+/** Keys as they are written in the file, with what they accept and what they are by default. */
+export const CONFIG_SHAPE = {
+  node: z.string("'node' must be the id of a node").min(1, "'node' must not be empty").max(64, "'node' is too long"),
+  table: absolute("'table'"),
+  underlay: z
+    .union([device.transform((name) => [name]), z.array(device).max(8, 'at most 8 underlay devices')], {
+      error: "'underlay' must be a list of device names, e.g. [eth0]",
+    })
+    .refine((names) => names.length > 0, "'underlay' must name at least one device"),
+  'pin-dir': absolute("'pin-dir'").default('/sys/fs/bpf/mapwire'),
+  'state-dir': absolute("'state-dir'").default('/var/lib/mapwire'),
+  socket: absolute("'socket'")
+    .refine(
+      (path) => Buffer.byteLength(path) <= 107,
+      "'socket' is longer than the 107 bytes of a unix socket's address",
+    )
+    .default('/run/mapwire/mapwire.sock'),
+  hook: choice("'hook'", ['auto', 'xdp', 'tc']).default('auto'),
+  guard: choice("'guard'", ['full', 'mac', 'off']).default('full'),
+  'unknown-segment': choice("'unknown-segment'", ['drop', 'stack']).default('drop'),
+  'guard-grace': z
+    .union([z.string(), z.number()], { error: "'guard-grace' must be a duration" })
+    .transform((value, context) => {
+      const milliseconds = parseDuration(value);
+      if (milliseconds !== undefined && milliseconds <= 3_600_000) return milliseconds;
+      context.addIssue({ code: 'custom', message: "'guard-grace' must be a duration up to 60m, e.g. 5s or 500ms" });
+      return z.NEVER;
+    })
+    .default(5000),
+  'vxlan-port': integer("'vxlan-port'", 1, 65535).default(4789),
+  'too-big-rate': integer("'too-big-rate'", 0, 65535).default(10),
+  'log-level': choice("'log-level'", ['error', 'warn', 'info', 'debug']).default('info'),
+} as const;
+
+export type ConfigKey = keyof typeof CONFIG_SHAPE;
+export const CONFIG_KEYS = Object.keys(CONFIG_SHAPE) as readonly ConfigKey[];
+
+/** What each key is for, for `--help` and the documentation. */
+export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
+  node: "this host's node id in the table",
+  table: 'file or directory of the table',
+  underlay: 'underlay device, repeatable or separated by commas',
+  'pin-dir': 'bpffs folder of this instance',
+  'state-dir': 'folder for the log of API edits and device settings to put back (0700)',
+  socket: "path of the API's unix socket",
+  hook: 'where programs attach: auto, xdp or tc',
+  guard: 'check of sources: full, mac or off',
+  'unknown-segment': 'tunnel packets of a segment that no network uses: drop or stack',
+  'guard-grace': "how long a port's former node is still accepted after a move",
+  'vxlan-port': 'UDP port of VXLAN',
+  'too-big-rate': 'ICMP too-big answers a second and port; 0: no limit',
+  'log-level': 'error, warn, info or debug',
+};
+
+export interface Config {
+  readonly node: string;
+  readonly table: string;
+  readonly underlay: readonly string[];
+  readonly pinDir: string;
+  readonly stateDir: string;
+  readonly socket: string;
+  readonly hook: 'auto' | 'xdp' | 'tc';
+  readonly guard: 'full' | 'mac' | 'off';
+  readonly unknownSegment: 'drop' | 'stack';
+  readonly guardGraceMs: number;
+  readonly vxlanPort: number;
+  readonly tooBigRate: number;
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+}
+
+/** What commands beside `run` need: where a daemon and its kernel state are. */
+export type Place = Pick<Config, 'pinDir' | 'stateDir' | 'socket'> & Partial<Config>;

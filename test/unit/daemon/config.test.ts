@@ -1,0 +1,142 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type ConfigMistake, loadConfig, loadDaemonConfig } from '../../../src/daemon/config.ts';
+import { CONFIG_HELP, CONFIG_KEYS, parseDuration } from '../../../src/daemon/config-schema.ts';
+import { MapwireError } from '../../../src/errors.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mw-config-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function write(text: string): string {
+  const file = join(folder, 'mapwire.yaml');
+  writeFileSync(file, text, { mode: 0o600 });
+  return file;
+}
+
+function mistakesOf(text: string, flags = {}): readonly ConfigMistake[] {
+  try {
+    loadDaemonConfig({ file: write(text), flags });
+  } catch (error) {
+    expect(error).toBeInstanceOf(MapwireError);
+    expect((error as MapwireError).code).toBe('ERR_MW_CONFIG');
+    return (error as MapwireError).details.mistakes as ConfigMistake[];
+  }
+  throw new Error('no mistake was found');
+}
+
+const MINIMAL = 'node: host-a\ntable: /etc/mapwire/table.yaml\nunderlay: [eth0]\n';
+
+it('fills what is not written with defaults', () => {
+  expect(loadDaemonConfig({ file: write(MINIMAL) })).toEqual({
+    node: 'host-a',
+    table: '/etc/mapwire/table.yaml',
+    underlay: ['eth0'],
+    pinDir: '/sys/fs/bpf/mapwire',
+    stateDir: '/var/lib/mapwire',
+    socket: '/run/mapwire/mapwire.sock',
+    hook: 'auto',
+    guard: 'full',
+    unknownSegment: 'drop',
+    guardGraceMs: 5000,
+    vxlanPort: 4789,
+    tooBigRate: 10,
+    logLevel: 'info',
+  });
+});
+
+it('lets flags win over the file, and takes relative paths from where they are written', () => {
+  const file = write(`${MINIMAL.replace('/etc/mapwire/table.yaml', 'table.yaml')}hook: tc\n`);
+  const config = loadDaemonConfig({ file, flags: { hook: 'xdp', 'state-dir': 'state' } });
+  expect(config).toMatchObject({
+    hook: 'xdp',
+    table: join(folder, 'table.yaml'),
+    stateDir: join(process.cwd(), 'state'),
+  });
+});
+
+it('needs no file when flags say it all', () => {
+  const flags = { node: 'a', table: '/t.yaml', underlay: ['eth0', 'eth1'] };
+  expect(loadConfig({ flags, file: write(''), required: ['node'] })).toMatchObject({
+    node: 'a',
+    underlay: ['eth0', 'eth1'],
+  });
+});
+
+it('reports every mistake at its place', () => {
+  const mistakes = mistakesOf('node: 7\nhok: tc\nguard: some\nvxlan-port: 70000\nunderlay: [eth0, "a b"]\n');
+  expect(mistakes.map(({ line, column, message, hint }) => [line, column, message, hint])).toEqual([
+    [2, 1, "unknown key 'hok'", "did you mean 'hook'?"],
+    [1, 7, "'node' must be the id of a node", undefined],
+    [0, 0, "'table' is missing", "add 'table: …' to the file, or give --table"],
+    [5, 11, 'a device is a name of 1 to 15 characters', undefined],
+    [3, 8, "'guard' must be one of: full, mac, off", undefined],
+    [4, 13, "'vxlan-port' must be a whole number from 1 to 65535", undefined],
+  ]);
+});
+
+it('shows the line and a caret as a compiler does', () => {
+  const file = write(`${MINIMAL}guard: some\n`);
+  expect(() => loadDaemonConfig({ file })).toThrow(
+    [`${file}:4:8: error: 'guard' must be one of: full, mac, off`, ' 4 | guard: some', '   |        ^'].join('\n'),
+  );
+});
+
+describe('refuses', () => {
+  it.each([
+    ['broken YAML', 'node: [a\n'],
+    ['a list', '- node\n'],
+    ['a key twice', `${MINIMAL}node: host-b\n`],
+    ['an alias bomb', `${MINIMAL}x: &a [1]\ny: [*a]\n`],
+    ['a tagged underlay', MINIMAL.replace('[eth0]', '{device: eth0, vlan: 30}')],
+    ['no underlay', MINIMAL.replace('[eth0]', '[]')],
+    ['a socket path that is too long', `${MINIMAL}socket: /${'x'.repeat(120)}\n`],
+    ['a duration that is none', `${MINIMAL}guard-grace: soon\n`],
+    ['an empty value', `${MINIMAL}hook:\n`],
+  ])('%s', (_, text) => {
+    expect(mistakesOf(text).length).toBeGreaterThan(0);
+  });
+
+  it('a wrong flag, by its name', () => {
+    expect(mistakesOf(MINIMAL, { hook: 'both' })).toMatchObject([{ file: '--hook', line: 0 }]);
+  });
+
+  it('a file that is not there, with a remedy', () => {
+    expect(() => loadDaemonConfig({ file: join(folder, 'none.yaml') })).toThrow(
+      expect.objectContaining({ code: 'ERR_MW_CONFIG', hint: expect.stringContaining('--config') }),
+    );
+  });
+});
+
+it.runIf(process.geteuid?.() === 0)('refuses a file that others can write when root', () => {
+  const file = write(MINIMAL);
+  chmodSync(file, 0o666);
+  expect(() => loadDaemonConfig({ file })).toThrow(expect.objectContaining({ code: 'ERR_MW_UNSAFE_FILE' }));
+});
+
+it.each([
+  ['5s', 5000],
+  ['500ms', 500],
+  ['2m', 120_000],
+  [3, 3000],
+  ['1.5s', 1500],
+  ['5h', undefined],
+  ['', undefined],
+  ['-1s', undefined],
+])('reads the duration %j as %j ms', (text, expected) => {
+  expect(parseDuration(text)).toBe(expected);
+});
+
+it('documents every key, and the example is right', () => {
+  const text = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+  for (const key of CONFIG_KEYS) {
+    expect(CONFIG_HELP[key], key).toBeTruthy();
+    expect(text, key).toContain(`\`${key}\``);
+  }
+  const example = readFileSync(new URL('../../../examples/mapwire.yaml', import.meta.url), 'utf8');
+  expect(loadDaemonConfig({ file: write(example) })).toMatchObject({ node: 'host-a', guardGraceMs: 5000 });
+});
