@@ -3,7 +3,9 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -18,6 +20,25 @@ namespace {
 using Napi::CallbackInfo;
 using Napi::Number;
 using Napi::Value;
+
+// programLoad({type, name, license, instructions, expectedAttachType, flags}): fd. Raw instructions, for probes.
+Value ProgramLoad(const CallbackInfo& info) {
+  auto spec = info[0].As<Napi::Object>();
+  std::string name = StringArg(spec.Get("name"), "name");
+  std::string license = StringArg(spec.Get("license"), "license");
+  Bytes bytes = BytesMember(spec, "instructions");
+  if (bytes.size == 0 || bytes.size % sizeof(bpf_insn) != 0)
+    throw Napi::RangeError::New(info.Env(), "instructions: a multiple of 8 bytes expected");
+  std::vector<bpf_insn> instructions(bytes.size / sizeof(bpf_insn));
+  memcpy(instructions.data(), bytes.data, bytes.size);
+  LIBBPF_OPTS(bpf_prog_load_opts, options);
+  options.expected_attach_type = static_cast<bpf_attach_type>(U32Member(spec, "expectedAttachType", 0));
+  options.prog_flags = U32Member(spec, "flags", 0);
+  int fd = bpf_prog_load(static_cast<bpf_prog_type>(U32Member(spec, "type", 0)), name.c_str(), license.c_str(),
+                         instructions.data(), instructions.size(), &options);
+  if (fd < 0) return Number::New(info.Env(), -errno);
+  return Number::New(info.Env(), Context::Of(info.Env()).fds.Adopt(UniqueFd(fd), FdKind::kProgram));
+}
 
 struct TestRun {
   uint32_t repeat = 0;
@@ -156,6 +177,7 @@ Value ProgramBindMap(const CallbackInfo& info) {
 }  // namespace
 
 void RegisterProgram(Napi::Env env, Napi::Object exports) {
+  Export(env, exports, "programLoad", ProgramLoad);
   Export(env, exports, "programTestRun", ProgramTestRun);
   Export(env, exports, "programTestRunAsync", ProgramTestRunAsync);
   Export(env, exports, "programMapIds", ProgramMapIds);

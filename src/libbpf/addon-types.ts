@@ -168,6 +168,14 @@ export interface NativeAddon {
   mapDump(fd: number, batch: number): Promise<NativeDump>;
   mapMemory(fd: number): ArrayBuffer | number;
 
+  programLoad(spec: {
+    readonly type: number;
+    readonly name: string;
+    readonly license: string;
+    readonly instructions: Uint8Array;
+    readonly expectedAttachType?: number;
+    readonly flags?: number;
+  }): number;
   programTestRun(fd: number, options: NativeTestRunOptions): NativeTestRun;
   programTestRunAsync(fd: number, options: NativeTestRunOptions): Promise<NativeTestRun>;
   programMapIds(fd: number): number[] | number;

@@ -27,6 +27,7 @@ export {
   type ProgramTypeName,
   programTypeName,
 } from './constants.ts';
+export { FEATURES, type Feature, probe, probeAll, type Support } from './features.ts';
 export { type KindName, objectIds } from './kernel-object.ts';
 export {
   type Direction,
@@ -69,7 +70,10 @@ export {
   type RawMapSpec,
   type UpdateMode,
 } from './raw-map.ts';
+export type { ReadinessOptions } from './readiness.ts';
+export { RingBuffer, type RingBufferOptions } from './ring-buffer.ts';
 export { isBpffs, openDirectory } from './safe-path.ts';
+export { sdNotify } from './sd-notify.ts';
 export {
   type Capability,
   effectiveCapabilities,

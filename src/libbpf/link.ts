@@ -4,6 +4,8 @@ import { LITTLE_ENDIAN } from './byte-order.ts';
 import { AttachType, LinkType, ProgramType, type ProgramTypeName } from './constants.ts';
 import { Fd } from './fd.ts';
 import { Kind, objectInfo, openById, openPinned, pin } from './kernel-object.ts';
+import { getDevice } from './netlink/devices.ts';
+import { NetlinkSocket, Protocol } from './netlink/socket.ts';
 import type { Program } from './program.ts';
 import { checked, Errno, invalidArgument, systemError } from './system-error.ts';
 
@@ -177,6 +179,12 @@ function checkType(program: Program, wanted: ProgramTypeName): void {
   }
 }
 
+/** The kernel says EINVAL for a device that is not there; this says it better. */
+async function assertDevice(ifindex: number): Promise<void> {
+  using socket = new NetlinkSocket(Protocol.ROUTE);
+  await getDevice(socket, ifindex);
+}
+
 /**
  * Attaches an XDP program by a bpf_link (kernel 5.9).
  *
@@ -193,6 +201,7 @@ export async function attachXdp(program: Program, options: XdpOptions): Promise<
   });
   if (result >= 0) return Link.own(result);
   const what = `attach XDP program '${program.name}' to device ${options.ifindex}`;
+  if (result === -Errno.EINVAL) await assertDevice(options.ifindex);
   const details = { ifindex: options.ifindex, mode: options.mode };
   switch (-result) {
     case Errno.EBUSY:
@@ -212,6 +221,16 @@ export async function attachXdp(program: Program, options: XdpOptions): Promise<
     default:
       throw systemError(result, 'bpf(BPF_LINK_CREATE)', what, { details });
   }
+}
+
+/** The loopback device of every network namespace. */
+const LOOPBACK = 1;
+let tcx: boolean | undefined;
+
+/** Whether the kernel has TCX (6.6): it then knows the attach type in a query. */
+export function hasTcx(): boolean {
+  tcx ??= addon().programQuery(LOOPBACK, AttachType.TCX_INGRESS) !== -Errno.EINVAL;
+  return tcx;
 }
 
 /**
@@ -234,7 +253,7 @@ export async function attachTcx(program: Program, options: TcxOptions): Promise<
     `attach TC program '${program.name}' to device ${options.ifindex} (${options.direction})`,
     {
       details: { ifindex: options.ifindex, direction: options.direction },
-      ...(result === -Errno.EINVAL
+      ...(result === -Errno.EINVAL && !hasTcx()
         ? {
             code: 'ERR_MW_UNSUPPORTED' as const,
             hint: 'TCX needs kernel 6.6: use attachTc, which falls back to clsact',

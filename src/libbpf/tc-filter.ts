@@ -1,5 +1,5 @@
 import { MapwireError } from '../errors.ts';
-import { attachTcx, type Direction, type Link } from './link.ts';
+import { attachTcx, type Direction, hasTcx, type Link } from './link.ts';
 import { NetlinkSocket, Protocol } from './netlink/socket.ts';
 import { addClsact, type Filter, filters, putBpfFilter, removeClsact, removeFilter } from './netlink/tc.ts';
 import type { Program } from './program.ts';
@@ -176,11 +176,6 @@ async function withSocket<T>(work: (socket: NetlinkSocket) => Promise<T>): Promi
  *
  * @throws what `attachTcx` and `TcFilter.attach` throw
  */
-export async function attachTc(program: Program, options: TcOptions): Promise<TcAttachment> {
-  try {
-    return await attachTcx(program, options);
-  } catch (error) {
-    if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_UNSUPPORTED') throw error;
-    return await TcFilter.attach(program, options);
-  }
+export function attachTc(program: Program, options: TcOptions): Promise<TcAttachment> {
+  return hasTcx() ? attachTcx(program, options) : TcFilter.attach(program, options);
 }

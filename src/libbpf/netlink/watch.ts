@@ -1,6 +1,6 @@
 import { addon } from '../addon.ts';
-import type { NativeFdWatch } from '../addon-types.ts';
 import { Fd } from '../fd.ts';
+import { Readiness } from '../readiness.ts';
 import { checked, Errno, systemError } from '../system-error.ts';
 import { type Address, decodeAddress, RTM_DELADDR, RTM_NEWADDR } from './addresses.ts';
 import { type Device, decodeDevice, isDevicePayload, RTM_DELLINK, RTM_NEWLINK } from './devices.ts';
@@ -32,9 +32,6 @@ export interface WatchOptions {
 
 const MOST_DATAGRAMS = 64;
 const BUFFER = 64 * 1024;
-
-/** Nothing else holds a watch whose reader waits: its own promise would be collected with it. */
-const iterated = new Set<NetlinkWatch>();
 
 function decode({ type, payload }: Message): NetlinkEvent | undefined {
   switch (type) {
@@ -71,82 +68,36 @@ function decode({ type, payload }: Message): NetlinkEvent | undefined {
  */
 export class NetlinkWatch implements AsyncIterable<NetlinkEvent>, Disposable {
   readonly #fd: Fd;
-  readonly #watch: NativeFdWatch;
+  readonly #readiness: Readiness;
   readonly #buffer = new Uint8Array(BUFFER);
-  readonly #signal: AbortSignal | undefined;
-  readonly #abort: () => void;
-  readonly #keepAlive: boolean;
-  #wake: (() => void) | undefined;
-  #readable = false;
-  #queue: NetlinkEvent[] = [];
+  #events: NetlinkEvent[] = [];
 
+  /** @throws ERR_MW_SYSCALL */
   constructor(options: WatchOptions) {
     const groups = options.groups.flatMap((group) => GROUPS[group]);
     const fd = addon().netlinkOpen(Protocol.ROUTE, { groups, receiveBuffer: options.receiveBuffer ?? 8 << 20 });
     this.#fd = new Fd(checked(fd, 'socket(AF_NETLINK)', 'watch netlink'), 'netlink watch');
-    // The callback must not hold `this`, else a dropped watch would never be collected and reported.
-    const self = new WeakRef(this);
-    const binding = addon();
-    try {
-      this.#watch = new binding.FdWatch(this.#fd.number, () => {
-        const watch = self.deref();
-        if (watch !== undefined) watch.#onReadable();
-      });
-    } catch (error) {
-      this.#fd.close();
-      throw error;
-    }
-    this.#keepAlive = options.keepAlive ?? false;
-    if (!this.#keepAlive) this.#watch.unref();
-    this.#signal = options.signal;
-    this.#abort = () => this.close();
-    if (this.#signal?.aborted === true) this.close();
-    else this.#signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#readiness = new Readiness(this.#fd, options);
   }
 
   get closed(): boolean {
-    return this.#fd.closed;
+    return this.#readiness.closed;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<NetlinkEvent, void, undefined> {
-    iterated.add(this);
-    try {
-      while (!this.#fd.closed) {
-        if (this.#readable) {
-          this.#drain();
-          yield* this.#queue.splice(0);
-        } else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
-        }
-      }
-    } finally {
-      iterated.delete(this);
+    while (await this.#readiness.wait()) {
+      this.#drain();
+      yield* this.#events.splice(0);
     }
   }
 
   /** Idempotent; an iteration under way finishes. */
   close(): void {
-    if (this.#fd.closed) return;
-    this.#signal?.removeEventListener('abort', this.#abort);
-    this.#watch.close();
-    this.#fd.close();
-    this.#wakeUp();
+    this.#readiness.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  #onReadable(): void {
-    this.#readable = true;
-    this.#wakeUp();
-  }
-
-  #wakeUp(): void {
-    this.#wake?.();
-    this.#wake = undefined;
   }
 
   /** Reads what is there, some datagrams at a time so that the event loop goes on. */
@@ -154,18 +105,17 @@ export class NetlinkWatch implements AsyncIterable<NetlinkEvent>, Disposable {
     for (let i = 0; i < MOST_DATAGRAMS; i++) {
       const length = addon().netlinkReceive(this.#fd.number, this.#buffer);
       if (length === -Errno.EAGAIN) {
-        this.#readable = false;
-        this.#watch.rearm();
+        this.#readiness.rearm();
         return;
       }
       if (length === -Errno.ENOBUFS || length === -Errno.EMSGSIZE) {
-        this.#queue.push({ type: 'overrun' });
+        this.#events.push({ type: 'overrun' });
         continue;
       }
       if (length < 0) throw systemError(length, 'recv', 'watch netlink', { code: 'ERR_MW_NETLINK' });
       for (const message of readMessages(this.#buffer.subarray(0, length))) {
         const event = decode(message);
-        if (event !== undefined) this.#queue.push(event);
+        if (event !== undefined) this.#events.push(event);
       }
     }
   }
