@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Catches every frame that leaves a device, whole and in order, and lets none out. For tests; attached at egress. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#define SLOTS 64
+#define LARGEST 10240
+
+struct capture {
+	__u32 ifindex;
+	__u32 length;
+	__u8 bytes[LARGEST];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct capture);
+} captures SEC(".maps");
+
+/* frames seen, also those for which no slot was left */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} count SEC(".maps");
+
+SEC("tc")
+int capture(struct __sk_buff *skb)
+{
+	__u32 zero = 0, length = skb->len, slot;
+	__u64 *seen = bpf_map_lookup_elem(&count, &zero);
+	struct capture *to;
+
+	if (!seen)
+		return 2;
+	slot = __sync_fetch_and_add(seen, 1);
+	to = bpf_map_lookup_elem(&captures, &slot);
+	if (!to || length == 0 || length > LARGEST)
+		return 2;
+	to->ifindex = skb->ifindex;
+	to->length = length;
+	bpf_skb_load_bytes(skb, 0, to->bytes, length);
+	return 2; /* TC_ACT_SHOT */
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
