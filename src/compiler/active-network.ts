@@ -1,0 +1,272 @@
+import { Encap, FloodKind, type FloodTarget, MAX_SHARED_MAC, NetworkFlags } from '../generated/layout.ts';
+import { macBytes } from '../table/address.ts';
+import type { Encap as EncapName, TableNetwork, TablePort } from '../table/model.ts';
+import type { Entry } from './entries.ts';
+import { keyText } from './entries.ts';
+import { PRIORITY_NEVER, segmentOf } from './port-entries.ts';
+
+/** Bytes that VXLAN over IPv4 puts before an inner layer-3 packet: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14. */
+export const VXLAN4_OVERHEAD = 50;
+
+const ENCAPS: Readonly<Record<EncapName, number>> = {
+  vxlan: Encap.VXLAN,
+  'vxlan-gpe': Encap.VXLAN_GPE,
+  geneve: Encap.GENEVE,
+  gre: Encap.GRE,
+  lisp: Encap.LISP,
+  flat: Encap.FLAT,
+};
+
+/** Value of `enum mw_encap`. */
+export function encapNumber(name: EncapName): number {
+  return ENCAPS[name];
+}
+
+/** How often ports of a network are reached at a node by one segment. */
+interface Reach {
+  all: number;
+  /** Without those of priority 255. */
+  used: number;
+}
+
+/** What the entries that belong to a network need to know about the rest of the plan. */
+export interface NetworkContext {
+  readonly node: string;
+  nodeId(name: string): number;
+  nodeMtu(name: string): number;
+  /** Kernel id of a port of this network. */
+  portId(port: string): number;
+}
+
+/**
+ * A network in which this node has a port: sums over its ports, kept in step port by port, so that an edit of one port
+ * costs what the edit costs and not what the network holds.
+ */
+export class ActiveNetwork {
+  readonly id: number;
+  definition: TableNetwork;
+  /** node -> segment -> how many locators. */
+  readonly #reach = new Map<string, Map<number, Reach>>();
+  /** Ports with a usable locator here. */
+  readonly #floodPorts = new Set<string>();
+  readonly #sharedMacs = new Map<string, Set<string>>();
+  /** What is in force, by key text. */
+  #entries = new Map<string, Entry>();
+  #reachChanged = true;
+  #floodChanged = true;
+  readonly #macsChanged = new Set<string>();
+
+  constructor(id: number, definition: TableNetwork) {
+    this.id = id;
+    this.definition = definition;
+  }
+
+  /** Nodes that any port of the network is reached at, this node included. */
+  nodes(): IterableIterator<string> {
+    return this.#reach.keys();
+  }
+
+  hasNode(node: string): boolean {
+    return this.#reach.has(node);
+  }
+
+  /** Entries in force as of the last `refresh`. */
+  entries(): IterableIterator<Entry> {
+    return this.#entries.values();
+  }
+
+  /** Adds a port's share. Returns the nodes that the network did not reach before. */
+  add(port: TablePort, node: string): readonly string[] {
+    const fresh: string[] = [];
+    for (const at of port.at) {
+      const segment = segmentOf(this.definition, at);
+      let segments = this.#reach.get(at.node);
+      if (segments === undefined) {
+        segments = new Map();
+        this.#reach.set(at.node, segments);
+        fresh.push(at.node);
+        this.#reachChanged = true;
+      }
+      let reach = segments.get(segment);
+      if (reach === undefined) {
+        reach = { all: 0, used: 0 };
+        segments.set(segment, reach);
+        this.#reachChanged = true;
+      }
+      reach.all++;
+      if (at.priority === PRIORITY_NEVER) continue;
+      if (reach.used++ === 0) this.#floodChanged = true;
+      if (at.node === node && !this.#floodPorts.has(port.id)) {
+        this.#floodPorts.add(port.id);
+        this.#floodChanged = true;
+      }
+    }
+    for (const mac of port.macs) {
+      const sharers = this.#sharedMacs.get(mac);
+      if (sharers === undefined) this.#sharedMacs.set(mac, new Set([port.id]));
+      else sharers.add(port.id);
+      this.#macsChanged.add(mac);
+    }
+    return fresh;
+  }
+
+  /** Takes a port's share away. Returns the nodes that the network no longer reaches. */
+  remove(port: TablePort): readonly string[] {
+    const gone: string[] = [];
+    for (const at of port.at) {
+      const segment = segmentOf(this.definition, at);
+      const segments = this.#reach.get(at.node);
+      const reach = segments?.get(segment);
+      if (segments === undefined || reach === undefined) continue;
+      if (at.priority !== PRIORITY_NEVER && --reach.used === 0) this.#floodChanged = true;
+      if (--reach.all === 0) {
+        segments.delete(segment);
+        this.#reachChanged = true;
+        if (segments.size === 0) {
+          this.#reach.delete(at.node);
+          gone.push(at.node);
+        }
+      }
+    }
+    if (this.#floodPorts.delete(port.id)) this.#floodChanged = true;
+    for (const mac of port.macs) {
+      const sharers = this.#sharedMacs.get(mac);
+      sharers?.delete(port.id);
+      if (sharers?.size === 0) this.#sharedMacs.delete(mac);
+      this.#macsChanged.add(mac);
+    }
+    return gone;
+  }
+
+  /** The definition changed in something other than encapsulation and segment, or a node's MTU did. */
+  touch(): void {
+    this.#reachChanged = true;
+    this.#floodChanged = true;
+  }
+
+  /** Largest layer-3 packet of the network in bytes. */
+  mtu(context: NetworkContext): number {
+    if (this.definition.mtu !== undefined) return this.definition.mtu;
+    let least = Number.POSITIVE_INFINITY;
+    for (const node of this.#reach.keys()) least = Math.min(least, context.nodeMtu(node));
+    return Math.max(0, Math.min(0xffff, least - VXLAN4_OVERHEAD));
+  }
+
+  /** Works out again what may have changed; reports each difference to what was in force. */
+  refresh(context: NetworkContext, changed: (before: Entry | undefined, after: Entry | undefined) => void): void {
+    if (this.#reachChanged) {
+      this.#replace('network', [this.#networkEntry(context)], changed);
+      this.#replace('segment', this.#segmentEntries(context), changed);
+    }
+    if (this.#floodChanged || this.#reachChanged) {
+      const flood = this.#floodEntry(context);
+      this.#replace('flood', flood === undefined ? [] : [flood], changed);
+    }
+    for (const mac of this.#macsChanged) {
+      const entry = this.#sharedMacEntry(mac, context);
+      const key = keyText(entry ?? emptySharedMac(this.id, mac));
+      this.#set(key, entry, changed);
+    }
+    this.#reachChanged = false;
+    this.#floodChanged = false;
+    this.#macsChanged.clear();
+  }
+
+  #replace(
+    map: Entry['map'],
+    entries: readonly Entry[],
+    changed: (before: Entry | undefined, after: Entry | undefined) => void,
+  ): void {
+    const wanted = new Map(entries.map((entry) => [keyText(entry), entry]));
+    for (const [key, entry] of this.#entries) {
+      if (entry.map === map && !wanted.has(key)) this.#set(key, undefined, changed);
+    }
+    for (const [key, entry] of wanted) this.#set(key, entry, changed);
+  }
+
+  #set(
+    key: string,
+    after: Entry | undefined,
+    changed: (before: Entry | undefined, after: Entry | undefined) => void,
+  ): void {
+    const before = this.#entries.get(key);
+    if (after === undefined) this.#entries.delete(key);
+    else this.#entries.set(key, after);
+    if (before !== undefined || after !== undefined) changed(before, after);
+  }
+
+  #networkEntry(context: NetworkContext): Entry {
+    const { definition, id } = this;
+    let flags = 0;
+    if (definition.flood === 'replicate') flags |= NetworkFlags.FLOOD_REPLICATE;
+    if (definition.unknown === 'flood') flags |= NetworkFlags.UNKNOWN_FLOOD;
+    if (definition.vlan === 'transparent') flags |= NetworkFlags.VLAN_TRANSPARENT;
+    return {
+      map: 'network',
+      key: id,
+      value: {
+        network: id,
+        flags,
+        segment: definition.segment,
+        mtu: this.mtu(context),
+        encap: encapNumber(definition.encap),
+      },
+    };
+  }
+
+  /** The segments by which this node is addressed. */
+  #segmentEntries(context: NetworkContext): Entry[] {
+    const encap = encapNumber(this.definition.encap);
+    return [...(this.#reach.get(context.node)?.keys() ?? [])].map((segment) => ({
+      map: 'segment',
+      key: { encap, segment },
+      value: { network: this.id, encap, segment },
+    }));
+  }
+
+  #floodEntry(context: NetworkContext): Entry | undefined {
+    const { definition } = this;
+    if (definition.flood !== 'replicate' && definition.unknown !== 'flood') return undefined;
+    const targets: FloodTarget[] = [];
+    for (const port of this.#floodPorts) {
+      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0 });
+    }
+    for (const [node, segments] of this.#reach) {
+      const segment = node === context.node ? undefined : copySegment(segments, definition.segment);
+      if (segment !== undefined) targets.push({ kind: FloodKind.NODE, id: context.nodeId(node), segment });
+    }
+    targets.sort((a, b) => a.kind - b.kind || a.id - b.id);
+    const count: FloodTarget = { kind: FloodKind.COUNT, id: targets.length, segment: 0 };
+    return { map: 'flood', key: this.id, value: [count, ...targets] };
+  }
+
+  #sharedMacEntry(mac: string, context: NetworkContext): Entry | undefined {
+    const sharers = this.#sharedMacs.get(mac);
+    if (sharers === undefined) return undefined;
+    const ports = [...sharers].map((port) => context.portId(port)).sort((a, b) => a - b);
+    ports.length = Math.min(ports.length, MAX_SHARED_MAC);
+    while (ports.length < MAX_SHARED_MAC) ports.push(0);
+    const bytes = macBytes(mac);
+    return {
+      map: 'source_mac',
+      key: { network: this.id, mac: bytes },
+      value: { network: this.id, mac: bytes, port: ports },
+    };
+  }
+}
+
+/** An entry that stands for its key only. */
+function emptySharedMac(network: number, mac: string): Entry {
+  const bytes = macBytes(mac);
+  return { map: 'source_mac', key: { network, mac: bytes }, value: { network, mac: bytes, port: [] } };
+}
+
+/** The segment of a node's flooded copy: the network's own where it serves, else the lowest. */
+function copySegment(segments: ReadonlyMap<number, Reach>, own: number): number | undefined {
+  if ((segments.get(own)?.used ?? 0) > 0) return own;
+  let lowest: number | undefined;
+  for (const [segment, { used }] of segments) {
+    if (used > 0 && (lowest === undefined || segment < lowest)) lowest = segment;
+  }
+  return lowest;
+}

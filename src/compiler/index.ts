@@ -1,0 +1,61 @@
+/**
+ * The compiler: what one node has to hold of a table, and what an edit changes. Pure: no kernel, no files.
+ *
+ * ```ts
+ * const ids = new IdBook();                            // a data plane brings its own, adopted from the kernel
+ * let current = plan(table, 'host-a', ids);
+ * for (const entry of current.entries()) …
+ * const next = replan(current, edited, { nodes: [], networks: [], ports: ['web-1'] });
+ * for (const change of next.changes.entries) …         // make-before-break
+ * current = next.plan;
+ * ```
+ */
+export { encapNumber, VXLAN4_OVERHEAD } from './active-network.ts';
+export { diff, diffEntries } from './diff.ts';
+export {
+  decodeEntry,
+  ENTRY_CODECS,
+  type Entry,
+  type EntryChange,
+  type EntryTypes,
+  keyBytes,
+  keyText,
+  type PlanMap,
+  sortChanges,
+  valueBytes,
+  WRITE_ORDER,
+} from './entries.ts';
+export {
+  ID_REST_MS,
+  IdBook,
+  type IdBookOptions,
+  IdSpace,
+  networkNatural,
+  nodeNatural,
+  portNatural,
+  portOwner,
+} from './ids.ts';
+export { nodeEntries, underlayAddress } from './node-entries.ts';
+export {
+  type Features,
+  type LocalPort,
+  type Peer,
+  type Plan,
+  type PlanChanges,
+  type PlannedNetwork,
+  plan,
+  replan,
+  type TableChanges,
+} from './plan.ts';
+export { PRIORITY_NEVER } from './port-entries.ts';
+export {
+  formatPlan,
+  formatRows,
+  type Names,
+  type RenderedPlan,
+  type Row,
+  type RowValue,
+  renderEntry,
+  renderPlan,
+  unnamed,
+} from './render.ts';

@@ -1,0 +1,699 @@
+import { MapwireError } from '../errors.ts';
+import type { Table, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
+import {
+  type Entry,
+  type EntryChange,
+  equalBytes,
+  keyText,
+  type PlanMap,
+  sortChanges,
+  valueBytes,
+  WRITE_ORDER,
+} from './entries.ts';
+import { type IdBook, networkNatural, nodeNatural, portNatural, portOwner } from './ids.ts';
+import { nodeEntries, underlayAddress } from './node-entries.ts';
+import { isLocal, type PortContext, portEntries } from './port-entries.ts';
+
+/** Ids of what was added, changed or removed between two tables. Ids of things that did not change do no harm. */
+export interface TableChanges {
+  readonly nodes: Iterable<string>;
+  readonly networks: Iterable<string>;
+  readonly ports: Iterable<string>;
+}
+
+/** What the programs of this node must be able to do; the rest is removed from them before they are loaded. */
+export interface Features {
+  /** Some address or prefix of the plan is IPv6. */
+  readonly ip6: boolean;
+  readonly allow: boolean;
+  readonly macs: boolean;
+  readonly unknownFlood: boolean;
+}
+
+/** A port with a locator on this node. */
+export interface LocalPort {
+  readonly port: string;
+  /** Kernel ids. */
+  readonly id: number;
+  readonly network: number;
+  readonly networkName: string;
+  readonly mac: string;
+  /** The device, when the table names it. */
+  readonly interface: string | undefined;
+  readonly role: 'router' | 'dhcp' | undefined;
+  readonly hasAllow: boolean;
+  readonly hasMacs: boolean;
+  readonly linkLocal: 'any' | 'eui64';
+}
+
+/** Another node that shares a network with this one. */
+export interface Peer {
+  readonly node: string;
+  /** Kernel id. */
+  readonly id: number;
+  /** Underlay addresses (IPv4 text); undefined: the two have no common family. */
+  readonly remote: string | undefined;
+  readonly local: string | undefined;
+}
+
+export interface PlannedNetwork {
+  readonly network: string;
+  /** Kernel id. */
+  readonly id: number;
+  readonly definition: TableNetwork;
+  /** In force: the table's, or worked out. */
+  readonly mtu: number;
+  /** Ports in it, here or elsewhere. */
+  readonly ports: number;
+  readonly localPorts: number;
+  /** Other nodes that have a port in it. */
+  readonly nodes: readonly string[];
+}
+
+/** What one edit of the table changes on this node. */
+export interface PlanChanges {
+  /** In the order in which they are to be written. */
+  readonly entries: readonly EntryChange[];
+  /** Ports, by table id, that are or were local and whose `LocalPort` changed. */
+  readonly localPorts: ReadonlySet<string>;
+  /** Nodes, by table id, that are or were peers and whose `Peer` changed. */
+  readonly peers: ReadonlySet<string>;
+}
+
+/**
+ * Everything one node has to hold of a table. Entries are made when asked for. A plan is constant until it is handed to
+ * `replan`, which takes it over: the old plan is then closed and only the new one may be used.
+ */
+export interface Plan {
+  readonly table: Table;
+  readonly revision: number;
+  /** This node: its id in the table and in the kernel. */
+  readonly node: string;
+  readonly self: number;
+  readonly ids: IdBook;
+  readonly features: Features;
+  /** Number of entries of each map. */
+  readonly sizes: Readonly<Record<PlanMap, number>>;
+  /** All entries, or those of one map, in no particular order. */
+  entries(map?: PlanMap): IterableIterator<Entry>;
+  /** Networks in which this node has a port. */
+  networks(): IterableIterator<PlannedNetwork>;
+  localPort(port: string): LocalPort | undefined;
+  localPorts(): IterableIterator<LocalPort>;
+  peer(node: string): Peer | undefined;
+  peers(): IterableIterator<Peer>;
+}
+
+/** The ports of one network of the table, whether this node takes part in it or not. */
+interface NetworkPorts {
+  readonly ports: Set<string>;
+  /** Those with a locator on this node. */
+  readonly locals: Set<string>;
+}
+
+type Changed = (before: Entry | undefined, after: Entry | undefined) => void;
+
+/** Everything that a plan is made of; passed on from plan to plan. */
+interface State {
+  table: Table;
+  readonly node: string;
+  readonly ids: IdBook;
+  readonly index: Map<string, NetworkPorts>;
+  readonly active: Map<string, ActiveNetwork>;
+  /** node -> number of active networks that reach it. */
+  readonly nodeUse: Map<string, number>;
+  /** Entries in force of every node of the table. */
+  readonly nodes: Map<string, Entry[]>;
+  readonly sizes: Record<PlanMap, number>;
+  underlay6: number;
+  unknownFlood: number;
+}
+
+function emptySizes(): Record<PlanMap, number> {
+  return Object.fromEntries(WRITE_ORDER.map((map) => [map, 0])) as Record<PlanMap, number>;
+}
+
+function requireNode(table: Table, node: string): TableNode {
+  const found = table.nodes.get(node);
+  if (found === undefined) {
+    throw new MapwireError('ERR_MW_TABLE', `this node, '${node}', is not in the table's nodes`, {
+      hint: "add it to 'nodes', or give the name the table uses as 'node' in the configuration",
+      details: { node },
+    });
+  }
+  return found;
+}
+
+/** The address by which a node is found again in the kernel's maps. */
+function naturalAddress(node: TableNode): string {
+  return underlayAddress(node) ?? node.underlay[0] ?? node.id;
+}
+
+function networkContext(state: State, network: number): NetworkContext {
+  const { ids, table, node } = state;
+  return {
+    node,
+    nodeId: (name) => nodeId(ids, name),
+    nodeMtu: (name) => table.nodes.get(name)?.mtu ?? 0,
+    portId: (port) => known(ids.ports.idOf(portOwner(network, port)), port),
+  };
+}
+
+function nodeId(ids: IdBook, name: string): number {
+  return known(ids.nodes.idOf(name), name);
+}
+
+function known(id: number | undefined, name: string): number {
+  if (id === undefined) throw new MapwireError('ERR_MW_TABLE', `the table refers to '${name}', which it does not hold`);
+  return id;
+}
+
+function portContext(state: State, network: ActiveNetwork, port: string): PortContext {
+  const { ids } = state;
+  return {
+    id: known(ids.ports.idOf(portOwner(network.id, port)), port),
+    network: network.id,
+    definition: network.definition,
+    node: state.node,
+    nodeId: (name) => nodeId(ids, name),
+  };
+}
+
+class CompiledPlan implements Plan {
+  readonly table: Table;
+  readonly node: string;
+  readonly self: number;
+  readonly ids: IdBook;
+  readonly features: Features;
+  readonly sizes: Readonly<Record<PlanMap, number>>;
+  #state: State | undefined;
+
+  constructor(state: State) {
+    this.#state = state;
+    this.table = state.table;
+    this.node = state.node;
+    this.ids = state.ids;
+    this.self = nodeId(state.ids, state.node);
+    this.sizes = { ...state.sizes };
+    const { sizes } = this;
+    this.features = {
+      ip6: sizes.ip6 > 0 || sizes.allow6 > 0 || state.underlay6 > 0,
+      allow: sizes.allow4 > 0 || sizes.allow6 > 0,
+      macs: sizes.source_mac > 0,
+      unknownFlood: state.unknownFlood > 0,
+    };
+  }
+
+  get revision(): number {
+    return this.table.revision;
+  }
+
+  get #open(): State {
+    if (this.#state === undefined) {
+      throw new MapwireError('ERR_MW_CLOSED', 'this plan was handed to replan; use the plan that it returned');
+    }
+    return this.#state;
+  }
+
+  /** Takes the state over; this plan is closed afterwards. */
+  surrender(): State {
+    const state = this.#open;
+    this.#state = undefined;
+    return state;
+  }
+
+  *entries(map?: PlanMap): IterableIterator<Entry> {
+    const state = this.#open;
+    for (const entries of state.nodes.values()) yield* only(entries, map);
+    for (const [name, network] of state.active) {
+      yield* only(network.entries(), map);
+      for (const port of (state.index.get(name) as NetworkPorts).ports) {
+        yield* only(portEntries(tablePort(state.table, port), portContext(state, network, port)), map);
+      }
+    }
+  }
+
+  *networks(): IterableIterator<PlannedNetwork> {
+    const state = this.#open;
+    for (const [name, network] of state.active) {
+      const { ports, locals } = state.index.get(name) as NetworkPorts;
+      yield {
+        network: name,
+        id: network.id,
+        definition: network.definition,
+        mtu: network.mtu(networkContext(state, network.id)),
+        ports: ports.size,
+        localPorts: locals.size,
+        nodes: [...network.nodes()].filter((node) => node !== state.node),
+      };
+    }
+  }
+
+  localPort(port: string): LocalPort | undefined {
+    const state = this.#open;
+    const found = state.table.port(port);
+    const network = found && state.active.get(found.network);
+    const at = found?.at.find((locator) => locator.node === state.node);
+    if (found === undefined || network === undefined || at === undefined) return undefined;
+    return {
+      port,
+      id: portContext(state, network, port).id,
+      network: network.id,
+      networkName: found.network,
+      mac: found.mac,
+      interface: at.interface,
+      role: found.role,
+      hasAllow: found.allow.length > 0,
+      hasMacs: found.macs.length > 0,
+      linkLocal: network.definition.linkLocal,
+    };
+  }
+
+  *localPorts(): IterableIterator<LocalPort> {
+    const state = this.#open;
+    for (const name of state.active.keys()) {
+      for (const port of (state.index.get(name) as NetworkPorts).locals) yield this.localPort(port) as LocalPort;
+    }
+  }
+
+  peer(node: string): Peer | undefined {
+    const state = this.#open;
+    const found = state.table.nodes.get(node);
+    if (found === undefined || node === state.node || !state.nodeUse.has(node)) return undefined;
+    return {
+      node,
+      id: nodeId(state.ids, node),
+      remote: underlayAddress(found),
+      local: underlayAddress(requireNode(state.table, state.node)),
+    };
+  }
+
+  *peers(): IterableIterator<Peer> {
+    const state = this.#open;
+    for (const node of state.nodeUse.keys()) {
+      const peer = this.peer(node);
+      if (peer !== undefined) yield peer;
+    }
+  }
+}
+
+function* only(entries: Iterable<Entry>, map: PlanMap | undefined): IterableIterator<Entry> {
+  for (const entry of entries) if (map === undefined || entry.map === map) yield entry;
+}
+
+function tablePort(table: Table, port: string): TablePort {
+  const found = table.port(port);
+  if (found === undefined) throw new MapwireError('ERR_MW_TABLE', `the table lost port '${port}'`);
+  return found;
+}
+
+function indexOf(state: State, network: string): NetworkPorts {
+  let found = state.index.get(network);
+  if (found === undefined) {
+    found = { ports: new Set(), locals: new Set() };
+    state.index.set(network, found);
+  }
+  return found;
+}
+
+/** Counts an entry that comes or goes. */
+function counter(state: State): Changed {
+  return (before, after) => {
+    if (before !== undefined) state.sizes[before.map]--;
+    if (after !== undefined) state.sizes[after.map]++;
+  };
+}
+
+/** Takes a network into the plan, with all ports that the index holds for it. */
+function activate(state: State, name: string, definition: TableNetwork, changed: Changed): void {
+  const { ids, table } = state;
+  const id = ids.networks.acquire(name, networkNatural(encapNumber(definition.encap), definition.segment));
+  const network = new ActiveNetwork(id, definition);
+  state.active.set(name, network);
+  if (definition.unknown === 'flood') state.unknownFlood++;
+  for (const port of indexOf(state, name).ports) include(state, network, tablePort(table, port), changed);
+}
+
+/** Adds a port to an active network. */
+function include(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
+  state.ids.ports.acquire(portOwner(network.id, port.id), portNatural(network.id, port.mac));
+  for (const node of network.add(port, state.node)) state.nodeUse.set(node, (state.nodeUse.get(node) ?? 0) + 1);
+  for (const entry of portEntries(port, portContext(state, network, port.id))) changed(undefined, entry);
+}
+
+/** Removes a port from an active network; its kernel id stays. */
+function exclude(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
+  for (const entry of portEntries(port, portContext(state, network, port.id))) changed(entry, undefined);
+  for (const node of network.remove(port)) forgetUse(state, node);
+}
+
+function forgetUse(state: State, node: string): void {
+  const use = (state.nodeUse.get(node) ?? 0) - 1;
+  if (use > 0) state.nodeUse.set(node, use);
+  else state.nodeUse.delete(node);
+}
+
+/** Works out a node's entries again. */
+function refreshNode(state: State, name: string, changed: Changed): void {
+  const node = state.table.nodes.get(name);
+  const before = state.nodes.get(name) ?? [];
+  const after =
+    node === undefined
+      ? []
+      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), isPeer(state, name));
+  if (after.length > 0) state.nodes.set(name, after);
+  else state.nodes.delete(name);
+  for (const entry of before) changed(entry, undefined);
+  for (const entry of after) changed(undefined, entry);
+  state.underlay6 += countIpv6(after) - countIpv6(before);
+}
+
+function isPeer(state: State, node: string): boolean {
+  return node !== state.node && state.nodeUse.has(node);
+}
+
+/** IPv6 addresses among the underlay addresses; mapped IPv4 begins with ten zero bytes and ff ff. */
+function countIpv6(entries: readonly Entry[]): number {
+  let count = 0;
+  for (const entry of entries) {
+    if (entry.map !== 'vtep') continue;
+    const { addr } = entry.key;
+    if (!(addr[10] === 0xff && addr[11] === 0xff && addr.subarray(0, 10).every((byte) => byte === 0))) count++;
+  }
+  return count;
+}
+
+/**
+ * The plan of a table for one node: only the networks in which the node has a port (by any locator), with all of their
+ * ports; the underlay addresses of all nodes; how to reach the nodes that share a network. Pure, but for `ids`, which
+ * hands out the kernel ids and gets back those that the table no longer uses.
+ *
+ * Throws ERR_MW_TABLE when the node is not in the table.
+ */
+export function plan(table: Table, node: string, ids: IdBook): Plan {
+  requireNode(table, node);
+  const state: State = {
+    table,
+    node,
+    ids,
+    index: new Map(),
+    active: new Map(),
+    nodeUse: new Map(),
+    nodes: new Map(),
+    sizes: emptySizes(),
+    underlay6: 0,
+    unknownFlood: 0,
+  };
+  const spaces = [ids.nodes, ids.networks, ids.ports];
+  for (const space of spaces) space.beginPass();
+  const changed = counter(state);
+  for (const each of table.nodes.values()) ids.nodes.acquire(each.id, nodeNatural(naturalAddress(each)));
+  for (const port of table.ports()) {
+    const { ports, locals } = indexOf(state, port.network);
+    ports.add(port.id);
+    if (isLocal(port, node)) locals.add(port.id);
+  }
+  for (const [name, { locals }] of state.index) {
+    const definition = table.networks.get(name);
+    if (locals.size > 0 && definition !== undefined) activate(state, name, definition, changed);
+  }
+  for (const network of state.active.values()) network.refresh(networkContext(state, network.id), changed);
+  for (const name of table.nodes.keys()) refreshNode(state, name, changed);
+  for (const space of spaces) space.endPass();
+  return new CompiledPlan(state);
+}
+
+/** What came and went of each key. */
+class ChangeSet {
+  readonly #touched = new Map<string, { before: Entry | undefined; after: Entry | undefined }>();
+
+  readonly record: Changed = (before, after) => {
+    if (before !== undefined) {
+      const slot = this.#slot(before);
+      // Of a key that is taken away twice only the first is what was in force before the edit.
+      if (slot.after === undefined) slot.before ??= before;
+      slot.after = undefined;
+    }
+    if (after !== undefined) this.#slot(after).after = after;
+  };
+
+  #slot(entry: Entry): { before: Entry | undefined; after: Entry | undefined } {
+    const key = keyText(entry);
+    let slot = this.#touched.get(key);
+    if (slot === undefined) {
+      slot = { before: undefined, after: undefined };
+      this.#touched.set(key, slot);
+    }
+    return slot;
+  }
+
+  changes(): EntryChange[] {
+    const changes: EntryChange[] = [];
+    for (const { before, after } of this.#touched.values()) {
+      if (after !== undefined) {
+        if (before === undefined || !equalBytes(valueBytes(before), valueBytes(after))) {
+          changes.push({ op: 'put', entry: after, before });
+        }
+      } else if (before !== undefined) {
+        changes.push({ op: 'delete', entry: before });
+      }
+    }
+    return sortChanges(changes);
+  }
+}
+
+/**
+ * The plan of an edited table, and what differs; costs what the edit costs. The old plan is closed by it. Equal to
+ * `plan(table, …)` with the same ids.
+ *
+ * Throws ERR_MW_TABLE when the node is not in the new table (the old plan is then still good), ERR_MW_CLOSED when `old`
+ * was handed over before.
+ */
+export function replan(old: Plan, table: Table, edits: TableChanges): { plan: Plan; changes: PlanChanges } {
+  if (!(old instanceof CompiledPlan)) throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'not a plan of this compiler');
+  requireNode(table, old.node);
+  const state = old.surrender();
+  const edit = new Edit(state, table, edits);
+  edit.run();
+  return { plan: new CompiledPlan(state), changes: edit.result() };
+}
+
+/** One pass of `replan`. The steps stand in the order in which they run. */
+class Edit {
+  readonly #state: State;
+  readonly #before: Table;
+  readonly #after: Table;
+  readonly #ports: Set<string>;
+  readonly #networks: Set<string>;
+  readonly #nodes: Set<string>;
+  readonly #set = new ChangeSet();
+  readonly #localPorts = new Set<string>();
+  readonly #peers = new Set<string>();
+  /** Active networks whose sums may have changed. */
+  readonly #dirty = new Set<string>();
+  readonly #changed: Changed;
+
+  constructor(state: State, table: Table, edits: TableChanges) {
+    this.#state = state;
+    this.#before = state.table;
+    this.#after = table;
+    this.#ports = new Set(edits.ports);
+    this.#networks = new Set(edits.networks);
+    this.#nodes = new Set(edits.nodes);
+    const count = counter(state);
+    this.#changed = (before, after) => {
+      count(before, after);
+      this.#set.record(before, after);
+    };
+  }
+
+  run(): void {
+    const peersBefore = this.#nodeUseMembers();
+    const freed = this.#withdrawPorts();
+    const rebuilt = this.#closeNetworks(freed);
+    this.#releaseIds(freed);
+    this.#state.table = this.#after;
+    this.#acquireNodes();
+    this.#enterPorts();
+    this.#openNetworks(rebuilt);
+    this.#touchNetworks();
+    this.#refresh(peersBefore);
+    this.#releaseNodes();
+  }
+
+  result(): PlanChanges {
+    return { entries: this.#set.changes(), localPorts: this.#localPorts, peers: this.#peers };
+  }
+
+  /** Who is a peer changes seldom and the nodes are few beside the ports; comparing the sets is the simple way. */
+  #nodeUseMembers(): Set<string> {
+    return new Set(this.#state.nodeUse.keys());
+  }
+
+  /** Takes the old shape of every edited port out. Returns the owners whose ids may become free. */
+  #withdrawPorts(): Set<string> {
+    const state = this.#state;
+    const freed = new Set<string>();
+    for (const id of this.#ports) {
+      const port = this.#before.port(id);
+      if (port === undefined) continue;
+      const { ports, locals } = indexOf(state, port.network);
+      ports.delete(id);
+      if (locals.delete(id)) this.#localPorts.add(id);
+      const network = state.active.get(port.network);
+      if (network === undefined) continue;
+      exclude(state, network, port, this.#changed);
+      this.#dirty.add(port.network);
+      freed.add(portOwner(network.id, id));
+    }
+    return freed;
+  }
+
+  /** Will the network be part of the plan? Asked before the new ports are entered. */
+  #willBeActive(name: string, entering: ReadonlySet<string>): boolean {
+    return (
+      this.#after.networks.has(name) && ((this.#state.index.get(name)?.locals.size ?? 0) > 0 || entering.has(name))
+    );
+  }
+
+  /**
+   * Takes networks out that leave the plan, and those whose encapsulation or segment changed, because every port's entry
+   * holds it. Returns the latter: they keep their ids and come back.
+   */
+  #closeNetworks(freed: Set<string>): Set<string> {
+    const state = this.#state;
+    const entering = new Set<string>();
+    for (const id of this.#ports) {
+      const port = this.#after.port(id);
+      if (port !== undefined && isLocal(port, state.node)) entering.add(port.network);
+    }
+    const rebuilt = new Set<string>();
+    for (const name of new Set([...this.#dirty, ...this.#networks])) {
+      const network = state.active.get(name);
+      if (network === undefined) continue;
+      const stays = this.#willBeActive(name, entering);
+      const definition = this.#after.networks.get(name);
+      const same = definition?.encap === network.definition.encap && definition?.segment === network.definition.segment;
+      if (stays && same) continue;
+      for (const id of indexOf(state, name).ports) {
+        const port = tablePort(this.#before, id);
+        exclude(state, network, port, this.#changed);
+        if (isLocal(port, state.node)) this.#localPorts.add(id);
+        if (!stays) freed.add(portOwner(network.id, id));
+      }
+      for (const entry of network.entries()) this.#changed(entry, undefined);
+      if (network.definition.unknown === 'flood') state.unknownFlood--;
+      state.active.delete(name);
+      this.#dirty.delete(name);
+      if (stays) rebuilt.add(name);
+      else state.ids.networks.release(name);
+    }
+    return rebuilt;
+  }
+
+  /** Gives ids back before new ones are taken, so that a renamed port finds its own again. */
+  #releaseIds(freed: ReadonlySet<string>): void {
+    const { ids } = this.#state;
+    for (const owner of freed) {
+      const space = owner.indexOf(' ');
+      const id = owner.slice(space + 1);
+      const port = this.#after.port(id);
+      const keeps = port !== undefined && ids.networks.idOf(port.network) === Number(owner.slice(0, space));
+      if (!keeps) ids.ports.release(owner);
+    }
+  }
+
+  #acquireNodes(): void {
+    const { ids } = this.#state;
+    for (const name of this.#nodes) {
+      const node = this.#after.nodes.get(name);
+      if (node !== undefined) ids.nodes.acquire(name, nodeNatural(naturalAddress(node)));
+    }
+  }
+
+  /** Enters the new shape of every edited port. */
+  #enterPorts(): void {
+    const state = this.#state;
+    for (const id of this.#ports) {
+      const port = this.#after.port(id);
+      if (port === undefined) continue;
+      const { ports, locals } = indexOf(state, port.network);
+      ports.add(id);
+      if (isLocal(port, state.node)) {
+        locals.add(id);
+        this.#localPorts.add(id);
+      }
+      const network = state.active.get(port.network);
+      if (network === undefined) continue;
+      include(state, network, port, this.#changed);
+      this.#dirty.add(port.network);
+    }
+  }
+
+  #openNetworks(rebuilt: ReadonlySet<string>): void {
+    const state = this.#state;
+    const candidates = new Set([...rebuilt, ...this.#networks]);
+    for (const id of this.#ports) {
+      const port = this.#after.port(id);
+      if (port !== undefined) candidates.add(port.network);
+    }
+    for (const name of candidates) {
+      const definition = this.#after.networks.get(name);
+      const { locals } = indexOf(state, name);
+      if (definition === undefined || locals.size === 0 || state.active.has(name)) continue;
+      activate(state, name, definition, this.#changed);
+      this.#dirty.add(name);
+      for (const id of locals) this.#localPorts.add(id);
+    }
+    for (const name of this.#networks) if (indexOf(state, name).ports.size === 0) state.index.delete(name);
+  }
+
+  /** Definitions that changed in little things, and MTUs that follow from nodes. */
+  #touchNetworks(): void {
+    const state = this.#state;
+    for (const name of this.#networks) {
+      const network = state.active.get(name);
+      const definition = this.#after.networks.get(name);
+      if (network === undefined || definition === undefined || network.definition === definition) continue;
+      if (network.definition.unknown === 'flood') state.unknownFlood--;
+      if (definition.unknown === 'flood') state.unknownFlood++;
+      if (network.definition.linkLocal !== definition.linkLocal) {
+        for (const id of indexOf(state, name).locals) this.#localPorts.add(id);
+      }
+      network.definition = definition;
+      network.touch();
+      this.#dirty.add(name);
+    }
+    for (const node of this.#nodes) {
+      if (this.#before.nodes.get(node)?.mtu === this.#after.nodes.get(node)?.mtu) continue;
+      for (const [name, network] of state.active) {
+        if (!network.hasNode(node)) continue;
+        network.touch();
+        this.#dirty.add(name);
+      }
+    }
+  }
+
+  #refresh(peersBefore: ReadonlySet<string>): void {
+    const state = this.#state;
+    for (const name of this.#dirty) {
+      const network = state.active.get(name);
+      network?.refresh(networkContext(state, network.id), this.#changed);
+    }
+    const nodes = new Set(this.#nodes);
+    for (const node of peersBefore) if (!state.nodeUse.has(node)) nodes.add(node);
+    for (const node of state.nodeUse.keys()) if (!peersBefore.has(node)) nodes.add(node);
+    // The outer source of every peer's entry is this node's own address.
+    if (this.#nodes.has(state.node)) for (const node of state.nodeUse.keys()) nodes.add(node);
+    for (const node of nodes) {
+      refreshNode(state, node, this.#changed);
+      if (peersBefore.has(node) || state.nodeUse.has(node)) this.#peers.add(node);
+    }
+    this.#peers.delete(state.node);
+  }
+
+  #releaseNodes(): void {
+    for (const name of this.#nodes) if (!this.#after.nodes.has(name)) this.#state.ids.nodes.release(name);
+  }
+}

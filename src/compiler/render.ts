@@ -1,0 +1,174 @@
+import { encapName, FloodKind, IpFlags, NetworkFlags, PortFlags, VtepFlags } from '../generated/layout.ts';
+import { formatIpv4, ipFromBytes, ipFromMappedBytes, macFromBytes } from '../table/address.ts';
+import { type Entry, type PlanMap, WRITE_ORDER } from './entries.ts';
+import type { Features, Plan } from './plan.ts';
+
+/** Names of kernel ids; undefined where the table has none (any more). An IdBook is one. */
+export interface Names {
+  nodeName(id: number): string | undefined;
+  networkName(id: number): string | undefined;
+  portName(id: number): string | undefined;
+}
+
+export type RowValue = string | number | boolean | readonly string[];
+
+/** A map entry with its ids joined to names: plain data, columns in the order of reading. */
+export type Row = Readonly<Record<string, RowValue>>;
+
+export interface RenderedPlan {
+  readonly node: string;
+  readonly revision: number;
+  readonly features: Features;
+  readonly entries: Readonly<Record<PlanMap, readonly Row[]>>;
+}
+
+/** An id that has no name here. */
+export function unnamed(id: number): string {
+  return `#${id}`;
+}
+
+/** One entry for people. Ids without a name are shown as `#7`. */
+export function renderEntry(entry: Entry, names: Names): Row {
+  const network = (id: number): string => names.networkName(id) ?? unnamed(id);
+  const port = (id: number): string => names.portName(id) ?? unnamed(id);
+  const node = (id: number): string => names.nodeName(id) ?? unnamed(id);
+  switch (entry.map) {
+    case 'ip4': {
+      const { key, value } = entry;
+      return {
+        network: network(key.network),
+        address: formatIpv4(key.addr),
+        port: port(value.port),
+        answer: (value.flags & IpFlags.ANSWER) !== 0,
+      };
+    }
+    case 'ip6': {
+      const { key, value } = entry;
+      return {
+        network: network(key.network),
+        address: ipFromBytes(key.addr),
+        port: port(value.port),
+        answer: (value.flags & IpFlags.ANSWER) !== 0,
+      };
+    }
+    case 'mac':
+      return { network: network(entry.key.network), mac: macFromBytes(entry.key.mac), port: port(entry.value.port) };
+    case 'source_mac':
+      return {
+        network: network(entry.key.network),
+        mac: macFromBytes(entry.key.mac),
+        ports: entry.value.port.filter((id) => id !== 0).map(port),
+      };
+    case 'allow4':
+      return { port: port(entry.key.port), prefix: `${formatIpv4(entry.key.addr)}/${entry.key.prefixlen - 32}` };
+    case 'allow6':
+      return { port: port(entry.key.port), prefix: `${ipFromBytes(entry.key.addr)}/${entry.key.prefixlen - 32}` };
+    case 'port': {
+      const { value } = entry;
+      const role =
+        (value.flags & PortFlags.ROUTER) !== 0 ? 'router' : (value.flags & PortFlags.DHCP) !== 0 ? 'dhcp' : undefined;
+      return {
+        port: port(entry.key),
+        id: entry.key,
+        network: network(value.network),
+        mac: macFromBytes(value.mac),
+        at: value.at
+          .filter((at) => at.node !== 0)
+          .map((at) => `${node(at.node)}:${at.segment} priority ${at.priority} weight ${at.weight}`),
+        ...(role === undefined ? {} : { role }),
+        ...(value.former === 0 ? {} : { former: node(value.former) }),
+      };
+    }
+    case 'network': {
+      const { value } = entry;
+      return {
+        network: network(entry.key),
+        id: entry.key,
+        encap: encapName(value.encap),
+        segment: value.segment,
+        mtu: value.mtu,
+        flood: (value.flags & NetworkFlags.FLOOD_REPLICATE) !== 0 ? 'replicate' : 'none',
+        unknown: (value.flags & NetworkFlags.UNKNOWN_FLOOD) !== 0 ? 'flood' : 'drop',
+        vlan: (value.flags & NetworkFlags.VLAN_TRANSPARENT) !== 0 ? 'transparent' : 'drop',
+      };
+    }
+    case 'segment':
+      return {
+        encap: encapName(entry.key.encap),
+        segment: entry.key.segment,
+        network: network(entry.value.network),
+      };
+    case 'vtep':
+      return {
+        underlay: ipFromMappedBytes(entry.key.addr),
+        node: node(entry.value.node),
+        self: (entry.value.flags & VtepFlags.SELF) !== 0,
+      };
+    case 'node': {
+      const { value } = entry;
+      return {
+        node: node(entry.key),
+        id: entry.key,
+        remote: ipFromMappedBytes(value.remote),
+        local: ipFromMappedBytes(value.local),
+        nexthops: value.nexthop
+          .filter((hop) => hop.ifindex !== 0)
+          .map((hop) => `${macFromBytes(hop.dmac)} dev ${hop.ifindex}`),
+      };
+    }
+    case 'flood':
+      return {
+        network: network(entry.key),
+        targets: entry.value
+          .filter((target) => target.kind !== FloodKind.COUNT)
+          .map((target) =>
+            target.kind === FloodKind.PORT ? `port ${port(target.id)}` : `node ${node(target.id)}:${target.segment}`,
+          ),
+      };
+  }
+}
+
+/** The whole plan as plain data, rows sorted by their text. */
+export function renderPlan(plan: Plan): RenderedPlan {
+  const entries = Object.fromEntries(WRITE_ORDER.map((map) => [map, [] as Row[]])) as Record<PlanMap, Row[]>;
+  for (const entry of plan.entries()) entries[entry.map].push(renderEntry(entry, plan.ids));
+  for (const rows of Object.values(entries)) rows.sort(byText);
+  return { node: plan.node, revision: plan.revision, features: plan.features, entries };
+}
+
+function byText(a: Row, b: Row): number {
+  const left = rowText(a);
+  const right = rowText(b);
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function rowText(row: Row): string {
+  return Object.values(row).map(cell).join('\t');
+}
+
+function cell(value: RowValue): string {
+  if (value === true) return 'yes';
+  if (value === false) return 'no';
+  return Array.isArray(value) ? value.join(', ') : String(value);
+}
+
+/** A plan, or a dump of maps, as text: a table for each map. */
+export function formatRows(title: string, rows: readonly Row[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const lines = rows.map((row) => columns.map((column) => (column in row ? cell(row[column] as RowValue) : '')));
+  const widths = columns.map((column, i) =>
+    Math.max(column.length, ...lines.map((line) => (line[i] as string).length)),
+  );
+  const show = (cells: readonly string[]): string =>
+    `  ${cells.map((text, i) => text.padEnd(widths[i] as number)).join('  ')}`.trimEnd();
+  const head = `${title} (${rows.length})`;
+  return rows.length === 0 ? `${head}\n` : `${[head, show(columns), ...lines.map(show)].join('\n')}\n`;
+}
+
+export function formatPlan(rendered: RenderedPlan): string {
+  const features = Object.entries(rendered.features)
+    .filter(([, on]) => on)
+    .map(([name]) => name);
+  const head = `plan of node ${rendered.node} at revision ${rendered.revision}; features: ${features.join(', ') || 'none'}\n`;
+  return [head, ...WRITE_ORDER.map((map) => formatRows(map, rendered.entries[map]))].join('\n');
+}

@@ -1,0 +1,147 @@
+import type { TableObject } from '../../support/small-table.ts';
+
+/** Random numbers from a seed (mulberry32), so that a failure can be played again. */
+export function randomFrom(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: Mutable<T[K]> };
+export type Draft = Mutable<TableObject>;
+type Port = Draft['ports'][string];
+
+const NODES = 6;
+const NETWORKS = 4;
+
+/** Edits a table at random; everything stays valid, `n0` stays in it. */
+export class RandomTable {
+  readonly draft: Draft = { nodes: {}, networks: {}, ports: {} };
+  readonly #random: (below: number) => number;
+  #serial = 0;
+
+  constructor(seed: number) {
+    this.#random = randomFrom(seed);
+    for (let i = 0; i < NODES; i++) this.#setNode(`n${i}`);
+    for (let i = 0; i < NETWORKS; i++) this.#setNetwork(`w${i}`);
+    for (let i = 0; i < 12; i++) this.#setPort(`p${this.#random(20)}`);
+  }
+
+  /** One edit; returns a text that says what it was. */
+  edit(): string {
+    const port = `p${this.#random(20)}`;
+    switch (this.#random(12)) {
+      case 0: {
+        const node = `n${this.#random(NODES)}`;
+        this.#setNode(node);
+        return `node ${node}`;
+      }
+      case 1: {
+        const network = `w${this.#random(NETWORKS)}`;
+        this.#setNetwork(network);
+        return `network ${network}`;
+      }
+      case 2:
+      case 3:
+        delete this.draft.ports[port];
+        return `delete ${port}`;
+      case 4: {
+        const extra = `x${this.#random(3)}`;
+        const used = Object.values(this.draft.ports).some((one) => one.at.some((at) => at.node === extra));
+        if (this.draft.nodes[extra] === undefined) this.#setNode(extra);
+        else if (!used) delete this.draft.nodes[extra];
+        return `extra node ${extra}`;
+      }
+      case 5: {
+        const found = this.draft.ports[port];
+        if (found === undefined) return 'nothing';
+        const fresh = `r${this.#serial++}`;
+        delete this.draft.ports[port];
+        this.draft.ports[fresh] = found;
+        return `rename ${port} to ${fresh}`;
+      }
+      case 6: {
+        const renamed = Object.keys(this.draft.ports).filter((id) => id.startsWith('r'));
+        for (const id of renamed) delete this.draft.ports[id];
+        return 'delete all renamed';
+      }
+      default:
+        this.#setPort(port);
+        return `port ${port}`;
+    }
+  }
+
+  #setNode(id: string): void {
+    const number = this.#serial++ % 60_000;
+    const ip4 = `192.0.${number >> 8}.${number & 255}`;
+    const ip6 = `2001:db8::${(number + 1).toString(16)}`;
+    const underlay = this.#random(4) === 0 ? [ip6, ip4] : [ip4];
+    this.draft.nodes[id] = { underlay, mtu: 1400 + 10 * this.#random(20) };
+  }
+
+  #setNetwork(id: string): void {
+    const index = Number(id.slice(1));
+    this.draft.networks[id] = {
+      segment: 1000 * (index + 1) + this.#random(3),
+      flood: this.#random(3) === 0 ? 'none' : 'replicate',
+      unknown: this.#random(4) === 0 ? 'flood' : 'drop',
+      linkLocal: this.#random(2) === 0 ? 'any' : 'eui64',
+      ...(this.#random(3) === 0 ? { mtu: 1300 + this.#random(50) } : {}),
+    };
+  }
+
+  #setPort(id: string): void {
+    // Mostly what the port had before, else addresses that nobody has.
+    const before = this.draft.ports[id];
+    const number = this.#random(3) > 0 || before === undefined ? this.#serial++ : serialOf(before.mac);
+    const network = `w${this.#random(NETWORKS)}`;
+    const nodes = Object.keys(this.draft.nodes);
+    const at: Port['at'] = [];
+    for (let i = 1 + this.#random(3); i > 0; i--) {
+      const node = nodes[this.#random(nodes.length)] as string;
+      if (at.some((one) => one.node === node)) continue;
+      at.push({
+        node,
+        priority: this.#random(6) === 0 ? 255 : 1 + this.#random(3),
+        weight: 1 + this.#random(2),
+        ...(this.#random(4) === 0 ? { segment: 50_000 + 1000 * Number(network.slice(1)) + this.#random(3) } : {}),
+      });
+    }
+    const port: Port = {
+      network,
+      mac: `02:00:00:00:${hex(number >> 8)}:${hex(number & 255)}`,
+      ips: [],
+      macs: [],
+      allow: [],
+      at,
+    };
+    if (this.#random(4) > 0) port.ips?.push(`10.0.${number >> 8}.${number & 255}`);
+    if (this.#random(3) === 0) port.ips?.push(`fd00::1:${(number + 1).toString(16)}`);
+    if (this.#random(4) === 0) port.macs?.push(`02:aa:00:00:00:0${this.#random(6)}`);
+    if (this.#random(4) === 0) port.allow?.push(`10.9.${this.#random(4)}.0/24`);
+    if (this.#random(6) === 0) port.allow?.push(`fd09:${1 + this.#random(4)}::/32`);
+    if (this.#random(5) === 0) port.role = this.#random(2) === 0 ? 'router' : 'dhcp';
+    if (sharers(this.draft, port) > 4) port.macs = [];
+    this.draft.ports[id] = port;
+  }
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, '0');
+}
+
+function serialOf(mac: string): number {
+  return Number.parseInt(mac.slice(-5).replace(':', ''), 16);
+}
+
+function sharers(draft: Draft, port: Port): number {
+  const others = Object.values(draft.ports).filter(
+    (other) => other.network === port.network && other.macs?.some((mac) => port.macs?.includes(mac)),
+  );
+  return others.length + 1;
+}

@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import type { TableChanges } from '../../../src/compiler/index.ts';
+import { diff, IdBook, keyText, plan, replan, valueBytes, WRITE_ORDER } from '../../../src/compiler/index.ts';
+import { smallTable } from '../../support/small-table.ts';
+import { RandomTable } from './random-table.ts';
+import { content, named, referencePlan } from './reference-plan.ts';
+
+const SEED = Number(process.env.MAPWIRE_SEED ?? Date.now() % 1_000_000);
+const RUNS = 60;
+const EDITS = 25;
+
+function changesBetween(before: object, after: object): Set<string> {
+  const [a, b] = [before as Record<string, unknown>, after as Record<string, unknown>];
+  const ids = new Set([...Object.keys(a), ...Object.keys(b)]);
+  for (const id of ids) if (JSON.stringify(a[id]) === JSON.stringify(b[id])) ids.delete(id);
+  return ids;
+}
+
+describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
+  it('recomputing the change gives what recomputing everything gives, and what the reference gives', () => {
+    for (let run = 0; run < RUNS; run++) {
+      const random = new RandomTable(SEED + run);
+      let clock = 0;
+      const ids = new IdBook({ now: () => clock });
+      let draft = structuredClone(random.draft);
+      let table = smallTable(draft);
+      let current = plan(table, 'n0', ids);
+      const told: string[] = [];
+      expect(named(current), `seed ${SEED + run}`).toEqual(referencePlan(table, 'n0'));
+      for (let edit = 0; edit < EDITS; edit++) {
+        const why = `seed ${SEED + run}: ${told.join(', ')}`;
+        for (let i = edit % 3; i >= 0; i--) told.push(random.edit());
+        clock += 1000;
+        const next = structuredClone(random.draft);
+        const nextTable = smallTable(next);
+        const changes: TableChanges = {
+          nodes: changesBetween(draft.nodes, next.nodes),
+          networks: changesBetween(draft.networks, next.networks),
+          ports: changesBetween(draft.ports, next.ports),
+        };
+        const kernel = content(current.entries());
+        const localsBefore = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
+        const peersBefore = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
+        const result = replan(current, nextTable, changes);
+        current = result.plan;
+
+        // Applied to what was in force the changes give what is planned now, and each of them is needed.
+        for (const change of result.changes.entries) {
+          const key = keyText(change.entry);
+          if (change.op === 'delete') {
+            expect(kernel.delete(key), why).toBe(true);
+          } else {
+            const value = Buffer.from(valueBytes(change.entry)).toString('hex');
+            expect(kernel.get(key), why).not.toBe(value);
+            kernel.set(key, value);
+          }
+        }
+        const now = content(current.entries());
+        expect(kernel, why).toEqual(now);
+        expect(named(current), why).toEqual(referencePlan(nextTable, 'n0'));
+
+        const whole = plan(nextTable, 'n0', ids);
+        expect(content(whole.entries()), why).toEqual(now);
+        expect(diff(whole, current), why).toEqual([]);
+        expect(current.sizes, why).toEqual(whole.sizes);
+        expect(current.features, why).toEqual(whole.features);
+        const sizes = Object.fromEntries(WRITE_ORDER.map((map) => [map, [...current.entries(map)].length]));
+        expect(current.sizes, why).toEqual(sizes);
+        expect(
+          [...current.networks()].map((one) => [one.network, one.mtu, one.ports, one.localPorts]).sort(),
+          why,
+        ).toEqual([...whole.networks()].map((one) => [one.network, one.mtu, one.ports, one.localPorts]).sort());
+
+        // Who follows local ports and peers is told of every one that changed.
+        const localsNow = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
+        for (const port of new Set([...localsBefore.keys(), ...localsNow.keys()])) {
+          if (localsBefore.get(port) !== localsNow.get(port))
+            expect(result.changes.localPorts.has(port), why).toBe(true);
+        }
+        const peersNow = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
+        for (const node of new Set([...peersBefore.keys(), ...peersNow.keys()])) {
+          if (peersBefore.get(node) !== peersNow.get(node)) expect(result.changes.peers.has(node), why).toBe(true);
+        }
+        draft = next;
+        table = nextTable;
+      }
+    }
+  });
+
+  it('finds every id again from what the kernel holds', () => {
+    for (let run = 0; run < 10; run++) {
+      const random = new RandomTable(SEED + run);
+      const table = smallTable(random.draft);
+      const before = plan(table, 'n0', new IdBook());
+      const adopted = new IdBook();
+      for (const entry of before.entries()) adopt(adopted, entry);
+      const after = plan(table, 'n0', adopted);
+      expect(diff(before, after), `seed ${SEED + run}`).toEqual([]);
+    }
+  });
+});
+
+function adopt(ids: IdBook, entry: import('../../../src/compiler/index.ts').Entry): void {
+  if (entry.map === 'vtep') ids.nodes.adopt(entry.value.node, ipFromMappedBytes(entry.key.addr));
+  if (entry.map === 'network') ids.networks.adopt(entry.key, `${entry.value.encap}/${entry.value.segment}`);
+  if (entry.map === 'port') ids.ports.adopt(entry.key, `${entry.value.network} ${macFromBytes(entry.value.mac)}`);
+}
+
+import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
