@@ -1,0 +1,34 @@
+import { u32 } from '../bintools/codec.ts';
+import { type IdBook, networkNatural, nodeNatural, portNatural } from '../compiler/index.ts';
+import {
+  macKey,
+  macValue,
+  network as networkCodec,
+  port as portCodec,
+  vtepKey,
+  vtepValue,
+} from '../generated/layout.ts';
+import { ipFromMappedBytes, macFromBytes } from '../table/address.ts';
+import type { Generation } from './generation.ts';
+import { readMap } from './map-writer.ts';
+
+/** Finds the ids that the kernel's maps use again, by natural keys; those whose owner they do not tell are reserved. */
+export async function adoptIds(generation: Generation, ids: IdBook): Promise<void> {
+  for (const { key, value } of (await readMap(generation, 'vtep')).values()) {
+    ids.nodes.adopt(vtepValue.decode(value).node, nodeNatural(ipFromMappedBytes(vtepKey.decode(key).addr)));
+  }
+  for (const { key } of (await readMap(generation, 'node')).values()) ids.nodes.adopt(u32.decode(key), undefined);
+  for (const { key, value } of (await readMap(generation, 'network')).values()) {
+    const { encap, segment } = networkCodec.decode(value);
+    ids.networks.adopt(u32.decode(key), networkNatural(encap, segment));
+  }
+  for (const { key, value } of (await readMap(generation, 'port')).values()) {
+    const { network, mac } = portCodec.decode(value);
+    ids.ports.adopt(u32.decode(key), portNatural(network, macFromBytes(mac)));
+    ids.networks.adopt(network, undefined);
+  }
+  for (const { key, value } of (await readMap(generation, 'mac')).values()) {
+    ids.ports.adopt(macValue.decode(value).port, undefined);
+    ids.networks.adopt(macKey.decode(key).network, undefined);
+  }
+}

@@ -1,0 +1,684 @@
+import { u32 } from '../bintools/codec.ts';
+import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges } from '../compiler/index.ts';
+import { MapwireError } from '../errors.ts';
+import { type Config, type Link as LinkEntry, link as linkCodec, type Nexthop } from '../generated/layout.ts';
+import { monotonicNs } from '../libbpf/index.ts';
+import { adoptIds } from './adopt-ids.ts';
+import { putChanges, removeChanges } from './apply-changes.ts';
+import { Attachments, type Role, type RolePrograms } from './attachments.ts';
+import { assertLayouts, sameLayout } from './compare-layouts.ts';
+import { configOf, covers, type Settings, settingsOf } from './config.ts';
+import { clearTraffic, copyCounters, readDrops, readTraffic } from './counters.ts';
+import { deviceFlags } from './device-rules.ts';
+import { DeviceTable, type HostDevice } from './device-table.ts';
+import { down } from './down.ts';
+import { dumpMaps } from './dump.ts';
+import { buildGeneration, type Generation, layoutOfObject, pinPrograms } from './generation.ts';
+import { HostNetwork } from './host-network.ts';
+import { COUNTER_MAPS, capacityFor, isTight, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
+import { MapWriter, readMap, textOf } from './map-writer.ts';
+import { Mutex } from './mutex.ts';
+import { NextHops } from './next-hops.ts';
+import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
+import { makeFolder, PinDirectory } from './pin-dir.ts';
+import { finished, reconcile, type Surroundings } from './reconcile.ts';
+import { recover } from './recover.ts';
+import { Slots } from './slots.ts';
+import { StateFile } from './state-file.ts';
+import { trace } from './trace.ts';
+import type {
+  ApplyReport,
+  DataplaneEvent,
+  DataplaneOptions,
+  DataplaneStatus,
+  DownReport,
+  DropCount,
+  MapDump,
+  MapFill,
+  NextHopStatus,
+  Problem,
+  TraceResult,
+  TrafficCount,
+} from './types.ts';
+
+const NO_HOP: Nexthop = {
+  ifindex: 0,
+  flags: 0,
+  dmac: new Uint8Array(6),
+  smac: new Uint8Array(6),
+  vlan: 0,
+  slot: 0,
+};
+
+/** Devices tell of new XDP abilities (a peer that attached a program) by no route message; they are looked at again. */
+const REFRESH_MS = 2_000;
+
+/**
+ * The data plane of one node: the only writer of its pin directory.
+ *
+ * `open` takes the pin directory over as it is and changes nothing that packets see. The first `apply` brings the kernel
+ * to a plan: it reads every map and writes the difference. Later ones write what an edit changes. Devices and next hops
+ * are followed by themselves. `close` leaves everything in force; only `Dataplane.down` removes it.
+ *
+ * Calls may overlap; they run one after the other.
+ */
+export class Dataplane implements AsyncDisposable {
+  /** Kernel ids, adopted from what is pinned. Plans that are applied here must be made with it. */
+  readonly ids: IdBook;
+  readonly #pins: PinDirectory;
+  readonly #settings: Settings;
+  readonly #options: DataplaneOptions;
+  readonly #objects: ProgramObjects;
+  readonly #layout: number;
+  readonly #network: HostNetwork;
+  readonly #attachments: Attachments;
+  readonly #hops: NextHops;
+  readonly #devices: DeviceTable;
+  readonly #slots = new Slots();
+  readonly #mutex = new Mutex();
+  readonly #listeners = new Set<(event: DataplaneEvent) => void>();
+  readonly #problems = new Map<string, Problem>();
+  /** Runtime entries in force, by the name of their device. */
+  readonly #runtime = new Map<string, RawEntry[]>();
+  #generation: Generation | undefined;
+  /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
+  #old: Generation[];
+  #plan: Plan | undefined;
+  #stale = true;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(parts: {
+    pins: PinDirectory;
+    options: DataplaneOptions;
+    objects: ProgramObjects;
+    layout: number;
+    network: HostNetwork;
+    state: StateFile;
+    generation: Generation | undefined;
+    old: readonly Generation[];
+    ids: IdBook;
+  }) {
+    this.#pins = parts.pins;
+    this.#options = parts.options;
+    this.#settings = settingsOf(parts.options);
+    this.#objects = parts.objects;
+    this.#layout = parts.layout;
+    this.#network = parts.network;
+    this.#generation = parts.generation;
+    this.#old = [...parts.old];
+    this.ids = parts.ids;
+    this.#devices = new DeviceTable(parts.options.underlay, this.#settings.guard, this.#slots);
+    this.#attachments = new Attachments({
+      linksPath: parts.pins.links,
+      state: parts.state,
+      netlink: parts.network,
+      ...(parts.options.onStep === undefined ? {} : { onStep: parts.options.onStep }),
+    });
+    this.#hops = new NextHops({ netlink: parts.network, state: parts.state, underlay: parts.options.underlay });
+  }
+
+  /**
+   * Takes the pin directory over: checks it, locks it, finishes or rolls back what an earlier process left half done, and
+   * adopts the ids. Loads, attaches and writes nothing else.
+   *
+   * @throws ERR_MW_PIN_DIR, ERR_MW_BUSY, ERR_MW_PRIVILEGE, ERR_MW_ADDON, ERR_MW_NOT_FOUND (objects not built),
+   * ERR_MW_UNSAFE_FILE, ERR_MW_MAP_INCOMPATIBLE (maps of this layout version with other fields)
+   */
+  static async open(options: DataplaneOptions): Promise<Dataplane> {
+    const objects = readObjects(options.objects ?? defaultObjectFiles());
+    const layout = layoutOfObject(objects.xdp);
+    const pins = PinDirectory.open(options.pinDir);
+    let network: HostNetwork | undefined;
+    try {
+      makeFolder(pins.links);
+      const state = StateFile.open(options.stateDir);
+      const { current, old } = recover(pins);
+      const ids = new IdBook();
+      if (current?.layout === layout) {
+        assertLayouts(current);
+        await adoptIds(current, ids);
+      }
+      network = new HostNetwork();
+      const plane = new Dataplane({ pins, options, objects, layout, network, state, generation: current, old, ids });
+      await plane.#resume();
+      return plane;
+    } catch (error) {
+      network?.close();
+      pins.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Detaches and unpins everything of an instance, removes its neighbour entries, and puts device settings back. Works
+   * without a daemon, after a crash at any step, and twice.
+   *
+   * @throws ERR_MW_BUSY while a daemon runs
+   */
+  static down(options: Pick<DataplaneOptions, 'pinDir' | 'stateDir' | 'onStep'>): Promise<DownReport> {
+    return down(options);
+  }
+
+  /** Revision of the plan last applied, by this process or an earlier one; 0: none. */
+  get adoptedRevision(): number {
+    return this.#readable() === undefined ? 0 : Number(this.#readable()?.meta()?.revision ?? 0n);
+  }
+
+  /**
+   * Brings the kernel to a plan.
+   *
+   * @param changes what `replan` said: only that is written. Without it everything is read and compared.
+   * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_MAP_FULL (no memory for larger maps). What was in force stays, perhaps
+   * with a part of the edit; the next `apply` reads and compares everything.
+   */
+  apply(plan: Plan, changes?: PlanChanges): Promise<ApplyReport> {
+    return this.#mutex.run(async () => {
+      this.#assertOpen();
+      const start = performance.now();
+      const whole = changes === undefined || this.#stale || this.#plan === undefined;
+      this.#stale = true;
+      this.#plan = plan;
+      const config = configOf(plan, this.#settings);
+      const reason = this.#switchReason(plan, config);
+      let result: { writer: MapWriter; switched: string | undefined };
+      try {
+        if (whole || reason !== undefined) result = await this.#applyWhole(plan, config, reason);
+        else result = { writer: await this.#applyChanges(plan, changes), switched: undefined };
+      } catch (error) {
+        if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_MAP_FULL') throw error;
+        const map = String(error.details.map ?? '');
+        result = await this.#applyWhole(plan, config, `map ${map} is full`, map);
+      }
+      const { writer, switched } = result;
+      this.#stale = false;
+      const generation = this.#present();
+      if (Number(generation.meta()?.revision) !== plan.revision && (writer.total > 0 || switched !== undefined)) {
+        generation.setMeta({ revision: plan.revision });
+        writer.writes.meta = 1;
+      }
+      for (const problem of writer.problems) this.#report(problem);
+      this.#follow();
+      return {
+        revision: plan.revision,
+        writes: writer.writes,
+        total: writer.total,
+        generation: generation.number,
+        switched,
+        milliseconds: performance.now() - start,
+      };
+    });
+  }
+
+  /** Waits until every peer's next hop is resolved, at most so long. Returns those that are not. */
+  async waitForNextHops(milliseconds: number): Promise<NextHopStatus[]> {
+    const end = performance.now() + milliseconds;
+    for (;;) {
+      await this.#mutex.run(() => this.#refreshHops());
+      const missing = this.#hops.status().filter((hop) => !hop.resolved);
+      if (missing.length === 0 || performance.now() >= end) return missing;
+      await new Promise((done) => setTimeout(done, Math.min(25, Math.max(1, end - performance.now()))));
+    }
+  }
+
+  status(): DataplaneStatus {
+    const names = new Set([...this.#devices.names(), ...this.#devices.attachedNames()]);
+    return {
+      revision: this.#stale ? undefined : this.#plan?.revision,
+      generation: this.#generation?.number ?? 0,
+      layout: this.#generation?.layout ?? this.#layout,
+      devices: [...names].map((name) => this.#devices.status(name)),
+      nextHops: this.#hops.status(),
+      maps: this.fill(),
+      problems: [...this.#problems.values()],
+    };
+  }
+
+  /** How full the maps are, by what the plan put in. */
+  fill(): MapFill[] {
+    const generation = this.#readable();
+    if (generation === undefined || this.#plan === undefined) return [];
+    const fills: MapFill[] = Object.entries(this.#plan.sizes).map(([map, entries]) => ({
+      map,
+      entries,
+      capacity: generation.map(map).maxEntries,
+    }));
+    const runtime = [...this.#runtime.values()].flat();
+    for (const map of RUNTIME_MAPS) {
+      const entries = runtime.filter((entry) => entry.map === map).length;
+      fills.push({ map, entries, capacity: generation.map(map).maxEntries });
+    }
+    return fills;
+  }
+
+  /** Dropped packets by reason since the instance was set up. */
+  drops(): DropCount[] {
+    const map = this.#readable()?.maybeMap('drops');
+    return map === undefined ? [] : readDrops(map);
+  }
+
+  /** Traffic of each device that is attached. */
+  traffic(): TrafficCount[] {
+    const map = this.#readable()?.maybeMap('traffic');
+    if (map === undefined) return [];
+    return this.status()
+      .devices.filter((device) => device.slot !== undefined)
+      .map((device) => ({
+        device: device.name,
+        role: device.role,
+        port: device.port,
+        ...readTraffic(map, device.slot as number),
+      }));
+  }
+
+  /** What the kernel's maps hold, ids joined to names. @param map short name, e.g. `ip4`; all when absent */
+  async dump(map?: string): Promise<MapDump[]> {
+    const generation = this.#readable();
+    if (generation === undefined) return [];
+    return dumpMaps(generation, this.ids, (ifindex) => this.#devices.deviceByIndex(ifindex)?.name, map);
+  }
+
+  /**
+   * Puts a frame to the live programs with the live maps, as if it came from a port's interface. Counts, limits and sends
+   * nothing.
+   *
+   * @throws ERR_MW_NOT_FOUND when the port or its interface is not here
+   */
+  trace(question: { readonly port: string; readonly frame: Uint8Array }): Promise<TraceResult> {
+    return this.#mutex.run(async () => {
+      this.#assertOpen();
+      const generation = this.#present();
+      const name = this.#devices.interfaceOf(question.port);
+      const device = name === undefined ? undefined : this.#devices.device(name);
+      if (device === undefined) {
+        throw new MapwireError('ERR_MW_NOT_FOUND', `port '${question.port}' has no interface here`, {
+          hint: "ask on the node where the port is; its locator must name an 'interface' that exists",
+        });
+      }
+      return trace({
+        generation,
+        objects: this.#objects,
+        ids: this.ids,
+        ifindex: device.ifindex,
+        xdp: this.#devices.attached(device.name)?.hook === 'xdp',
+        frame: question.frame,
+        deviceName: (ifindex) => this.#devices.deviceByIndex(ifindex)?.name,
+      });
+    });
+  }
+
+  /** Returns a function that ends it. */
+  onEvent(listener: (event: DataplaneEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Stops following and lets go of the lock; everything stays in force. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#mutex.idle();
+    this.#hops.close();
+    this.#network.close();
+    this.#generation?.close();
+    for (const generation of this.#old) generation.close();
+    this.#pins.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Finishes a switch that was interrupted after its new generation was complete. */
+  async #resume(): Promise<void> {
+    const generation = this.#generation;
+    if (generation === undefined) return;
+    if (this.#old.length > 0) {
+      await this.#attachments.updateAll((role) => rolePrograms(generation, role));
+      this.#retireOld();
+      this.#pins.pointCurrent(generation.number);
+    }
+    if (generation.layout !== this.#layout) return;
+    for (const { key, value } of (await readMap(generation, 'link')).values()) {
+      const entry: LinkEntry = linkCodec.decode(value);
+      this.#slots.adopt(u32.decode(key), entry.slot);
+    }
+  }
+
+  /** The generation in force, when its layout is the one this build reads. */
+  #readable(): Generation | undefined {
+    return this.#generation?.layout === this.#layout ? this.#generation : undefined;
+  }
+
+  #present(): Generation {
+    const generation = this.#readable();
+    if (generation === undefined) {
+      throw new MapwireError('ERR_MW_NOT_FOUND', 'no plan is in force', { hint: 'apply one first' });
+    }
+    return generation;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new MapwireError('ERR_MW_CLOSED', 'this data plane was closed');
+  }
+
+  /** Why another generation is needed; undefined: the present one serves. */
+  #switchReason(plan: Plan, config: Config): string | undefined {
+    const generation = this.#generation;
+    if (generation === undefined) return 'nothing was pinned';
+    if (generation.layout !== this.#layout) return `layout ${generation.layout} becomes ${this.#layout}`;
+    for (const [map, entries] of this.#needs(plan)) {
+      if (isTight(entries, generation.map(map).maxEntries)) return `map ${map} grows`;
+    }
+    if (generation.objectHash !== this.#objects.hash) return 'the programs were replaced';
+    if (generation.config === undefined || !covers(generation.config, config))
+      return 'the programs need other constants';
+    return undefined;
+  }
+
+  /** Entries that each map has to take. */
+  #needs(plan: Plan): Map<string, number> {
+    const needs = new Map<string, number>(Object.entries(plan.sizes));
+    let locals = this.#options.underlay.length;
+    for (const _ of plan.localPorts()) locals++;
+    for (const map of RUNTIME_MAPS) needs.set(map, locals);
+    const slots = Math.max(locals, this.#slots.extent);
+    needs.set('traffic', slots);
+    needs.set('limit', slots);
+    return needs;
+  }
+
+  async #applyWhole(
+    plan: Plan,
+    config: Config,
+    reason: string | undefined,
+    full?: string,
+  ): Promise<{ writer: MapWriter; switched: string | undefined }> {
+    this.#devices.setPorts(plan.localPorts());
+    this.#devices.refresh(await this.#readDevices());
+    this.#hops.setPeers(plan.peers());
+    await this.#hops.refresh();
+    for (const name of this.#devices.names()) this.#runtime.set(name, this.#devices.entries(name));
+    for (const name of this.#runtime.keys()) if (this.#devices.roleOf(name) === undefined) this.#runtime.delete(name);
+    let writer: MapWriter;
+    if (reason === undefined) {
+      writer = new MapWriter(this.#present());
+      await this.#detachGone();
+      await reconcile(plan, this.#around, writer, undefined);
+    } else {
+      writer = await this.#switch(plan, config, full);
+    }
+    for (const name of this.#devices.names()) await this.#attach(name, writer);
+    await this.#detachGone();
+    // Programs that were just attached change what devices can do.
+    await this.#syncDevices(writer);
+    return { writer, switched: reason };
+  }
+
+  async #applyChanges(plan: Plan, changes: PlanChanges): Promise<MapWriter> {
+    const writer = new MapWriter(this.#present());
+    await putChanges(changes.entries, this.#around, writer);
+    const names = new Set<string>();
+    for (const id of changes.localPorts) {
+      for (const name of this.#devices.setPort(id, plan.localPort(id))) names.add(name);
+    }
+    if (names.size > 0) {
+      for (const name of this.#devices.refresh(await this.#readDevices())) names.add(name);
+      for (const name of names) await this.#syncDevice(name, writer);
+    }
+    if (changes.peers.size > 0) {
+      this.#hops.setPeers(plan.peers());
+      await this.#writeHops(await this.#hops.refresh(), writer);
+    }
+    await removeChanges(changes.entries, writer);
+    return writer;
+  }
+
+  /** Fills a new generation and goes over to it, without a packet seeing a gap. */
+  async #switch(plan: Plan, config: Config, full: string | undefined): Promise<MapWriter> {
+    const before = this.#generation;
+    const readable = this.#readable();
+    const number = Math.max(0, before?.number ?? 0, ...this.#pins.generations()) + 1;
+    const needs = this.#needs(plan);
+    const step = (name: string): Promise<void> => this.#step(`switch:${name}`);
+    const generation = await buildGeneration({
+      number,
+      folder: this.#pins.generationPath(number),
+      objects: this.#objects,
+      config,
+      instance: before?.meta()?.instance,
+      capacity: (map) => {
+        const entries = needs.get(map);
+        if (entries === undefined) return undefined;
+        const had = map === full ? (readable?.maybeMap(map)?.maxEntries ?? 0) : 0;
+        return Math.max(capacityFor(entries), 2 * had);
+      },
+      reuse: (map) => {
+        if ((OWN_MAPS as readonly string[]).includes(map) || map === full) return undefined;
+        const counters = (COUNTER_MAPS as readonly string[]).includes(map);
+        const source = counters ? before : readable;
+        const held = source?.maybeMap(map);
+        if (held === undefined || isTight(needs.get(map) ?? 0, held.maxEntries)) return undefined;
+        return counters && readable === undefined && !sameLayout(map, held) ? undefined : held;
+      },
+      step,
+    });
+    try {
+      for (const map of COUNTER_MAPS) {
+        const [from, to] = [before?.maybeMap(map), generation.map(map)];
+        if (from !== undefined && from.id !== to.id && sameLayout(map, from)) await copyCounters(from, to);
+      }
+      await step('fill');
+      const writer = new MapWriter(generation);
+      await reconcile(plan, this.#around, writer, readable);
+      await step('programs');
+      pinPrograms(generation, this.#objects, config);
+      await step('complete');
+      generation.setMeta({ state: 'complete', revision: plan.revision });
+      if (before !== undefined) this.#old.push(before);
+      this.#generation = generation;
+      await step('links');
+      await this.#attachments.updateAll((role) => rolePrograms(generation, role));
+      await step('current');
+      this.#pins.pointCurrent(number);
+      await step('retire');
+      this.#retireOld();
+      return writer;
+    } catch (error) {
+      if (this.#generation !== generation) {
+        generation.unpin();
+        generation.close();
+      }
+      throw error;
+    }
+  }
+
+  #retireOld(): void {
+    for (const generation of this.#old) {
+      generation.unpin();
+      generation.close();
+    }
+    this.#old = [];
+  }
+
+  async #step(name: string): Promise<void> {
+    await this.#options.onStep?.(name);
+  }
+
+  get #around(): Surroundings {
+    return {
+      nexthops: (node) => [this.#hopEntry(node), NO_HOP],
+      runtime: () => [...this.#runtime.values()].flat(),
+      now: monotonicNs,
+      graceNs: this.#settings.guardGraceNs,
+    };
+  }
+
+  #hopEntry(node: number): Nexthop {
+    const hop = this.#hops.hopOf(node);
+    const device = hop === undefined ? undefined : this.#devices.deviceByIndex(hop.ifindex);
+    if (hop === undefined || device === undefined) return NO_HOP;
+    return {
+      ifindex: hop.ifindex,
+      flags: deviceFlags(device.facts),
+      dmac: hop.dmac,
+      smac: hop.smac,
+      vlan: 0,
+      slot: this.#slots.slotOf(hop.ifindex) ?? 0,
+    };
+  }
+
+  /** Attaches programs to a device that is there. */
+  async #attach(name: string, writer: MapWriter): Promise<void> {
+    const device = this.#devices.device(name);
+    const role = this.#devices.roleOf(name);
+    if (device === undefined || role === undefined) return;
+    const subject = `device ${name}`;
+    const programs = rolePrograms(writer.generation, role);
+    const outcome = await this.#attachments.attach(device, role, this.#settings.hook, programs);
+    const before = this.#devices.attached(name);
+    this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
+    if (outcome.problem !== undefined) this.#report(outcome.problem);
+    else this.#problems.delete(subject);
+    if (before?.hook !== outcome.hook || before.ifindex !== device.ifindex) {
+      this.#emit({ type: 'device', device: this.#devices.status(name) });
+    }
+  }
+
+  /** Lets go of devices that vanished or are no longer asked for. */
+  async #detachGone(): Promise<void> {
+    for (const name of this.#devices.attachedNames()) {
+      const attached = this.#devices.attached(name);
+      if (attached === undefined || this.#devices.device(name)?.ifindex === attached.ifindex) continue;
+      await this.#detach(name, attached.ifindex);
+    }
+    const alive = new Set<number>();
+    for (const name of this.#devices.names()) {
+      const device = this.#devices.device(name);
+      if (device !== undefined) alive.add(device.ifindex);
+    }
+    await this.#attachments.sweep(alive);
+  }
+
+  async #detach(name: string, ifindex: number): Promise<void> {
+    await this.#attachments.detach(ifindex);
+    this.#slots.release(ifindex);
+    this.#devices.setAttached(name, undefined);
+    this.#problems.delete(`device ${name}`);
+    this.#emit({ type: 'device', device: this.#devices.status(name) });
+  }
+
+  /** Reads the devices again and follows what changed. */
+  async #syncDevices(writer: MapWriter): Promise<void> {
+    const changed = this.#devices.refresh(await this.#readDevices());
+    for (const name of changed) await this.#syncDevice(name, writer);
+    if (changed.size > 0) await this.#writeHops(new Set(this.#hopNodes()), writer);
+  }
+
+  /** Brings maps and attachments of one device to what it is now. */
+  async #syncDevice(name: string, writer: MapWriter): Promise<void> {
+    const attached = this.#devices.attached(name);
+    const device = this.#devices.device(name);
+    if (attached !== undefined && attached.ifindex !== device?.ifindex) await this.#detach(name, attached.ifindex);
+    if (device !== undefined) {
+      const { slot, fresh } = this.#slots.take(device.ifindex);
+      if (fresh) clearTraffic(writer.generation.map('traffic'), slot);
+    }
+    const before = this.#runtime.get(name) ?? [];
+    const after = this.#devices.entries(name);
+    const old = new Map(before.map((entry) => [`${entry.map}:${textOf(entry.key)}`, entry]));
+    for (const entry of after) {
+      const key = `${entry.map}:${textOf(entry.key)}`;
+      const had = old.get(key);
+      old.delete(key);
+      if (had === undefined || Buffer.compare(had.value, entry.value) !== 0) await writer.put(entry.map, [entry]);
+    }
+    // Another device may have taken the key over (a port that changed its interface).
+    const taken = new Set<string>();
+    for (const [other, entries] of this.#runtime) {
+      if (other !== name) for (const entry of entries) taken.add(`${entry.map}:${textOf(entry.key)}`);
+    }
+    for (const [key, entry] of [...old].reverse()) if (!taken.has(key)) await writer.remove(entry.map, [entry.key]);
+    if (after.length > 0) this.#runtime.set(name, after);
+    else this.#runtime.delete(name);
+    await this.#attach(name, writer);
+  }
+
+  #hopNodes(): number[] {
+    return [...(this.#plan?.peers() ?? [])].map((peer) => peer.id);
+  }
+
+  /** Writes the entries of nodes whose next hop may have changed; only those that differ. */
+  async #writeHops(nodes: ReadonlySet<number>, writer: MapWriter): Promise<void> {
+    if (nodes.size === 0 || this.#plan === undefined) return;
+    const map = writer.generation.map('node');
+    for (const entry of this.#plan.entries('node') as Iterable<Entry<'node'>>) {
+      if (!nodes.has(entry.key)) continue;
+      const key = keyBytes(entry);
+      const value = finished(entry, undefined, this.#around);
+      const held = map.lookup(key);
+      if (held === undefined || Buffer.compare(held, value) !== 0)
+        await writer.put('node', [{ map: 'node', key, value }]);
+    }
+    for (const status of this.#hops.status()) {
+      const id = this.ids.nodes.idOf(status.node);
+      if (id !== undefined && nodes.has(id)) this.#emit({ type: 'nexthop', nextHop: status });
+    }
+  }
+
+  async #refreshHops(): Promise<void> {
+    if (this.#closed || this.#stale || this.#readable() === undefined) return;
+    const writer = new MapWriter(this.#present());
+    await this.#writeHops(await this.#hops.refresh(), writer);
+    for (const problem of writer.problems) this.#report(problem);
+  }
+
+  /** Follows devices, routes and neighbours from now on. */
+  #follow(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setInterval(() => this.#background(() => this.#refreshDevices()), REFRESH_MS);
+    this.#timer.unref();
+    // Devices first: a next hop's entry holds what its device can do.
+    this.#hops.onChange(() =>
+      this.#background(async () => {
+        await this.#refreshDevices();
+        await this.#refreshHops();
+      }),
+    );
+  }
+
+  #readDevices(): Promise<HostDevice[]> {
+    return this.#network.devices((name) => this.#devices.roleOf(name) !== undefined);
+  }
+
+  async #refreshDevices(): Promise<void> {
+    if (this.#closed || this.#stale || this.#readable() === undefined) return;
+    const writer = new MapWriter(this.#present());
+    await this.#syncDevices(writer);
+    for (const problem of writer.problems) this.#report(problem);
+  }
+
+  /** Something that nobody waits for. An error is told, and everything is compared at the next `apply`. */
+  async #background(task: () => Promise<void>): Promise<void> {
+    try {
+      await this.#mutex.run(task);
+    } catch (error) {
+      if (!this.#closed) this.#emit({ type: 'error', error });
+    }
+  }
+
+  #report(problem: Problem): void {
+    const known = this.#problems.get(problem.subject);
+    this.#problems.set(problem.subject, problem);
+    if (known?.message !== problem.message) this.#emit({ type: 'problem', problem });
+  }
+
+  #emit(event: DataplaneEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function rolePrograms(generation: Generation, role: Role): RolePrograms {
+  return { xdp: generation.program('xdp', role), tc: generation.program('tc', role) };
+}

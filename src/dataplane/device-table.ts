@@ -1,0 +1,234 @@
+import type { LocalPort } from '../compiler/index.ts';
+import {
+  DeviceFlags,
+  deviceFlagsNames,
+  Guard,
+  type Link,
+  LinkFlags,
+  LinkRole,
+  type Local,
+} from '../generated/layout.ts';
+import { macBytes } from '../table/address.ts';
+import { type DeviceFacts, deviceFlags } from './device-rules.ts';
+import { type RawEntry, runtimeCodec } from './map-table.ts';
+import type { Slots } from './slots.ts';
+import type { DeviceStatus, GuardSetting } from './types.ts';
+
+/** A device of this host as netlink tells it. */
+export interface HostDevice {
+  readonly ifindex: number;
+  readonly name: string;
+  /** Six bytes; undefined for devices without a MAC. */
+  readonly mac: Uint8Array | undefined;
+  readonly mtu: number;
+  readonly facts: DeviceFacts;
+}
+
+/** A device that the plan or the configuration asks for, by name. */
+interface Wanted {
+  readonly role: 'port' | 'underlay';
+  readonly port: LocalPort | undefined;
+}
+
+/** What is attached to a device. */
+export interface Attached {
+  readonly ifindex: number;
+  readonly role: 'port' | 'underlay';
+  readonly hook: 'xdp' | 'tc' | 'none';
+  readonly why: string;
+}
+
+const GUARDS = { off: Guard.OFF, mac: Guard.MAC, full: Guard.FULL } as const;
+
+/** The devices of this instance: which are wanted, which are there, and what the maps say about them. */
+export class DeviceTable {
+  readonly #guard: GuardSetting;
+  readonly #slots: Slots;
+  readonly #wanted = new Map<string, Wanted>();
+  /** Table id of a port -> name of its interface. */
+  readonly #interfaceOf = new Map<string, string>();
+  #present = new Map<string, HostDevice>();
+  readonly #attached = new Map<string, Attached>();
+
+  constructor(underlay: readonly string[], guard: GuardSetting, slots: Slots) {
+    this.#guard = guard;
+    this.#slots = slots;
+    for (const name of underlay) this.#wanted.set(name, { role: 'underlay', port: undefined });
+  }
+
+  /** All devices of the host. Returns the names of ours that appeared, vanished or changed. */
+  refresh(devices: readonly HostDevice[]): Set<string> {
+    const present = new Map(devices.map((device) => [device.name, device]));
+    const changed = new Set<string>();
+    for (const name of this.#wanted.keys()) {
+      if (!sameDevice(this.#present.get(name), present.get(name))) changed.add(name);
+    }
+    for (const [name, attached] of this.#attached) {
+      if (present.get(name)?.ifindex !== attached.ifindex) changed.add(name);
+    }
+    this.#present = present;
+    return changed;
+  }
+
+  /** Sets the local ports; the underlay stays. Returns the names that changed. */
+  setPorts(ports: Iterable<LocalPort>): Set<string> {
+    const changed = new Set<string>();
+    const left = new Set(this.#interfaceOf.keys());
+    for (const port of ports) {
+      left.delete(port.port);
+      for (const name of this.setPort(port.port, port)) changed.add(name);
+    }
+    for (const port of left) for (const name of this.setPort(port, undefined)) changed.add(name);
+    return changed;
+  }
+
+  /** Sets one port; undefined: it is not local any more. Returns the names that changed. */
+  setPort(id: string, port: LocalPort | undefined): Set<string> {
+    const changed = new Set<string>();
+    const before = this.#interfaceOf.get(id);
+    if (before !== undefined && before !== port?.interface) {
+      this.#interfaceOf.delete(id);
+      if (this.#wanted.get(before)?.port?.port === id) this.#wanted.delete(before);
+      changed.add(before);
+    }
+    const name = port?.interface;
+    if (port === undefined || name === undefined) return changed;
+    const wanted = this.#wanted.get(name);
+    // A name that the underlay or another port has already is a mistake of the table; the first one keeps it.
+    if (wanted?.role === 'underlay' || (wanted !== undefined && wanted.port?.port !== id)) return changed;
+    this.#interfaceOf.set(id, name);
+    this.#wanted.set(name, { role: 'port', port });
+    changed.add(name);
+    return changed;
+  }
+
+  names(): string[] {
+    // Underlay devices first: they get the low slots.
+    return [...this.#wanted.keys()];
+  }
+
+  /** Names that something is attached to, wanted or not. */
+  attachedNames(): string[] {
+    return [...this.#attached.keys()];
+  }
+
+  device(name: string): HostDevice | undefined {
+    return this.#wanted.has(name) ? this.#present.get(name) : undefined;
+  }
+
+  deviceByIndex(ifindex: number): HostDevice | undefined {
+    for (const device of this.#present.values()) if (device.ifindex === ifindex) return device;
+    return undefined;
+  }
+
+  roleOf(name: string): 'port' | 'underlay' | undefined {
+    return this.#wanted.get(name)?.role;
+  }
+
+  interfaceOf(port: string): string | undefined {
+    return this.#interfaceOf.get(port);
+  }
+
+  attached(name: string): Attached | undefined {
+    return this.#attached.get(name);
+  }
+
+  setAttached(name: string, attached: Attached | undefined): void {
+    if (attached === undefined) this.#attached.delete(name);
+    else this.#attached.set(name, attached);
+  }
+
+  /** How many devices there will be at most: for the sizes of maps. */
+  get size(): number {
+    return this.#wanted.size;
+  }
+
+  /** Entries of the maps `dev`, `local` and `link` for one device; none when it is absent. */
+  entries(name: string): RawEntry[] {
+    const wanted = this.#wanted.get(name);
+    const device = this.#present.get(name);
+    if (wanted === undefined || device === undefined) return [];
+    const { slot } = this.#slots.take(device.ifindex);
+    const flags = deviceFlags(device.facts);
+    const entries: RawEntry[] = [];
+    const add = (map: 'dev' | 'local' | 'link', key: number, value: unknown): void => {
+      const codec = runtimeCodec(map);
+      entries.push({
+        map,
+        key: codec.key.encode(key),
+        value: (codec.value.encode as (v: unknown) => Uint8Array)(value),
+      });
+    };
+    if ((flags & DeviceFlags.XDP_REDIRECT) !== 0) {
+      add('dev', device.ifindex, { ifindex: device.ifindex, bpfProg: 0 });
+    }
+    const { port } = wanted;
+    if (port !== undefined) {
+      const local: Local = {
+        port: port.id,
+        ifindex: device.ifindex,
+        slot,
+        device: flags,
+        mtu: device.mtu,
+        network: port.network,
+      };
+      add('local', port.id, local);
+    }
+    add('link', device.ifindex, this.#link(wanted, device, slot, flags));
+    return entries;
+  }
+
+  #link(wanted: Wanted, device: HostDevice, slot: number, flags: number): Link {
+    const { port } = wanted;
+    const common = { ifindex: device.ifindex, slot, device: flags };
+    if (port === undefined) {
+      const mac = device.mac ?? new Uint8Array(6);
+      return { ...common, port: 0, network: 0, flags: 0, role: LinkRole.UNDERLAY, guard: Guard.OFF, mac };
+    }
+    let bits = 0;
+    if (port.hasAllow) bits |= LinkFlags.HAS_ALLOW;
+    if (port.hasMacs) bits |= LinkFlags.HAS_MACS;
+    if (port.role === 'router') bits |= LinkFlags.ROUTER;
+    if (port.role === 'dhcp') bits |= LinkFlags.DHCP;
+    if (port.linkLocal === 'any') bits |= LinkFlags.LOCAL_ANY;
+    return {
+      ...common,
+      port: port.id,
+      network: port.network,
+      flags: bits,
+      role: LinkRole.PORT,
+      guard: GUARDS[this.#guard],
+      mac: macBytes(port.mac),
+    };
+  }
+
+  status(name: string): DeviceStatus {
+    const wanted = this.#wanted.get(name);
+    const device = this.#present.get(name);
+    const attached = this.#attached.get(name);
+    return {
+      name,
+      role: wanted?.role ?? attached?.role ?? 'port',
+      port: wanted?.port?.port,
+      ifindex: device?.ifindex ?? 0,
+      kind: device?.facts.kind,
+      mtu: device?.mtu ?? 0,
+      hook: attached?.hook ?? 'none',
+      why: device === undefined ? 'the device is absent' : (attached?.why ?? 'not attached yet'),
+      capabilities: device === undefined ? [] : deviceFlagsNames(deviceFlags(device.facts)),
+      slot: device === undefined ? undefined : this.#slots.slotOf(device.ifindex),
+    };
+  }
+}
+
+function sameDevice(a: HostDevice | undefined, b: HostDevice | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (
+    a.ifindex === b.ifindex &&
+    a.mtu === b.mtu &&
+    deviceFlags(a.facts) === deviceFlags(b.facts) &&
+    a.facts.kind === b.facts.kind &&
+    a.facts.xdp?.basic === b.facts.xdp?.basic &&
+    Buffer.compare(a.mac ?? new Uint8Array(0), b.mac ?? new Uint8Array(0)) === 0
+  );
+}

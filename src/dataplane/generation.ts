@@ -1,0 +1,285 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { MapwireError } from '../errors.ts';
+import { type Config, config as configCodec, META_MAGIC, MetaState, meta as metaCodec } from '../generated/layout.ts';
+import { BpfObject, Program, RawMap } from '../libbpf/index.ts';
+import { configFromHex, configHex } from './config.ts';
+import { layoutOfName, shortName } from './map-table.ts';
+import { PROGRAMS, type ProgramObjects } from './objects.ts';
+import { list, makeFolder, removeTree } from './pin-dir.ts';
+
+/** The part of `struct mw_meta` that every layout version begins with. */
+export interface MetaHead {
+  readonly layout: number;
+  readonly generation: number;
+  readonly complete: boolean;
+  readonly revision: bigint;
+  readonly instance: Uint8Array;
+}
+
+const ZERO_KEY = new Uint8Array(4);
+
+/** One set of maps with the programs loaded on them, as pinned in `g<number>`. */
+export class Generation {
+  readonly number: number;
+  readonly folder: string;
+  readonly layout: number;
+  /** Of the objects that the programs come from; undefined while it is being built. */
+  readonly objectHash: string | undefined;
+  /** Constants of the programs; undefined when another layout wrote them. */
+  readonly config: Config | undefined;
+  readonly #maps: ReadonlyMap<string, RawMap>;
+  readonly #programs: ReadonlyMap<string, Program>;
+
+  constructor(parts: {
+    number: number;
+    folder: string;
+    layout: number;
+    objectHash: string | undefined;
+    config: Config | undefined;
+    maps: ReadonlyMap<string, RawMap>;
+    programs: ReadonlyMap<string, Program>;
+  }) {
+    this.number = parts.number;
+    this.folder = parts.folder;
+    this.layout = parts.layout;
+    this.objectHash = parts.objectHash;
+    this.config = parts.config;
+    this.#maps = parts.maps;
+    this.#programs = parts.programs;
+  }
+
+  /** By short name. @throws ERR_MW_MAP_INCOMPATIBLE when this generation has no such map */
+  map(short: string): RawMap {
+    const found = this.#maps.get(short);
+    if (found === undefined) {
+      throw new MapwireError('ERR_MW_MAP_INCOMPATIBLE', `generation ${this.number} has no map '${short}'`, {
+        hint: 'run `mapwire down` and start again',
+        details: { map: short },
+      });
+    }
+    return found;
+  }
+
+  maybeMap(short: string): RawMap | undefined {
+    return this.#maps.get(short);
+  }
+
+  maps(): ReadonlyMap<string, RawMap> {
+    return this.#maps;
+  }
+
+  program(hook: 'xdp' | 'tc', role: 'port' | 'underlay'): Program {
+    const name = PROGRAMS[hook][role];
+    const found = this.#programs.get(name);
+    if (found === undefined) {
+      throw new MapwireError('ERR_MW_NOT_FOUND', `generation ${this.number} has no program '${name}'`, {
+        hint: 'run `mapwire down` and start again',
+      });
+    }
+    return found;
+  }
+
+  /** Are all programs there? */
+  get whole(): boolean {
+    return Object.values(PROGRAMS).every((roles) => Object.values(roles).every((name) => this.#programs.has(name)));
+  }
+
+  meta(): MetaHead | undefined {
+    const map = this.#maps.get('meta');
+    return map === undefined ? undefined : readMetaHead(map);
+  }
+
+  /** One write. */
+  setMeta(change: { state?: 'building' | 'complete'; revision?: number; self?: number; instance?: Uint8Array }): void {
+    const map = this.map('meta');
+    const held = metaCodec.decode(map.lookup(ZERO_KEY) as Uint8Array);
+    map.update(
+      ZERO_KEY,
+      metaCodec.encode({
+        magic: META_MAGIC,
+        layout: this.layout,
+        generation: this.number,
+        state:
+          change.state === undefined
+            ? held.state
+            : change.state === 'complete'
+              ? MetaState.COMPLETE
+              : MetaState.BUILDING,
+        revision: change.revision === undefined ? held.revision : BigInt(change.revision),
+        self: change.self ?? held.self,
+        instance: change.instance ?? held.instance,
+      }),
+    );
+  }
+
+  /** Closes the descriptors; pins stay. */
+  close(): void {
+    for (const map of this.#maps.values()) map.close();
+    for (const program of this.#programs.values()) program.close();
+  }
+
+  /** Removes the pins. */
+  unpin(): void {
+    removeTree(this.folder);
+  }
+}
+
+function readMetaHead(map: RawMap): MetaHead | undefined {
+  const bytes = map.lookup(ZERO_KEY);
+  if (bytes === undefined || bytes.length < 48) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  if (view.getUint32(0, true) !== META_MAGIC) return undefined;
+  return {
+    layout: view.getUint32(4, true),
+    generation: view.getUint32(8, true),
+    complete: view.getUint32(12, true) === MetaState.COMPLETE,
+    revision: view.getBigUint64(16, true),
+    instance: bytes.slice(32, 48),
+  };
+}
+
+/** Opens what is pinned in a generation's folder, complete or not. */
+export function openGeneration(folder: string, number: number): Generation {
+  const maps = new Map<string, RawMap>();
+  const programs = new Map<string, Program>();
+  let layout = 0;
+  for (const name of list(join(folder, 'maps'))) {
+    const short = shortName(name);
+    if (short === undefined) continue;
+    layout = layoutOfName(name) ?? layout;
+    maps.set(short, RawMap.openPinned(join(folder, 'maps', name)));
+  }
+  for (const name of list(join(folder, 'programs'))) {
+    programs.set(name, Program.openPinned(join(folder, 'programs', name)));
+  }
+  const marks = list(folder);
+  const objectHash = marks.find((name) => name.startsWith('object-'))?.slice('object-'.length);
+  const config = marks.find((name) => name.startsWith('config-'))?.slice('config-'.length);
+  return new Generation({
+    number,
+    folder,
+    layout,
+    objectHash,
+    config: config === undefined ? undefined : configFromHex(config),
+    maps,
+    programs,
+  });
+}
+
+export interface BuildOptions {
+  readonly number: number;
+  readonly folder: string;
+  readonly objects: ProgramObjects;
+  readonly config: Config;
+  readonly instance: Uint8Array | undefined;
+  /** Room of a new map; undefined: as declared in C. */
+  capacity(short: string): number | undefined;
+  /** A map of the generation in force to go on with. */
+  reuse(short: string): RawMap | undefined;
+  /** Between the steps. */
+  step(name: string): Promise<void>;
+}
+
+/** The layout version that an object was compiled with. */
+export function layoutOfObject(bytes: Uint8Array): number {
+  using object = BpfObject.open(bytes);
+  for (const { name } of object.mapSettings()) {
+    const layout = layoutOfName(name);
+    if (layout !== undefined) return layout;
+  }
+  throw new MapwireError('ERR_MW_ELF', 'the object has no maps of this project', { hint: 'run `npm run build`' });
+}
+
+/**
+ * Makes maps, loads both objects on them, and pins the maps; meta says `building`. Programs are pinned by `pinPrograms`
+ * once the maps are filled. On an error nothing of it is left.
+ *
+ * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_PRIVILEGE
+ */
+export async function buildGeneration(options: BuildOptions): Promise<Generation> {
+  const { folder, number } = options;
+  removeTree(folder);
+  await options.step('folder');
+  makeFolder(folder);
+  makeFolder(join(folder, 'maps'));
+  try {
+    const { maps, programs, layout } = await loadObjects(options);
+    const parts = { number, folder, layout, objectHash: options.objects.hash, config: options.config, maps, programs };
+    const generation = new Generation(parts);
+    try {
+      generation.setMeta({
+        state: 'building',
+        revision: 0,
+        self: options.config.self,
+        instance: options.instance ?? new Uint8Array(randomBytes(16)),
+      });
+      await options.step('maps');
+      for (const [short, map] of maps) map.pin(join(folder, 'maps', `mw${layout}_${short}`));
+      return generation;
+    } catch (error) {
+      generation.close();
+      throw error;
+    }
+  } catch (error) {
+    removeTree(folder);
+    throw error;
+  }
+}
+
+/** Pins the programs with what they were made of. */
+export function pinPrograms(generation: Generation, objects: ProgramObjects, config: Config): void {
+  const folder = join(generation.folder, 'programs');
+  makeFolder(folder);
+  for (const hook of ['xdp', 'tc'] as const) {
+    for (const role of ['port', 'underlay'] as const) {
+      generation.program(hook, role).pin(join(folder, PROGRAMS[hook][role]));
+    }
+  }
+  makeFolder(join(generation.folder, `object-${objects.hash}`));
+  makeFolder(join(generation.folder, `config-${configHex(config)}`));
+}
+
+interface Loaded {
+  readonly maps: Map<string, RawMap>;
+  readonly programs: Map<string, Program>;
+  readonly layout: number;
+}
+
+/** Loads the XDP object, then the TC object on the maps of the first. */
+export async function loadObjects(
+  options: Pick<BuildOptions, 'objects' | 'config' | 'capacity' | 'reuse'>,
+): Promise<Loaded> {
+  const maps = new Map<string, RawMap>();
+  const programs = new Map<string, Program>();
+  let layout = 0;
+  try {
+    for (const hook of ['xdp', 'tc'] as const) {
+      using object = BpfObject.open(options.objects[hook], { name: `mw_${hook}` });
+      for (const setting of object.mapSettings()) {
+        const short = setting.internal ? undefined : shortName(setting.name);
+        if (short === undefined) continue;
+        layout = layoutOfName(setting.name) ?? layout;
+        const shared = maps.get(short) ?? options.reuse(short);
+        if (shared !== undefined) {
+          setting.reuse(shared);
+          continue;
+        }
+        const capacity = options.capacity(short);
+        if (capacity !== undefined) setting.setMaxEntries(capacity);
+      }
+      object.setGlobal('mw_config', configCodec.encode(options.config));
+      await object.load();
+      for (const [name, map] of object.maps) {
+        const short = shortName(name);
+        if (short !== undefined && !maps.has(short)) maps.set(short, map.dup());
+      }
+      for (const [name, program] of object.programs) programs.set(name, program.dup());
+    }
+    return { maps, programs, layout };
+  } catch (error) {
+    for (const map of maps.values()) map.close();
+    for (const program of programs.values()) program.close();
+    throw error;
+  }
+}

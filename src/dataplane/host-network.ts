@@ -1,0 +1,127 @@
+import { constants } from 'node:os';
+import { MapwireError } from '../errors.ts';
+import { hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts';
+import { ipBytes, ipFromBytes } from '../table/address.ts';
+import type { XdpAbilities } from './device-rules.ts';
+import type { HostDevice } from './device-table.ts';
+import type { HostLink, HostNeighbour, HostNetlink, HostRoute } from './host-netlink.ts';
+
+const { errno } = constants;
+
+/** How many abilities of devices that were seen before are asked for again at a time: a request each. */
+const ASK_AGAIN = 64;
+
+/** The network of this host, through netlink. */
+export class HostNetwork implements HostNetlink, Disposable {
+  readonly #netlink = new Netlink();
+  readonly #listeners = new Set<() => void>();
+  readonly #ended = new AbortController();
+  /** By `ifindex`. Drivers tell of changes by no route message. */
+  readonly #abilities = new Map<number, XdpAbilities | undefined>();
+  #round = 0;
+  #watching: Promise<void> | undefined;
+
+  /**
+   * All devices.
+   *
+   * @param interesting those whose XDP abilities are wanted: asked for when new, and again, in turns, later
+   */
+  async devices(interesting: (name: string) => boolean): Promise<HostDevice[]> {
+    const devices = await this.#netlink.devices();
+    const ours = devices.filter((device) => interesting(device.name));
+    const fresh = ours.filter((device) => !this.#abilities.has(device.ifindex));
+    const known = ours.filter((device) => this.#abilities.has(device.ifindex));
+    const start = known.length === 0 ? 0 : (this.#round * ASK_AGAIN) % known.length;
+    this.#round++;
+    const again = [...known.slice(start), ...known.slice(0, start)].slice(0, ASK_AGAIN);
+    for (const { ifindex } of [...fresh, ...again]) {
+      this.#abilities.set(ifindex, await this.#netlink.xdpFeatures(ifindex));
+    }
+    const present = new Set(devices.map((device) => device.ifindex));
+    for (const ifindex of this.#abilities.keys()) if (!present.has(ifindex)) this.#abilities.delete(ifindex);
+    return devices.map((device) => ({
+      ifindex: device.ifindex,
+      name: device.name,
+      mac: device.mac,
+      mtu: device.mtu,
+      facts: {
+        kind: device.kind,
+        peerElsewhere: device.kind === 'veth' && device.linkNetnsid !== undefined,
+        xdp: this.#abilities.get(device.ifindex),
+      },
+    }));
+  }
+
+  async links(): Promise<HostLink[]> {
+    return (await this.#netlink.devices()).map((device) => ({
+      ifindex: device.ifindex,
+      name: device.name,
+      mac: device.mac ?? new Uint8Array(6),
+      up: device.up,
+      xdpProgramId: device.xdp.native || device.xdp.generic || device.xdp.offloaded || undefined,
+    }));
+  }
+
+  async routeTo(address: string): Promise<HostRoute | undefined> {
+    try {
+      const [hop] = (await this.#netlink.routeTo(ipBytes(address))).nextHops;
+      if (hop === undefined) return undefined;
+      return { ifindex: hop.ifindex, gateway: hop.gateway === undefined ? undefined : ipFromBytes(hop.gateway) };
+    } catch (error) {
+      if (hasErrno(error, errno.ENETUNREACH) || hasErrno(error, errno.EHOSTUNREACH)) return undefined;
+      if (error instanceof MapwireError && error.code === 'ERR_MW_NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  async neighbours(): Promise<HostNeighbour[]> {
+    return (await this.#netlink.neighbours())
+      .filter((one) => one.address.length === 4 || one.address.length === 16)
+      .map((one) => ({ ifindex: one.ifindex, address: ipFromBytes(one.address), mac: one.mac, state: one.state }));
+  }
+
+  async manageNeighbour(ifindex: number, address: string): Promise<void> {
+    await this.#netlink.manageNeighbour({ ifindex, address: ipBytes(address) });
+  }
+
+  async removeNeighbour(ifindex: number, address: string): Promise<void> {
+    try {
+      await this.#netlink.deleteNeighbour({ ifindex, address: ipBytes(address) });
+    } catch (error) {
+      // The entry, or the device with all of its entries, is gone.
+      if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_NOT_FOUND') throw error;
+    }
+  }
+
+  async gro(ifindex: number): Promise<boolean> {
+    return (await this.#netlink.offloads(ifindex)).active.has('rx-gro');
+  }
+
+  async setGro(ifindex: number, on: boolean): Promise<void> {
+    await this.#netlink.setOffloads(ifindex, { 'rx-gro': on });
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    this.#watching ??= this.#watch();
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#ended.abort();
+    this.#listeners.clear();
+    this.#netlink.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#ended;
+    using watch = new NetlinkWatch({ groups: ['devices', 'routes', 'neighbours'], signal });
+    // What was lost in an overrun is found by reading everything again, which listeners do anyway.
+    for await (const _ of watch) for (const listener of this.#listeners) listener();
+  }
+}

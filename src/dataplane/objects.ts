@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MapwireError } from '../errors.ts';
+import { readTrustedFile } from '../safe-file.ts';
+import type { ObjectFiles } from './types.ts';
+
+/** The compiled programs, in memory. */
+export interface ProgramObjects {
+  readonly xdp: Uint8Array;
+  readonly tc: Uint8Array;
+  /** Of both: 16 hex digits of SHA-256. Another hash means other programs. */
+  readonly hash: string;
+}
+
+/** Names of the programs in the objects: `mw_<object>_<role>`. */
+export const PROGRAMS = {
+  xdp: { port: 'mw_xdp_port', underlay: 'mw_xdp_underlay' },
+  tc: { port: 'mw_tc_port', underlay: 'mw_tc_underlay' },
+} as const;
+
+export function defaultObjectFiles(): ObjectFiles {
+  const folder = join(packageRoot(), 'dist', 'bpf');
+  return { xdp: join(folder, 'xdp.bpf.o'), tc: join(folder, 'tc.bpf.o') };
+}
+
+/** @throws ERR_MW_NOT_FOUND when they were not built, ERR_MW_UNSAFE_FILE when others may write them */
+export function readObjects(files: ObjectFiles): ProgramObjects {
+  const [xdp, tc] = [files.xdp, files.tc].map((path) => {
+    if (!existsSync(path)) {
+      throw new MapwireError('ERR_MW_NOT_FOUND', `the compiled object '${path}' is absent`, {
+        hint: 'run `npm run build`',
+        details: { path },
+      });
+    }
+    return new Uint8Array(readTrustedFile(path));
+  }) as [Uint8Array, Uint8Array];
+  const hash = createHash('sha256').update(xdp).update(tc).digest('hex').slice(0, 16);
+  return { xdp, tc, hash };
+}
+
+/** Works from src/ and from dist/src/. */
+function packageRoot(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const manifest = join(folder, 'package.json');
+    if (existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).name === 'mapwire') return folder;
+    if (folder === dirname(folder)) throw new MapwireError('ERR_MW_NOT_FOUND', 'this package has lost its root folder');
+  }
+}

@@ -1,0 +1,78 @@
+import { type Entry, keyBytes, type Plan, valueBytes } from '../compiler/index.ts';
+import { type Nexthop, type Node, node as nodeCodec, type Port, port as portCodec } from '../generated/layout.ts';
+import { withHistory } from './former.ts';
+import type { Generation } from './generation.ts';
+import { ENTRY_ORDER, type EntryMap, isPlanMap, type RawEntry } from './map-table.ts';
+import { type Held, type MapWriter, readMap, textOf } from './map-writer.ts';
+
+/** What the kernel should hold beside what follows from the table. */
+export interface Surroundings {
+  /** Next hops of a node by its kernel id. */
+  nexthops(node: number): readonly Nexthop[];
+  /** Entries of `dev`, `local` and `link`. */
+  runtime(): Iterable<RawEntry>;
+  /** CLOCK_MONOTONIC in nanoseconds. */
+  now(): bigint;
+  readonly graceNs: bigint;
+}
+
+/** A plan's entry as the kernel should hold it, given what it holds. */
+export function finished(entry: Entry, held: Uint8Array | undefined, around: Surroundings): Uint8Array {
+  if (entry.map === 'port') {
+    const before: Port | undefined = held === undefined ? undefined : portCodec.decode(held);
+    return portCodec.encode(withHistory(entry.value, before, around.now(), around.graceNs));
+  }
+  if (entry.map === 'node') {
+    const value: Node = { ...entry.value, nexthop: around.nexthops(entry.key) };
+    return nodeCodec.encode(value);
+  }
+  return valueBytes(entry);
+}
+
+function group(entries: Iterable<RawEntry>): Map<EntryMap, RawEntry[]> {
+  const groups = new Map<EntryMap, RawEntry[]>();
+  for (const entry of entries) {
+    const known = groups.get(entry.map);
+    if (known === undefined) groups.set(entry.map, [entry]);
+    else known.push(entry);
+  }
+  return groups;
+}
+
+/**
+ * Makes the kernel hold the plan: reads every map, writes what differs, make-before-break.
+ *
+ * @param history where ports' former places are read when `writer` fills new maps: the maps in force
+ * @throws ERR_MW_MAP_FULL
+ */
+export async function reconcile(
+  plan: Plan,
+  around: Surroundings,
+  writer: MapWriter,
+  history: Generation | undefined,
+): Promise<void> {
+  const { generation } = writer;
+  const gone: { map: EntryMap; keys: Uint8Array[] }[] = [];
+  const runtime = group(around.runtime());
+  for (const map of ENTRY_ORDER) {
+    const held = await readMap(generation, map);
+    const past = map === 'port' && history !== undefined ? await readMap(history, map) : held;
+    const puts: RawEntry[] = [];
+    const compare = (entry: RawEntry): void => {
+      const text = textOf(entry.key);
+      const had = held.get(text);
+      held.delete(text);
+      if (had === undefined || Buffer.compare(had.value, entry.value) !== 0) puts.push(entry);
+    };
+    if (isPlanMap(map)) for (const entry of plan.entries(map)) compare(rawEntry(entry, past, around));
+    else for (const entry of runtime.get(map) ?? []) compare(entry);
+    await writer.put(map, puts);
+    gone.push({ map, keys: [...held.values()].map(({ key }) => key) });
+  }
+  for (const { map, keys } of gone.reverse()) await writer.remove(map, keys);
+}
+
+function rawEntry(entry: Entry, held: Held, around: Surroundings): RawEntry {
+  const key = keyBytes(entry);
+  return { map: entry.map, key, value: finished(entry, held.get(textOf(key))?.value, around) };
+}

@@ -1,0 +1,130 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { MapwireError } from '../errors.ts';
+
+/** A setting of a device that was changed, and what it was. */
+export interface ChangedSetting {
+  readonly device: string;
+  readonly ifindex: number;
+  readonly setting: 'gro' | 'clsact';
+  readonly before: boolean;
+}
+
+/** A neighbour entry that was made. */
+export interface MadeNeighbour {
+  readonly ifindex: number;
+  readonly address: string;
+}
+
+interface Content {
+  readonly version: 1;
+  readonly settings: readonly ChangedSetting[];
+  readonly neighbours: readonly MadeNeighbour[];
+}
+
+const EMPTY: Content = { version: 1, settings: [], neighbours: [] };
+
+/**
+ * What was changed outside the pin directory: written down, durably, before the change, so that `down` can put it back
+ * also after a crash. Recorded again is harmless; recorded but not done as well.
+ */
+export class StateFile {
+  readonly #folder: string;
+  readonly #path: string;
+  #content: Content;
+
+  private constructor(folder: string, content: Content) {
+    this.#folder = folder;
+    this.#path = join(folder, 'host-changes.json');
+    this.#content = content;
+  }
+
+  /** @throws ERR_MW_CONFIG when the file is there but cannot be understood: better than forgetting what to put back */
+  static open(folder: string): StateFile {
+    const path = join(folder, 'host-changes.json');
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      return new StateFile(folder, EMPTY);
+    }
+    try {
+      const content = JSON.parse(text) as Content;
+      if (content.version !== 1 || !Array.isArray(content.settings) || !Array.isArray(content.neighbours)) {
+        throw new Error('unknown content');
+      }
+      return new StateFile(folder, content);
+    } catch (cause) {
+      throw new MapwireError('ERR_MW_CONFIG', `'${path}' is damaged`, {
+        cause,
+        hint: 'it lists device settings to put back by `mapwire down`; check the devices and remove the file',
+      });
+    }
+  }
+
+  get settings(): readonly ChangedSetting[] {
+    return this.#content.settings;
+  }
+
+  get neighbours(): readonly MadeNeighbour[] {
+    return this.#content.neighbours;
+  }
+
+  /** The first change of a setting is the one to put back. */
+  addSetting(change: ChangedSetting): void {
+    const { settings } = this.#content;
+    const same = (one: ChangedSetting): boolean =>
+      one.device === change.device && one.ifindex === change.ifindex && one.setting === change.setting;
+    if (!settings.some(same)) this.#write({ ...this.#content, settings: [...settings, change] });
+  }
+
+  addNeighbours(made: readonly MadeNeighbour[]): void {
+    const { neighbours } = this.#content;
+    const fresh = made.filter((one) => !neighbours.some((known) => sameNeighbour(known, one)));
+    if (fresh.length > 0) this.#write({ ...this.#content, neighbours: [...neighbours, ...fresh] });
+  }
+
+  removeNeighbours(gone: readonly MadeNeighbour[]): void {
+    const neighbours = this.#content.neighbours.filter((one) => !gone.some((other) => sameNeighbour(one, other)));
+    if (neighbours.length < this.#content.neighbours.length) this.#write({ ...this.#content, neighbours });
+  }
+
+  removeSetting(change: ChangedSetting): void {
+    this.#write({ ...this.#content, settings: this.#content.settings.filter((one) => one !== change) });
+  }
+
+  /** Everything was put back. */
+  remove(): void {
+    this.#content = EMPTY;
+    try {
+      unlinkSync(this.#path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+
+  #write(content: Content): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const fresh = `${this.#path}.new`;
+    const fd = openSync(fresh, 'w', 0o600);
+    try {
+      writeSync(fd, `${JSON.stringify(content, undefined, 2)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(fresh, this.#path);
+    const folder = openSync(this.#folder, 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+    this.#content = content;
+  }
+}
+
+function sameNeighbour(a: MadeNeighbour, b: MadeNeighbour): boolean {
+  return a.ifindex === b.ifindex && a.address === b.address;
+}

@@ -1,0 +1,164 @@
+import type { Row } from '../compiler/index.ts';
+import type { ErrorCode } from '../errors.ts';
+
+export type HookSetting = 'auto' | 'xdp' | 'tc';
+export type GuardSetting = 'full' | 'mac' | 'off';
+
+export interface DataplaneOptions {
+  /** Folder in a bpffs; made (mode 0700) when absent. One per instance. */
+  readonly pinDir: string;
+  /** Folder for device settings to put back; made (mode 0700) when absent. */
+  readonly stateDir: string;
+  /** Names of the underlay devices. */
+  readonly underlay: readonly string[];
+  /** Default `auto`. */
+  readonly hook?: HookSetting;
+  /** Default `full`. */
+  readonly guard?: GuardSetting;
+  /** How long a port's former node is still accepted as its place, in milliseconds. Default 5000. */
+  readonly guardGraceMs?: number;
+  /** UDP port of VXLAN. Default 4789. */
+  readonly vxlanPort?: number;
+  /** Default `drop`. */
+  readonly unknownSegment?: 'drop' | 'stack';
+  /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
+  readonly tooBigRate?: number;
+  /** The compiled objects; default: `dist/bpf/xdp.bpf.o` and `tc.bpf.o` of this package. */
+  readonly objects?: ObjectFiles;
+  /**
+   * Called before each step of a switch of generations, of an attachment and of `down`, by name; awaited. For tests that
+   * end the process there.
+   */
+  readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+export interface ObjectFiles {
+  /** Paths. */
+  readonly xdp: string;
+  readonly tc: string;
+}
+
+/** Something that is not as it should be, and what to do about it. The rest goes on. */
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | undefined;
+  /** What it is about, e.g. `device eth0`, `port web-1`, `node host-b`, `map ip4`. */
+  readonly subject: string;
+}
+
+/** What one `apply` did. */
+export interface ApplyReport {
+  readonly revision: number;
+  /** Elements written and removed, by map; maps without any are absent. */
+  readonly writes: Readonly<Record<string, number>>;
+  readonly total: number;
+  /** The generation in force, and why it was made now; undefined reason: it was there already. */
+  readonly generation: number;
+  readonly switched: string | undefined;
+  readonly milliseconds: number;
+}
+
+/** A device that this instance knows of. */
+export interface DeviceStatus {
+  readonly name: string;
+  readonly role: 'port' | 'underlay';
+  /** Table id; role `port`. */
+  readonly port: string | undefined;
+  /** 0: the device is absent. */
+  readonly ifindex: number;
+  readonly kind: string | undefined;
+  readonly mtu: number;
+  /** What is attached. */
+  readonly hook: 'xdp' | 'tc' | 'none';
+  /** Which rule led to it. */
+  readonly why: string;
+  /** Names of `enum mw_device_flags`, lower case. */
+  readonly capabilities: readonly string[];
+  readonly slot: number | undefined;
+}
+
+export interface NextHopStatus {
+  readonly node: string;
+  readonly address: string;
+  readonly resolved: boolean;
+  readonly device: string | undefined;
+  /** The gateway, or the node's own address. */
+  readonly via: string | undefined;
+  readonly mac: string | undefined;
+  /** Why it is not resolved. */
+  readonly why: string | undefined;
+}
+
+export interface MapFill {
+  readonly map: string;
+  readonly entries: number;
+  readonly capacity: number;
+}
+
+export interface DataplaneStatus {
+  /** Of the plan in force; undefined: none was applied by this process. */
+  readonly revision: number | undefined;
+  /** 0: nothing is pinned. */
+  readonly generation: number;
+  readonly layout: number;
+  readonly devices: readonly DeviceStatus[];
+  readonly nextHops: readonly NextHopStatus[];
+  readonly maps: readonly MapFill[];
+  readonly problems: readonly Problem[];
+}
+
+export interface DropCount {
+  readonly reason: string;
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+export interface TrafficCount {
+  readonly device: string;
+  readonly role: 'port' | 'underlay';
+  readonly port: string | undefined;
+  readonly rxPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly txPackets: bigint;
+  readonly txBytes: bigint;
+  readonly drops: bigint;
+  readonly answers: bigint;
+}
+
+/** What the live program did with a frame, ids joined to names. */
+export interface TraceResult {
+  /** The program that decided. */
+  readonly hook: 'xdp' | 'tc';
+  readonly verdict: string;
+  readonly reason: string;
+  readonly network: string | undefined;
+  readonly port: string | undefined;
+  readonly node: string | undefined;
+  readonly device: string | undefined;
+  readonly segment: number | undefined;
+  readonly copies: number | undefined;
+  /** The frame as it left the program. */
+  readonly frame: Uint8Array;
+}
+
+export type DataplaneEvent =
+  /** A device appeared, vanished, or is attached otherwise now. */
+  | { readonly type: 'device'; readonly device: DeviceStatus }
+  | { readonly type: 'nexthop'; readonly nextHop: NextHopStatus }
+  | { readonly type: 'problem'; readonly problem: Problem }
+  /** Something that happened by itself could not be applied; the data plane tries again. */
+  | { readonly type: 'error'; readonly error: unknown };
+
+export interface DownReport {
+  readonly links: number;
+  readonly generations: number;
+  readonly neighbours: number;
+  readonly settings: number;
+}
+
+/** A dump of one kernel map, ids joined to names. */
+export interface MapDump {
+  readonly map: string;
+  readonly entries: readonly Row[];
+}
