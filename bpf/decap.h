@@ -1,200 +1,136 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Tunnel packets: judging the outer header (docs/packet-rules.md, rules 3.1 to 3.5) and taking it off (3.10).
- */
+/* Taking the outer header off, with ECN by RFC 6040 section 4.2: docs/packet-rules.md, rules 3.7 and 3.10. */
 #ifndef MW_DECAP_H
 #define MW_DECAP_H
 
-#include "encap.h"
-#include "lookup.h"
+#include "csum.h"
+#include "outcome.h"
+#include "parse.h"
 
-/* the UDP port that makes it ours, behind whatever options; MW_STACK if it is not */
-static __always_inline int decap_ours(struct mw_ctx *ctx, const struct run *r, const struct iphdr *ip)
+#define MW_ECN_NOT 0
+#define MW_ECN_1 1
+#define MW_ECN_0 2
+#define MW_ECN_CE 3
+
+/* The inner ECN after decapsulation. The combination "outer CE, inner not ECN-capable" was dropped before. */
+static __always_inline __u8 mw_merge_ecn(__u8 outer, __u8 inner)
 {
-	__u32 at = ETH_HLEN + ip->ihl * 4;
-	const struct udphdr *udp;
-
-	if (ip->version != 4 || ip->ihl < 5 || ip->daddr != mw_config.self4_be || ip->protocol != IPPROTO_UDP ||
-	    (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) || at + sizeof(*udp) > r->received)
-		return MW_STACK;
-	udp = cursor(ctx, at, sizeof(*udp));
-	if (!udp)
-		return MW_LEAVE;
-	return udp->dest == bpf_htons(mw_config.vxlan_port) ? 0 : MW_STACK;
+	if (inner == MW_ECN_NOT || inner == MW_ECN_CE)
+		return inner;
+	if (outer == MW_ECN_CE)
+		return MW_ECN_CE;
+	if (inner == MW_ECN_0 && outer == MW_ECN_1)
+		return MW_ECN_1;
+	return inner;
 }
 
-/*
- * Rules 3.1 to 3.5: whether this is a tunnel packet for us and from whom. Sets 'network_id', 'from_node', the outer
- * ECN, and where the inner frame is.
- */
-__noinline int decap_outer(struct mw_ctx *ctx, struct run *r)
+/* Writes the merged ECN into the inner header, which begins 'base' + 14 bytes into the buffer. */
+static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u8 outer)
 {
-	struct mw_segment_value segment;
-	struct mw_segment_key key = { .encap = MW_ENCAP_VXLAN };
-	struct mw_vtep_key source = {};
-	struct mw_vtep_value node;
-	const struct vxlan_outer *outer;
-	__u32 total, datagram;
-	enum found found;
-	struct iphdr ip;
-	int why;
+	__u8 ecn = mw_merge_ecn(outer, p->ecn);
+	__u32 at = base + MW_ETH_HLEN;
+	__u8 bytes[2];
 
-	if (!r)
-		return MW_REASON_INTERNAL;
-	if (!same_mac(r->packet.dst, r->link.mac) || ctx_tagged(ctx) || r->packet.ether_type != ETH_P_IP ||
-	    r->received < ETH_HLEN + sizeof(ip))
-		return MW_STACK;
-	outer = cursor(ctx, ETH_HLEN, sizeof(ip));
-	if (!outer)
-		return MW_LEAVE;
-	ip = outer->ip;
-	why = decap_ours(ctx, r, &ip);
-	if (why)
-		return why;
-
-	total = bpf_ntohs(ip.tot_len);
-	if (ip.ihl != 5 || r->received < ETH_HLEN + sizeof(*outer))
-		return MW_REASON_OUTER_MALFORMED;
-	outer = cursor(ctx, ETH_HLEN, sizeof(*outer));
-	if (!outer)
-		return MW_LEAVE;
-	datagram = bpf_ntohs(outer->udp.len);
-	/* a super-packet that never was on a wire may be longer than these fields can say */
-	if (ctx_gso_size(ctx) && r->received - ETH_HLEN > 0xffff) {
-		total = r->received - ETH_HLEN;
-		datagram = total - sizeof(ip);
-	}
-	if (total > r->received - ETH_HLEN || total < sizeof(*outer) || csum_fold(csum_ip4(&ip)) != 0xffff ||
-	    datagram < sizeof(*outer) - sizeof(ip) || datagram > total - sizeof(ip))
-		return MW_REASON_OUTER_MALFORMED;
-	if (!(outer->vxlan.flags_be & bpf_htonl(VXLAN_FLAG_SEGMENT)))
-		return MW_REASON_TUNNEL_HEADER;
-
-	key.segment = bpf_ntohl(outer->vxlan.segment_be) >> 8;
-	found = find_segment(&key, &segment);
-	if (found == STALE)
-		return MW_REASON_STALE;
-	if (found == MISSING)
-		return mw_config.unknown_segment_stack ? MW_STACK : MW_REASON_UNKNOWN_SEGMENT;
-	r->network_id = segment.network;
-
-	source.addr[10] = 0xff;
-	source.addr[11] = 0xff;
-	*(mw_alias32 *)&source.addr[12] = ip.saddr;
-	found = find_vtep(&source, &node);
-	if (found == STALE)
-		return MW_REASON_STALE;
-	if (found == MISSING || (node.flags & MW_VTEP_SELF))
-		return MW_REASON_UNKNOWN_NODE;
-	r->from_node = node.node;
-	r->outer_ecn = ip.tos & ECN_MASK;
-	r->packet.base = ENCAP_LENGTH;
-	r->packet.length = datagram - (sizeof(*outer) - sizeof(ip));
-	return 0;
-}
-
-/* the inner header's first word and, for IPv4, its checksum, with another ECN in them */
-static __always_inline __u16 ecn_word(const struct packet *p, __u16 word, __u8 ecn)
-{
-	__u16 host = bpf_ntohs(word);
-
-	if (is_ip4(p))
-		return bpf_htons((host & ~ECN_MASK) | ecn);
-	return bpf_htons((host & ~(ECN_MASK << 4)) | ecn << 4);
-}
-
-#if MW_IS_TC
-
-static __always_inline int decap_ecn(struct mw_ctx *ctx, const struct run *r)
-{
-	const struct packet *p = &r->packet;
-	__u8 ecn = ecn_inner(p, r->outer_ecn);
-	__u32 at = p->base + PACKET_L3;
-	__u16 word, after, check;
-	const __u16 *ip;
-
-	if (ecn == (p->tos & ECN_MASK))
+	if (p->ecn == ecn || (p->l3 != MW_L3_IP4 && p->l3 != MW_L3_IP6))
 		return 0;
-	ip = cursor(ctx, at, sizeof(struct iphdr));
-	if (!ip)
+	if (mw_load(ctx, at, bytes, 2))
 		return MW_REASON_INTERNAL;
-	word = ip[0];
-	check = ip[5];
-	after = ecn_word(p, word, ecn);
-	check = csum_change(check, word, after);
-	if (bpf_skb_store_bytes(ctx, at, &after, sizeof(after), BPF_F_RECOMPUTE_CSUM))
+	if (p->l3 == MW_L3_IP6) {
+		bytes[1] = (bytes[1] & 0xcf) | (ecn << 4);
+	} else {
+		__u16 before, after, checksum;
+
+		memcpy(&before, bytes, 2);
+		bytes[1] = (bytes[1] & 0xfc) | ecn;
+		memcpy(&after, bytes, 2);
+		if (mw_load(ctx, at + 10, &checksum, 2))
+			return MW_REASON_INTERNAL;
+		checksum = mw_mend(checksum, before, after);
+		if (mw_store(ctx, at + 10, &checksum, 2))
+			return MW_REASON_INTERNAL;
+	}
+	return mw_store(ctx, at, bytes, 2) ? MW_REASON_INTERNAL : 0;
+}
+
+#if MW_TC
+
+/* bpf_skb_adjust_room() leaves at least an IPv4 header's worth of bytes */
+#define MW_MIN_SHRUNK (MW_ETH_HLEN + 20)
+
+/* An inner frame too small for adjust_room() is copied to the front instead. */
+static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
+{
+	__u8 frame[MW_MIN_SHRUNK];
+
+	mw_hide(size);
+	if (size < MW_ETH_HLEN || size > sizeof(frame))
 		return MW_REASON_INTERNAL;
-	if (is_ip4(p) && bpf_skb_store_bytes(ctx, at + offsetof(struct iphdr, check), &check, sizeof(check),
-					     BPF_F_RECOMPUTE_CSUM))
+	if (bpf_skb_load_bytes(ctx, base, frame, size) || bpf_skb_change_tail(ctx, size, 0) ||
+	    mw_store(ctx, 0, frame, size))
 		return MW_REASON_INTERNAL;
 	return 0;
 }
 
-/* shortest packet that bpf_skb_adjust_room() leaves behind an outer header over IPv4 */
-#define DECAP_SHORTEST sizeof(struct iphdr)
-
 /*
- * Takes the outer header off; the super-packet, its segment size and an unfinished checksum stay as they are. The
- * inner link header is cut with the rest and written over the outer one.
+ * Leaves the inner frame alone in the buffer. bpf_skb_adjust_room() takes the bytes behind the outer Ethernet header,
+ * which is then written as the inner one. The DECAP flags (6.3) also set the packet's protocol, which redirect_peer needs;
+ * gives MW_POPPED_PLAIN when the kernel does not know them.
  */
-static __always_inline int decap(struct mw_ctx *ctx, struct run *r)
-{
-	const struct packet *p = &r->packet;
-	__u32 whole = p->base + p->length, padded = whole;
-	__u64 how = BPF_F_ADJ_ROOM_FIXED_GSO;
-	struct link_header link;
-	int why;
+#define MW_POPPED 0
+#define MW_POPPED_PLAIN (-1)
 
-	/* several datagrams in one packet (rx-udp-gro-forwarding) look like one with something behind it */
-	if (ctx_gso_size(ctx) && (r->received != whole || PACKET_L3 + p->l3_length != p->length))
-		return MW_REASON_OUTER_MALFORMED;
-	why = decap_ecn(ctx, r);
-	if (why)
-		return why;
-	if (p->length < PACKET_L3 + DECAP_SHORTEST)
-		padded = p->base + PACKET_L3 + DECAP_SHORTEST;
-	if (r->received != padded && bpf_skb_change_tail(ctx, padded, 0))
+__noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 outer_ecn)
+{
+	__u64 protocol;
+	int result = MW_POPPED;
+	int reason;
+
+	if (!p || base > MW_MAX_BASE)
 		return MW_REASON_INTERNAL;
-	if (!is_ip6(p)) {
-		if (bpf_skb_adjust_room(ctx, -(int)ENCAP_LENGTH, BPF_ADJ_ROOM_MAC, how))
+	reason = mw_apply_ecn(ctx, p, base, outer_ecn);
+	if (reason)
+		return reason;
+	if (p->len < MW_MIN_SHRUNK)
+		return mw_pop_small(ctx, p->len, base);
+	if (!mw_gso_size(ctx) && ctx->len > base + p->len && bpf_skb_change_tail(ctx, base + p->len, 0))
+		return MW_REASON_INTERNAL;
+	protocol = p->l3 == MW_L3_IP4 ? MW_F_ADJ_ROOM_DECAP_L3_IPV4 :
+		   p->l3 == MW_L3_IP6 ? MW_F_ADJ_ROOM_DECAP_L3_IPV6 : 0;
+	if (!protocol || bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | protocol)) {
+		result = MW_POPPED_PLAIN;
+		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 			return MW_REASON_INTERNAL;
-	} else if (bpf_skb_adjust_room(ctx, -(int)ENCAP_LENGTH, BPF_ADJ_ROOM_MAC,
-				       how | BPF_F_ADJ_ROOM_DECAP_L3_IPV6)) {
-		/* before 6.3 */
-		if (bpf_skb_adjust_room(ctx, -(int)ENCAP_LENGTH, BPF_ADJ_ROOM_MAC, how))
-			return MW_REASON_INTERNAL;
-		r->foreign_protocol = 1;
 	}
-	if (padded != whole && bpf_skb_change_tail(ctx, p->length, 0))
-		return MW_REASON_INTERNAL;
-	copy_mac(link.dst, p->dst);
-	copy_mac(link.src, p->src);
-	link.type_be = bpf_htons(p->ether_type);
-	return bpf_skb_store_bytes(ctx, 0, &link, sizeof(link), 0) ? MW_REASON_INTERNAL : 0;
+	{
+		struct {
+			__u8 dmac[MW_ETH_ALEN];
+			__u8 smac[MW_ETH_ALEN];
+			__be16 ethertype;
+		} inner;
+
+		memcpy(&inner, p->dmac, sizeof(inner));
+		if (mw_store(ctx, 0, &inner, sizeof(inner)))
+			return MW_REASON_INTERNAL;
+	}
+	return result;
 }
 
 #else
 
-static __always_inline int decap(struct mw_ctx *ctx, struct run *r)
+__noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 outer_ecn)
 {
-	const struct packet *p = &r->packet;
-	__u8 ecn = ecn_inner(p, r->outer_ecn);
-	__u32 trailer = r->received - p->base - p->length;
+	__u32 whole;
+	int reason;
 
-	if (ecn != (p->tos & ECN_MASK)) {
-		__u16 *ip = cursor(ctx, p->base + PACKET_L3, sizeof(struct iphdr));
-		__u16 after;
-
-		if (!ip)
-			return MW_REASON_INTERNAL;
-		after = ecn_word(p, ip[0], ecn);
-		if (is_ip4(p))
-			ip[5] = csum_change(ip[5], ip[0], after);
-		ip[0] = after;
-	}
-	if (trailer && bpf_xdp_adjust_tail(ctx, -(int)trailer))
+	if (!p || base > MW_MAX_BASE)
 		return MW_REASON_INTERNAL;
-	return bpf_xdp_adjust_head(ctx, ENCAP_LENGTH) ? MW_REASON_INTERNAL : 0;
+	reason = mw_apply_ecn(ctx, p, base, outer_ecn);
+	if (reason)
+		return reason;
+	whole = mw_len(ctx);
+	if (whole > base + p->len && bpf_xdp_adjust_tail(ctx, (int)(base + p->len) - (int)whole))
+		return MW_REASON_INTERNAL;
+	return bpf_xdp_adjust_head(ctx, base) ? MW_REASON_INTERNAL : 0;
 }
 
 #endif

@@ -1335,6 +1335,30 @@ export const port: Codec<Port> = defineCodec(
   }),
 );
 
+/** struct mw_scratch: 1280 bytes. */
+export interface Scratch {
+  /** u8[1280] at byte 0. */
+  readonly byte: Uint8Array;
+}
+
+export const scratch: Codec<Scratch> = defineCodec(
+  'struct mw_scratch',
+  {
+    kind: 'struct',
+    name: 'mw_scratch',
+    size: 1280,
+    fields: [
+      { name: 'byte', offset: 0, shape: { kind: 'bytes', size: 1280 } },
+    ],
+  },
+  (view, at, value) => {
+    putBytes(view, at, 1280, value.byte, 'mw_scratch.byte');
+  },
+  (view, at) => ({
+    byte: getBytes(view, at, 1280),
+  }),
+);
+
 /** struct mw_segment_key: 8 bytes. */
 export interface SegmentKey {
   /** u32 at byte 0. */
@@ -1746,6 +1770,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<number, Port>,
+  scratch: {
+    name: 'mw1_scratch',
+    type: 'percpu_array',
+    typeNumber: 6,
+    key: u32,
+    value: scratch,
+    maxEntries: 1,
+    flags: 0,
+  } satisfies MapSpec<number, Scratch>,
   segment: {
     name: 'mw1_segment',
     type: 'hash',
@@ -1794,4 +1827,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '817461419e6bd066';
+export const LAYOUT_HASH = 'ca55cbe3546d0284';
