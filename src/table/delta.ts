@@ -34,7 +34,7 @@ export function applyDelta(
   options: DeltaOptions = {},
 ): EditResult {
   const edit = new TableEdit(table, options);
-  readDeltas(edit, deltas, options);
+  edit.fill(() => readDeltas(edit, deltas, options));
   return edit.finish();
 }
 

@@ -17,8 +17,8 @@ import { nearest } from './suggest.ts';
 import type { Position } from './text-position.ts';
 
 export interface EditOptions {
-  /** Revision of the new version; otherwise one more than that of the base. */
-  readonly revision?: number | undefined;
+  /** Revision of the new version, asked for when there is one; otherwise one more than that of the base. */
+  readonly revision?: number | (() => number) | undefined;
   /** Errors shown of one file. */
   readonly limit?: number | undefined;
 }
@@ -75,6 +75,14 @@ export class Definitions<T extends { readonly id: string }> {
     this.changed.add(value.id);
   }
 
+  /** The definitions that this edit took from a file are of no line of it any more. */
+  forgetLines(file: number): void {
+    for (const id of this.seen) {
+      const origin = this.origins.get(id);
+      if (origin?.file === file && origin.line !== 0) this.#writableOrigins().set(id, { file, line: 0 });
+    }
+  }
+
   delete(id: string): void {
     if (!this.values.has(id)) return;
     this.#writableValues().delete(id);
@@ -101,6 +109,8 @@ export class TableEdit implements RecordSink {
   /** Row, file and line of ports that only moved inside their files. */
   readonly #relocated: number[] = [];
   readonly #replaced = new Set<number>();
+  readonly #tasks: (() => void)[] = [];
+  readonly #deltaFiles = new Set<number>();
   readonly #brokenPorts = new Map<string, Origin>();
   readonly #documents = new Map<number, Document | undefined>();
   #seen = new Uint8Array(1024);
@@ -148,6 +158,7 @@ export class TableEdit implements RecordSink {
   /** From now on records are changes: each replaces what has its id, in the order in which they come. */
   applyDeltas(file: TableFile): void {
     this.#file = this.#register(file);
+    this.#deltaFiles.add(this.#file);
     this.#deltas = true;
   }
 
@@ -379,7 +390,7 @@ export class TableEdit implements RecordSink {
     find: (value: unknown) => Path,
     key: boolean,
   ): Position | undefined {
-    const document = this.#document(origin.file);
+    const document = origin.line === 0 ? undefined : this.#document(origin.file);
     if (document === undefined) return undefined;
     const path = find(document.recordValue(kind, id, origin.line));
     return document.locate([...document.recordPath(kind, id, origin.line), ...path], key);
@@ -415,17 +426,48 @@ export class TableEdit implements RecordSink {
 
   // the end
 
+  /** Something to be done when the edit is over, whatever becomes of it: files must be open until then. */
+  whenOver(task: () => void): void {
+    this.#tasks.push(task);
+  }
+
+  #over(): void {
+    for (const task of this.#tasks.splice(0)) task();
+  }
+
   /** Checks what changed and makes the new version; without errors only. The edit is over then. */
   finish(): EditResult {
     if (this.#finished) throw new Error('the edit is over');
     this.#finished = true;
-    this.#sweep();
-    runChecks(this);
+    try {
+      this.#sweep();
+      runChecks(this);
+      return this.#conclude();
+    } catch (error) {
+      this.#rollBack();
+      throw error;
+    } finally {
+      this.#over();
+    }
+  }
+
+  /** Lets `feed` put records in; when it throws, the edit is given up. */
+  fill<T>(feed: (edit: TableEdit) => T): T {
+    try {
+      return feed(this);
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  #conclude(): EditResult {
     const diagnostics = this.mistakes.list();
     if (this.mistakes.errors > 0) {
       this.#rollBack();
       return { diagnostics };
     }
+    this.#forgetLines();
     const base = this.#base;
     const changes: TableChanges = {
       nodes: this.nodes.changed,
@@ -433,10 +475,10 @@ export class TableEdit implements RecordSink {
       ports: new Set(this.#undo.ids.keys()),
     };
     const unchanged = changes.nodes.size + changes.networks.size + this.#undo.rows.size === 0;
-    const revision = this.#options.revision ?? (base?.revision ?? 0) + 1;
-    const keep = base !== undefined && unchanged && (this.#options.revision ?? base.revision) === base.revision;
+    const { revision } = this.#options;
+    const keep = base !== undefined && unchanged && (typeof revision !== 'number' || revision === base.revision);
     const parts = {
-      revision: keep ? base.revision : revision,
+      revision: keep ? base.revision : nextRevision(revision, base),
       nodes: this.nodes.values,
       networks: this.networks.values,
       nodeOrigins: this.nodes.origins,
@@ -458,11 +500,31 @@ export class TableEdit implements RecordSink {
     return { table, ...(base !== undefined && { changes }), diagnostics };
   }
 
+  /** What deltas were written in is gone after the edit: their records are of no line then. */
+  #forgetLines(): void {
+    const { store } = this;
+    const deltas = this.#deltaFiles;
+    if (deltas.size === 0) return;
+    const rows = this.touchedRows ?? Array.from({ length: store.limit }, (_, row) => row);
+    for (const row of rows) {
+      if (store.isLive(row) && deltas.has(store.file(row))) store.relocate(row, store.file(row), 0);
+    }
+    for (let i = 0; i < this.#relocated.length; i += 3) {
+      const row = this.#relocated[i]!;
+      if (store.isLive(row) && deltas.has(store.file(row))) store.relocate(row, store.file(row), 0);
+    }
+    for (const file of deltas) {
+      this.nodes.forgetLines(file);
+      this.networks.forgetLines(file);
+    }
+  }
+
   /** Gives the edit up: the store is as before. */
   abandon(): void {
     if (this.#finished) return;
     this.#finished = true;
     this.#rollBack();
+    this.#over();
   }
 
   /** Takes out what the replaced files do not have any more. */
@@ -492,6 +554,11 @@ export class TableEdit implements RecordSink {
     }
     store.settle();
   }
+}
+
+function nextRevision(wanted: EditOptions['revision'], base: CompactTable | undefined): number {
+  if (typeof wanted === 'function') return wanted();
+  return wanted ?? (base?.revision ?? 0) + 1;
 }
 
 /** The same table with a store of its own: for an edit of a version that is not the newest. */

@@ -15,6 +15,7 @@ export {
   networkRecord,
   nodeRecord,
   portRecord,
+  readDeltas,
   tableToObject,
 } from './delta.ts';
 export {
@@ -30,7 +31,7 @@ export {
   type Severity,
 } from './diagnostics.ts';
 export type { RecordKind } from './document.ts';
-export type { EditOptions, EditResult } from './edit.ts';
+export { type EditOptions, type EditResult, TableEdit } from './edit.ts';
 export type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
 export { HOLD_FILE, type TableFormat } from './read-file.ts';
 export {

@@ -110,7 +110,7 @@ export interface ReadFile {
   /** undefined: it could not be opened. */
   readonly stamp: FileStamp | undefined;
   /** To be called when the edit is over. */
-  close(): void;
+  readonly close: () => void;
 }
 
 const OPEN_HINTS: Readonly<Record<string, string>> = {

@@ -12,7 +12,6 @@ import {
   formatOfName,
   listFolder,
   memoryFile,
-  type ReadFile,
   readContent,
   readTableFile,
   systemMessage,
@@ -37,22 +36,17 @@ export interface ReadTableOptions extends EditOptions {
  */
 export function readTable(path: string, options: ReadTableOptions = {}): TableResult {
   const edit = new TableEdit(undefined, { revision: 1, ...options });
-  const read: ReadFile[] = [];
   const trusted = options.trusted ?? false;
-  try {
-    if (isFolder(path)) readFolder(edit, path, trusted, read);
-    else read.push(readTableFile(edit, path, { trusted }));
-    return edit.finish();
-  } finally {
-    for (const file of read) file.close();
-  }
+  if (isFolder(path)) readFolder(edit, path, trusted);
+  else edit.whenOver(readTableFile(edit, path, { trusted }).close);
+  return edit.finish();
 }
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-function readFolder(edit: TableEdit, path: string, trusted: boolean, read: ReadFile[]): void {
+function readFolder(edit: TableEdit, path: string, trusted: boolean): void {
   let names: readonly string[];
   try {
     const folder = listFolder(path);
@@ -70,7 +64,7 @@ function readFolder(edit: TableEdit, path: string, trusted: boolean, read: ReadF
       hint: 'names of table files end in .yaml, .yml, .json, .ndjson or .jsonl',
     });
   }
-  for (const name of names) read.push(readTableFile(edit, join(path, name), { trusted }));
+  for (const name of names) edit.whenOver(readTableFile(edit, join(path, name), { trusted }).close);
 }
 
 export interface ParseOptions extends EditOptions {

@@ -1,0 +1,235 @@
+/**
+ * A table from a file or a folder of files, followed as it changes: written in place, replaced by rename, replaced
+ * through symbolic links (as Kubernetes does it), deleted and made again, a file that becomes a folder and back. What
+ * changes is read when it has been the same for 50 ms; files that did not change are not read again. What is bad or gone
+ * is told, and what was good before stays in force.
+ */
+
+import { type FSWatcher, watch } from 'node:fs';
+import { MapwireError } from '../errors.ts';
+import { assertTrustedFile } from '../safe-file.ts';
+import type { FileStamp } from '../table/byte-source.ts';
+import type { TableFile } from '../table/document.ts';
+import type { TableEdit } from '../table/edit.ts';
+import { readTableFile, systemMessage, warnOfIgnored } from '../table/read-file.ts';
+import { ageOf, type FileState, lookAt, sameStamps, sameState } from './file-state.ts';
+import type { MappingSource, Offer, SourceSink, Verdict } from './source.ts';
+
+export interface FileSourceOptions {
+  /** Milliseconds for which files must be the same before they are read (50). */
+  readonly settle?: number;
+  /** Milliseconds between looks without an event, for file systems that give none (2000). */
+  readonly poll?: number;
+  /** Refuse files that others than root can change, when this process is root (true). */
+  readonly trusted?: boolean;
+}
+
+/** A file of which the content is in force, or was offered. */
+interface KnownFile {
+  readonly file: TableFile;
+  readonly stamp: FileStamp | undefined;
+}
+
+export class FileSource implements MappingSource {
+  readonly name: string;
+  readonly #path: string;
+  readonly #settle: number;
+  readonly #poll: number;
+  readonly #trusted: boolean;
+  readonly #watchers = new Map<string, FSWatcher>();
+  #sink: SourceSink | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #pollTimer: NodeJS.Timeout | undefined;
+  /** The files whose content is in force. */
+  #inForce: ReadonlyMap<string, KnownFile> = new Map();
+  /** The state for which the last verdict holds. */
+  #judged: FileState | undefined;
+  /** The state that must last before it is read. */
+  #candidate: FileState | undefined;
+  #heldTold = false;
+
+  constructor(path: string, options: FileSourceOptions = {}) {
+    this.#path = path;
+    this.name = `file:${path}`;
+    this.#settle = options.settle ?? 50;
+    this.#poll = options.poll ?? 2000;
+    this.#trusted = options.trusted ?? true;
+  }
+
+  /** Files that are watched or will be: for tests and `status`. */
+  get path(): string {
+    return this.#path;
+  }
+
+  async start(sink: SourceSink): Promise<void> {
+    this.#sink = sink;
+    const state = this.#look();
+    if (!state.held && ageOf(state) > this.#settle) this.#read(state);
+    else this.#consider(state);
+    this.#pollTimer = setInterval(() => this.#check(), this.#poll);
+    this.#pollTimer.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#sink = undefined;
+    clearTimeout(this.#timer);
+    clearInterval(this.#pollTimer);
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  /** Looks now and does not wait for an event (as on SIGHUP). What is bad is read again. */
+  rescan(): void {
+    this.#judged = undefined;
+    this.#check();
+  }
+
+  #look(): FileState {
+    // Watching begins before looking: what happens in between is an event.
+    let state = this.#lookOnce();
+    while (this.#watch(state.folders)) state = this.#lookOnce();
+    return state;
+  }
+
+  #lookOnce(): FileState {
+    try {
+      return lookAt(this.#path);
+    } catch {
+      // It changed under our eyes, or may not be looked at: reading will tell.
+      return { kind: 'missing', files: new Map(), ignored: [], held: false, folders: [] };
+    }
+  }
+
+  /** Watches these folders and no others; true when one was added. */
+  #watch(folders: readonly string[]): boolean {
+    let added = false;
+    for (const [folder, watcher] of this.#watchers) {
+      if (folders.includes(folder)) continue;
+      watcher.close();
+      this.#watchers.delete(folder);
+    }
+    for (const folder of folders) {
+      if (this.#watchers.has(folder)) continue;
+      try {
+        const watcher = watch(folder, { persistent: false }, () => this.#check());
+        // A watched folder that goes away, or no more watches: the next look finds out what is left.
+        watcher.on('error', () => {
+          watcher.close();
+          this.#watchers.delete(folder);
+        });
+        this.#watchers.set(folder, watcher);
+        added = true;
+      } catch {
+        // Without a watch the poll finds changes.
+      }
+    }
+    return added;
+  }
+
+  #check(): void {
+    if (this.#sink === undefined || this.#timer !== undefined) return;
+    this.#consider(this.#look());
+  }
+
+  /** Waits until the state has lasted, unless it is the one that was judged. */
+  #consider(state: FileState): void {
+    if (state.held) {
+      this.#candidate = undefined;
+      if (!this.#heldTold) this.#sink?.report('held', []);
+      this.#heldTold = true;
+      return;
+    }
+    this.#heldTold = false;
+    if (this.#judged !== undefined && sameState(this.#judged, state)) return;
+    this.#candidate = state;
+    this.#timer = setTimeout(() => this.#settled(), this.#settle);
+  }
+
+  #settled(): void {
+    this.#timer = undefined;
+    if (this.#sink === undefined) return;
+    const state = this.#look();
+    const candidate = this.#candidate;
+    if (state.held || candidate === undefined || !sameState(candidate, state)) {
+      this.#consider(state);
+      return;
+    }
+    this.#read(state);
+  }
+
+  #read(state: FileState): void {
+    this.#candidate = undefined;
+    this.#judged = state;
+    const offer = this.#offerOf(state);
+    const verdict = this.#sink!.offer(offer);
+    if (verdict.state !== 'waiting') offer.settled(verdict);
+  }
+
+  #offerOf(state: FileState): Offer & { settled(verdict: Verdict): void } {
+    let offered: ReadonlyMap<string, KnownFile> = new Map();
+    return {
+      keep: true,
+      feed: (edit) => {
+        const fed = this.#feed(edit, state);
+        if (fed !== undefined) offered = fed;
+        return fed !== undefined;
+      },
+      settled: (verdict) => {
+        if (verdict.state === 'accepted') this.#inForce = offered;
+        if (verdict.state !== 'unstable') return;
+        this.#judged = undefined;
+        this.#check();
+      },
+    };
+  }
+
+  /** Reads what is not in force; undefined when something changed meanwhile. */
+  #feed(edit: TableEdit, state: FileState): ReadonlyMap<string, KnownFile> | undefined {
+    const known = new Map<string, KnownFile>();
+    if (state.kind === 'folder' && !this.#folder(edit, state)) return known;
+    // A missing file is read like any: it says why it cannot be.
+    const paths = state.kind === 'missing' ? [this.#path] : state.files.keys();
+    const changed: string[] = [];
+    for (const path of paths) {
+      const before = this.#inForce.get(path);
+      const stamp = state.files.get(path);
+      if (before !== undefined && stamp !== undefined && sameStamps(before.stamp, stamp)) known.set(path, before);
+      else changed.push(path);
+    }
+    // All that goes is said to go first: a record may have moved from one file to another.
+    for (const [path, { file }] of this.#inForce) if (!known.has(path)) edit.removeFile(file);
+    let stable = true;
+    for (const path of changed) {
+      const read = readTableFile(edit, path, { source: this.name, trusted: this.#trusted });
+      edit.whenOver(read.close);
+      known.set(path, { file: read.file, stamp: read.stamp });
+      // What cannot be opened has no stamp, and is told as it is.
+      if (read.stamp !== undefined && !sameStamps(read.stamp, state.files.get(path))) stable = false;
+    }
+    if (stable && sameState(state, this.#lookOnce())) return known;
+    return undefined;
+  }
+
+  /** What is to be said of a folder as a whole; false when its files must not be read. */
+  #folder(edit: TableEdit, state: FileState): boolean {
+    const refuse = (code: 'MW170' | 'MW173' | 'MW179', message: string, hint: string | undefined): false => {
+      edit.replaceFile({ name: this.#path, source: this.name, rank: 0 });
+      edit.mistakeAt(code, undefined, message, { hint });
+      return false;
+    };
+    try {
+      if (this.#trusted) assertTrustedFile(this.#path);
+    } catch (error) {
+      if (error instanceof MapwireError) return refuse('MW179', error.message, error.hint);
+      const { message, hint } = systemMessage(error);
+      return refuse('MW170', `the folder cannot be read: ${message}`, hint);
+    }
+    warnOfIgnored(edit, this.#path, state.ignored, this.name);
+    if (state.files.size > 0) return true;
+    return refuse(
+      'MW173',
+      'there is no table file in the folder',
+      'names of table files end in .yaml, .yml, .json, .ndjson or .jsonl',
+    );
+  }
+}

@@ -1,0 +1,115 @@
+/** What a table's file or folder looks like from outside: enough to see that something changed, without reading it. */
+
+import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type FileStamp, sameStamp } from '../table/byte-source.ts';
+import { HOLD_FILE, listFolder } from '../table/read-file.ts';
+
+export interface FileState {
+  readonly kind: 'file' | 'folder' | 'missing';
+  /** Files to read, by path, in their order; undefined: it is there but cannot be looked at. */
+  readonly files: ReadonlyMap<string, FileStamp | undefined>;
+  readonly ignored: readonly string[];
+  readonly held: boolean;
+  /** Folders in which a change can make another state. */
+  readonly folders: readonly string[];
+}
+
+function stampOf(path: string): FileStamp | undefined {
+  try {
+    const stat = statSync(path, { bigint: true });
+    return { device: stat.dev, inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folders on whose entries the meaning of a path depends: its own, and that of each symbolic link on the way. */
+export function foldersOf(path: string): string[] {
+  const folders = new Set<string>();
+  let at = resolve(path);
+  for (let links = 0; links < 40; links++) {
+    folders.add(existing(dirname(at)));
+    const next = firstLink(at);
+    if (next === undefined) break;
+    folders.add(existing(dirname(next.link)));
+    at = next.target;
+  }
+  return [...folders];
+}
+
+/** The first symbolic link among the folders and the file of a path, and the path with it followed. */
+function firstLink(path: string): { link: string; target: string } | undefined {
+  const parts = path.split('/').slice(1);
+  let at = '/';
+  for (let i = 0; i < parts.length; i++) {
+    at = join(at, parts[i]!);
+    try {
+      if (!lstatSync(at).isSymbolicLink()) continue;
+      const target = resolve(dirname(at), readlinkSync(at), ...parts.slice(i + 1));
+      return { link: at, target };
+    } catch {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+/** The folder itself, or the nearest one above it that exists. */
+function existing(folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    if (statSync(at, { throwIfNoEntry: false })?.isDirectory() || at === dirname(at)) return at;
+  }
+}
+
+export function lookAt(path: string): FileState {
+  const folders = new Set(foldersOf(path));
+  let isFolder = false;
+  try {
+    const stat = statSync(path);
+    isFolder = stat.isDirectory();
+  } catch {
+    return { kind: 'missing', files: new Map(), ignored: [], held: isHeld(dirname(path)), folders: [...folders] };
+  }
+  if (!isFolder) {
+    const files = new Map([[path, stampOf(path)]]);
+    return { kind: 'file', files, ignored: [], held: isHeld(dirname(path)), folders: [...folders] };
+  }
+  folders.add(realpathSync(path));
+  const files = new Map<string, FileStamp | undefined>();
+  const { names, ignored, held } = listFolder(path);
+  for (const name of names) {
+    const file = join(path, name);
+    files.set(file, stampOf(file));
+    if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) for (const at of foldersOf(file)) folders.add(at);
+  }
+  return { kind: 'folder', files, ignored, held, folders: [...folders] };
+}
+
+function isHeld(folder: string): boolean {
+  return statSync(join(folder, HOLD_FILE), { throwIfNoEntry: false }) !== undefined;
+}
+
+export function sameStamps(a: FileStamp | undefined, b: FileStamp | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return sameStamp(a, b);
+}
+
+export function sameState(a: FileState, b: FileState): boolean {
+  if (a.kind !== b.kind || a.held !== b.held || a.files.size !== b.files.size) return false;
+  if (a.ignored.join('/') !== b.ignored.join('/')) return false;
+  for (const [path, stamp] of a.files) {
+    if (!b.files.has(path) || !sameStamps(stamp, b.files.get(path))) return false;
+  }
+  return true;
+}
+
+/** Milliseconds since anything of it was changed. */
+export function ageOf(state: FileState): number {
+  let newest = 0n;
+  for (const stamp of state.files.values()) {
+    if (stamp === undefined) continue;
+    if (stamp.changed > newest) newest = stamp.changed;
+  }
+  return Date.now() - Number(newest / 1_000_000n);
+}
