@@ -1,28 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageRoot } from '../bintools/package-root.ts';
 import { MapwireError } from '../errors.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import type { NativeAddon } from './addon-types.ts';
 
 let loaded: NativeAddon | undefined;
-
-/** The folder of this package's package.json: the same from the sources and from dist/. */
-function packageRoot(): string {
-  for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at)) {
-    const manifest = join(at, 'package.json');
-    if (existsSync(manifest)) {
-      const { name } = JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown };
-      if (name === 'mapwire') return at;
-    }
-    if (at === dirname(at)) {
-      throw new MapwireError('ERR_MW_ADDON', 'the package folder of mapwire was not found', {
-        hint: 'keep src/ or dist/ inside the package folder',
-      });
-    }
-  }
-}
 
 /** Where the addon is looked for: `MAPWIRE_ADDON` (a file), else build/Release of the package. */
 export function addonPath(): string {
