@@ -176,7 +176,10 @@ function readTypes(bytes: Uint8Array, stringBytes: Uint8Array): BtfType[] {
   const cache = new Map<number, string>([[0, '']]);
   const text = (offset: number): string => {
     let found = cache.get(offset);
-    if (found === undefined) cache.set(offset, (found = strings.string(offset)));
+    if (found === undefined) {
+      found = strings.string(offset);
+      cache.set(offset, found);
+    }
     return found;
   };
   const types: BtfType[] = [{ kind: 'void', id: 0 }];

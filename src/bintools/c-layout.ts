@@ -69,7 +69,10 @@ function measure(btf: Btf, id: number, what: 'size' | 'align', depth: number): n
       if (what === 'size') return type.size;
       // remembered: types inside types inside types would else be walked once for each path to them
       let known = alignments.get(btf);
-      if (!known) alignments.set(btf, (known = new Map()));
+      if (!known) {
+        known = new Map();
+        alignments.set(btf, known);
+      }
       let align = known.get(type.id);
       if (align === undefined) {
         align = 1;

@@ -5,6 +5,8 @@
 export * from './btf.ts';
 export * from './c-layout.ts';
 export { bytesCodec, type Codec, defineCodec, INT_CODECS } from './codec.ts';
+export * from './compare-map.ts';
+export { describeObject, type MapDescription, type ObjectDescription } from './describe.ts';
 export * from './elf.ts';
 export type { NamedObject } from './exported-types.ts';
 export { type GeneratedFiles, generate } from './generate.ts';
@@ -13,5 +15,6 @@ export { type MapDefinition, readMapDefinitions } from './map-definitions.ts';
 export type { MapSpec, ObjectSpec, OuterMapSpec, ProgramSpec } from './map-spec.ts';
 export * from './map-types.ts';
 export * from './object.ts';
+export { renderDescription } from './render-description.ts';
 export * from './shape.ts';
 export { codecOf, type Value } from './shape-codec.ts';

@@ -33,7 +33,10 @@ export function findTool(search: ToolSearch): Promise<Tool> {
   const candidates = chosen ? [chosen] : search.candidates;
   const key = `${search.name} ${candidates.join(' ')}`;
   let tool = found.get(key);
-  if (!tool) found.set(key, (tool = probe(search, candidates)));
+  if (!tool) {
+    tool = probe(search, candidates);
+    found.set(key, tool);
+  }
   return tool;
 }
 
