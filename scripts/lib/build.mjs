@@ -65,7 +65,6 @@ export const steps = {
 };
 
 async function runStep(step) {
-  if (step.name === 'bpf' && !existsSync(join(root, 'dist/src/bintools/main.js'))) return;
   const stamp = join(root, 'build', 'stamps', step.name);
   const current = fingerprint(step.inputs, `${process.version} ${process.arch}`);
   const fresh =
