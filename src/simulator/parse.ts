@@ -24,6 +24,8 @@ const NEXT_FRAGMENT = 44;
 const NEXT_AUTHENTICATION = 51;
 const NEXT_DESTINATION_OPTIONS = 60;
 const MAX_EXTENSION_HEADERS = 8;
+/** The last byte of a frame at which a header may begin. */
+const LAST_HEADER = 4095;
 
 /** A frame in memory: `bytes[start, end)`; only `bytes[start, buffered)` can be read before the program asks for more. */
 export interface FrameView {
@@ -123,7 +125,7 @@ export type Layer4 = Ports | Icmp | OpaqueLayer4;
 
 /** Are `length` bytes at `offset` there? `limit` is the end of what holds them (the frame, or an IP packet in it). */
 export function missing(frame: FrameView, offset: number, length: number, limit = frame.end): ParseProblem | undefined {
-  if (offset + length > limit) return 'malformed';
+  if (offset + length > limit || offset - frame.start > LAST_HEADER) return 'malformed';
   if (offset + length > frame.buffered) return 'not-in-first-buffer';
   return undefined;
 }

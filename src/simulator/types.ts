@@ -103,13 +103,14 @@ export type FaultTarget =
   | 'flood'; // '<network>'
 
 /**
- * A state of the maps that no table produces: an entry that is missing, or that carries another key's identity. Both
- * happen for an instant while maps change; tests hold them still.
+ * A state of the maps that no table produces: an entry that is missing, that carries another key's identity, or that
+ * belongs to another network. All happen for an instant while maps change; tests hold them still.
  */
 export interface Fault {
   readonly target: FaultTarget;
   readonly key: string;
-  readonly effect: 'missing' | 'stale';
+  /** `foreign` (of `port` and `local`): the entry belongs to another network. */
+  readonly effect: 'missing' | 'stale' | 'foreign';
 }
 
 /** What the packet rules depend on beside the table: this node, its devices and its configuration. */

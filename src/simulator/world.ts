@@ -4,7 +4,7 @@
  */
 import { parseIp, parsePrefix, prefixContains } from '../table/address.ts';
 import type { Table, TableLocator, TableNetwork, TablePort } from '../table/model.ts';
-import type { Device, Environment, FaultTarget, NextHop } from './types.ts';
+import type { Device, Environment, Fault, FaultTarget, NextHop } from './types.ts';
 
 /** Bytes that VXLAN over IPv4 puts before an inner layer-3 packet: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14. */
 const OUTER_OVERHEAD = 50;
@@ -63,7 +63,7 @@ export class World {
   readonly #nodeByAddress = new Map<string, string>();
   readonly #networkBySegment = new Map<number, string>();
   readonly #portsOfNetwork = new Map<string, TablePort[]>();
-  readonly #faults = new Map<string, 'missing' | 'stale'>();
+  readonly #faults = new Map<string, Fault['effect']>();
 
   constructor(table: Table, environment: Environment) {
     this.table = table;
@@ -100,7 +100,7 @@ export class World {
   #lookup<T>(target: FaultTarget, key: string, value: T | undefined): Lookup<T> {
     const fault = this.#faults.get(`${target} ${key}`);
     if (value === undefined || fault === 'missing') return MISSING;
-    return fault === 'stale' ? STALE : { state: 'found', value };
+    return fault === undefined ? { state: 'found', value } : STALE;
   }
 
   /** The port whose device this is. */

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Catches every frame that leaves a device, whole and in order, and lets none out. For tests; attached at egress. */
+/*
+ * Catches every frame that leaves a device, whole and in order, and lets none out, as if they had been sent (a TCX program
+ * can only drop, which the sender would see). For tests; a filter of clsact at egress.
+ */
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
 #define SLOTS 64
@@ -37,15 +41,15 @@ int capture(struct __sk_buff *skb)
 	struct capture *to;
 
 	if (!seen)
-		return 2;
+		return TC_ACT_STOLEN;
 	slot = __sync_fetch_and_add(seen, 1);
 	to = bpf_map_lookup_elem(&captures, &slot);
 	if (!to || length == 0 || length > LARGEST)
-		return 2;
+		return TC_ACT_STOLEN;
 	to->ifindex = skb->ifindex;
 	to->length = length;
 	bpf_skb_load_bytes(skb, 0, to->bytes, length);
-	return 2; /* TC_ACT_SHOT */
+	return TC_ACT_STOLEN;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

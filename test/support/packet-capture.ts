@@ -1,12 +1,12 @@
 /** Every frame that leaves a set of devices, caught at their egress: what a flood really sends. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/bintools/package-root.ts';
 import { compileBpf } from '../../src/bintools/tools/llvm.ts';
-import { BpfObject, type TcAttachment } from '../../src/libbpf/index.ts';
+import { BpfObject, TcFilter } from '../../src/libbpf/index.ts';
 
-const SOURCE = fileURLToPath(new URL('packet-capture.bpf.c', import.meta.url));
+const SOURCE = 'test/support/packet-capture.bpf.c';
 const SLOTS = 64;
 const HEADER = 8;
 
@@ -17,7 +17,7 @@ export interface CaughtFrame {
 
 export class PacketCapture implements Disposable {
   readonly #object: BpfObject;
-  readonly #attachments: TcAttachment[] = [];
+  readonly #attachments: TcFilter[] = [];
   readonly #captures: DataView;
   readonly #count: BigUint64Array;
   readonly #stride: number;
@@ -38,7 +38,7 @@ export class PacketCapture implements Disposable {
     try {
       for (const ifindex of ifindexes) {
         const program = object.programs.get('capture')!;
-        capture.#attachments.push(await program.attachTc({ ifindex, direction: 'egress' }));
+        capture.#attachments.push(await TcFilter.attach(program, { ifindex, direction: 'egress' }));
       }
     } catch (error) {
       capture[Symbol.dispose]();
@@ -71,7 +71,7 @@ async function compile(): Promise<Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'mapwire-capture-'));
   try {
     const output = join(folder, 'capture.o');
-    await compileBpf({ root: dirname(SOURCE), source: basename(SOURCE), output });
+    await compileBpf({ root: packageRoot(), source: SOURCE, output });
     return new Uint8Array(readFileSync(output));
   } finally {
     rmSync(folder, { recursive: true, force: true });

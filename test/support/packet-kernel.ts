@@ -3,7 +3,8 @@
  * makes of a table, on devices of their own. `install` rewrites the maps, `run` runs one packet and reads everything back.
  */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/bintools/package-root.ts';
 import { ENTRY_CODECS, type Entry, IdBook, type Plan, plan } from '../../src/compiler/index.ts';
 import {
   type Config,
@@ -12,17 +13,26 @@ import {
   DeviceFlags,
   floodTarget,
   Guard,
+  LAYOUT_VERSION,
   LinkFlags,
   LinkRole,
   link as linkCodec,
   local as localCodec,
-  MAPS,
   NodeFlags,
   traffic as trafficCodec,
   type Verdict,
   verdict as verdictCodec,
 } from '../../src/generated/layout.ts';
-import { BpfObject, MapFlag, type Program, RawMap, skbContext, xdpContext } from '../../src/libbpf/index.ts';
+import {
+  BpfObject,
+  Errno,
+  hasErrno,
+  MapFlag,
+  type Program,
+  RawMap,
+  skbContext,
+  xdpContext,
+} from '../../src/libbpf/index.ts';
 import {
   type Device,
   type Environment,
@@ -40,10 +50,12 @@ const OBJECTS = { xdp: objectFile('xdp'), tc: objectFile('tc') } as const;
 const VERDICTS = ['none', 'drop', 'stack', 'left', 'deliver', 'encap', 'answer', 'flood'] as const;
 /** What a test run puts into the first buffer at most: a page less headroom (256) and skb_shared_info (320). */
 export const FIRST_BUFFER = 4096 - 256 - 320;
+/** Where the network stands in the value. */
+const NETWORK_OFFSET = { port: 4, local: 20 } as const;
 const FAR_FUTURE = 1n << 62n;
 
 function objectFile(name: string): string {
-  return fileURLToPath(new URL(`../../dist/bpf/${name}.bpf.o`, import.meta.url));
+  return join(packageRoot(), 'dist', 'bpf', `${name}.bpf.o`);
 }
 
 /** What varies between loads of the programs. */
@@ -71,6 +83,20 @@ export interface PacketInput {
   readonly gsoSize?: number;
   readonly firstBuffer?: number;
 }
+
+/**
+ * Frames that a test run of a TC program may refuse (EINVAL): it makes an skb of them, in one page, and wants the IP
+ * header that the EtherType announces.
+ */
+export function mayBeRefused({ hook, frame }: Pick<PacketInput, 'hook' | 'frame'>): boolean {
+  if (hook === 'xdp') return false;
+  const etherType = frame.length < 14 ? 0 : (frame[12]! << 8) | frame[13]!;
+  const shortest = { 2048: 14 + 20, 34525: 14 + 40 }[etherType] ?? 15;
+  return frame.length < shortest || frame.length > LARGEST_SKB;
+}
+
+/** A page less NET_SKB_PAD (64) and skb_shared_info (320). */
+const LARGEST_SKB = 4096 - 64 - 320;
 
 export interface PacketOutcome {
   readonly retval: number;
@@ -197,7 +223,7 @@ export class PacketKernel implements AsyncDisposable {
       const slot = this.#slots.get(name)!;
       const flags = deviceFlags(device);
       const key = u32(ifindex);
-      if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#maps.get(MAPS.dev.name)!.valueSize)];
+      if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#map('dev').valueSize)];
       if (environment.underlay.has(name)) {
         const link = { ifindex, port: 0, network: 0, slot, device: flags, flags: 0, role: LinkRole.UNDERLAY, guard: 0 };
         yield ['link', key, linkCodec.encode({ ...link, mac: macBytes(device.mac) })];
@@ -238,7 +264,8 @@ export class PacketKernel implements AsyncDisposable {
       return;
     }
     const value = found[1].slice();
-    value[identity] = value[identity]! ^ 0x55;
+    const at = fault.effect === 'stale' ? identity : NETWORK_OFFSET[fault.target as 'port' | 'local'];
+    value[at] = value[at]! ^ 0x55;
     list.set(hex(key), [found[0], value]);
   }
 
@@ -321,18 +348,23 @@ export class PacketKernel implements AsyncDisposable {
   }
 
   #map(short: string): RawMap {
-    const { name } = MAPS[short as keyof typeof MAPS];
+    const name = `mw${LAYOUT_VERSION}_${short}`;
     const map = this.#maps.get(name);
     if (map === undefined) throw new Error(`the object has no map ${name}`);
     return map;
   }
 
-  /** Runs one packet through the program that sits on its device. */
-  async run(input: PacketInput, variant: LoadVariant = PLAIN): Promise<PacketOutcome> {
+  /** Runs one packet through the program that sits on its device; undefined: the kernel cannot (`mayBeRefused`). */
+  async run(input: PacketInput, variant: LoadVariant = PLAIN): Promise<PacketOutcome | undefined> {
     const { objects } = await this.load(variant);
     const program = objects[input.hook].programs.get(`mw_${input.hook}_${input.program}`);
     if (program === undefined) throw new Error(`no program mw_${input.hook}_${input.program}`);
-    return this.#runProgram(program, input);
+    try {
+      return this.#runProgram(program, input);
+    } catch (error) {
+      if (mayBeRefused(input) && hasErrno(error, Errno.EINVAL)) return undefined;
+      throw error;
+    }
   }
 
   #runProgram(program: Program, { hook, device, frame, gsoSize, firstBuffer }: PacketInput): PacketOutcome {
@@ -494,7 +526,7 @@ const REASON_BY_NUMBER = new Map([...REASON_NUMBERS].map(([name, number]) => [nu
 
 /** From the header, apart from the generated code: what is written there is what the counters are indexed by. */
 function reasonNumbers(): Map<string, number> {
-  const header = readFileSync(new URL('../../bpf/reasons.h', import.meta.url), 'utf8');
+  const header = readFileSync(join(packageRoot(), 'bpf', 'reasons.h'), 'utf8');
   const numbers = new Map<string, number>();
   for (const name of REASON_NAMES) {
     const constant = `MW_REASON_${name.toUpperCase().replaceAll('-', '_')}`;
