@@ -36,7 +36,7 @@ export class IdSpace {
   readonly #byNatural = new Map<string, number>();
   /** Natural keys that the kernel holds more than once: nobody can say whose such an id is. */
   readonly #ambiguous = new Set<string>();
-  #free: number[] = [];
+  /** Everything below was given out or found in the kernel. */
   #next = 1;
   #pass = 0;
   #inPass = false;
@@ -95,7 +95,6 @@ export class IdSpace {
   /** An id found in the kernel. `natural` undefined: in use there, and nothing says by what. */
   adopt(id: number, natural: string | undefined): void {
     if (id === 0 || this.#live.has(id)) return;
-    this.#next = Math.max(this.#next, id + 1);
     const before = this.#adopted.get(id);
     if (before !== undefined && natural === undefined) return;
     this.#adopted.set(id, natural);
@@ -121,14 +120,10 @@ export class IdSpace {
     for (const binding of this.#live.values()) if (binding.pass !== this.#pass) lost.push(binding.owner);
     for (const owner of lost) this.release(owner);
     if (this.#adopted.size === 0) return;
-    // What the kernel holds and nobody claimed is about to be removed there; gaps were never in use.
+    // What the kernel holds and nobody claimed is about to be removed there.
     for (const [id, natural] of this.#adopted) this.#rest(id, natural);
     this.#adopted.clear();
     this.#ambiguous.clear();
-    const taken = new Set(this.#free);
-    for (let id = this.#next - 1; id > 0; id--) {
-      if (!this.#live.has(id) && !this.#resting.has(id) && !taken.has(id)) this.#free.push(id);
-    }
   }
 
   #takeByNatural(natural: string): number | undefined {
@@ -143,8 +138,6 @@ export class IdSpace {
   }
 
   #takeFree(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
     const first = this.#resting.values().next();
     if (!first.done && first.value.until <= this.#now()) {
       const { id, natural } = first.value;
@@ -152,6 +145,7 @@ export class IdSpace {
       if (natural !== undefined) this.#forgetNatural(natural, id);
       return id;
     }
+    while (this.#live.has(this.#next) || this.#resting.has(this.#next) || this.#adopted.has(this.#next)) this.#next++;
     return this.#next++;
   }
 

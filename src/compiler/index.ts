@@ -45,7 +45,7 @@ export {
   type PlannedNetwork,
   plan,
   replan,
-  type TableChanges,
+  type TableEdits,
 } from './plan.ts';
 export { PRIORITY_NEVER } from './port-entries.ts';
 export {

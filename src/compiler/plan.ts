@@ -16,7 +16,7 @@ import { nodeEntries, underlayAddress } from './node-entries.ts';
 import { isLocal, type PortContext, portEntries } from './port-entries.ts';
 
 /** Ids of what was added, changed or removed between two tables. Ids of things that did not change do no harm. */
-export interface TableChanges {
+export interface TableEdits {
   readonly nodes: Iterable<string>;
   readonly networks: Iterable<string>;
   readonly ports: Iterable<string>;
@@ -470,7 +470,7 @@ class ChangeSet {
  * Throws ERR_MW_TABLE when the node is not in the new table (the old plan is then still good), ERR_MW_CLOSED when `old`
  * was handed over before.
  */
-export function replan(old: Plan, table: Table, edits: TableChanges): { plan: Plan; changes: PlanChanges } {
+export function replan(old: Plan, table: Table, edits: TableEdits): { plan: Plan; changes: PlanChanges } {
   if (!(old instanceof CompiledPlan)) throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'not a plan of this compiler');
   requireNode(table, old.node);
   const state = old.surrender();
@@ -494,7 +494,7 @@ class Edit {
   readonly #dirty = new Set<string>();
   readonly #changed: Changed;
 
-  constructor(state: State, table: Table, edits: TableChanges) {
+  constructor(state: State, table: Table, edits: TableEdits) {
     this.#state = state;
     this.#before = state.table;
     this.#after = table;

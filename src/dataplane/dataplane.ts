@@ -411,6 +411,7 @@ export class Dataplane implements AsyncDisposable {
     }
     for (const name of this.#devices.names()) await this.#attach(name, writer);
     await this.#detachGone();
+    this.#pins.pointCurrent(writer.generation.number);
     // Programs that were just attached change what devices can do.
     await this.#syncDevices(writer);
     return { writer, switched: reason };

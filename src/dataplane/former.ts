@@ -14,5 +14,7 @@ export function withHistory(wanted: Port, held: Port | undefined, now: bigint, g
   const nodes = new Set(wanted.at.map((at) => at.node).filter((node) => node !== 0));
   const left = held.at.find((at) => at.node !== 0 && !nodes.has(at.node));
   if (left !== undefined) return { ...wanted, former: left.node, formerUntil: now + graceNs };
+  // Nobody promised a longer grace than one from now: such a time was written by somebody else.
+  if (held.formerUntil > now + graceNs) return wanted;
   return { ...wanted, former: held.former, formerUntil: held.formerUntil };
 }

@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -42,7 +43,7 @@ export class PinDirectory {
    */
   static open(path: string): PinDirectory {
     const full = resolve(path);
-    if (!existsSync(full)) make(full);
+    if (!isThere(full)) make(full);
     const fd = openChecked(full);
     try {
       lock(fd, full);
@@ -55,7 +56,7 @@ export class PinDirectory {
 
   /** As `open`, but undefined when there is no such folder. */
   static openExisting(path: string): PinDirectory | undefined {
-    return existsSync(resolve(path)) ? PinDirectory.open(path) : undefined;
+    return isThere(resolve(path)) ? PinDirectory.open(path) : undefined;
   }
 
   get links(): string {
@@ -187,7 +188,13 @@ function make(path: string): void {
   }
 }
 
+/** Also true for a symbolic link that leads nowhere. */
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
 function openChecked(path: string): number {
+  if (lstatSync(path).isSymbolicLink()) throw refuse(path, 'it is a symbolic link', 'give the real path');
   const real = realpathSync(path);
   if (real !== path) throw refuse(path, `a symbolic link leads to '${real}'`, 'give the real path');
   const fd = openSync(path, 'r');

@@ -80,6 +80,15 @@ describe('IdSpace', () => {
     expect([ids.acquire('n6', 'N6'), ids.acquire('n7', 'N7')].sort()).toEqual([3, 5]);
   });
 
+  it('is not led astray by an absurd id', () => {
+    const { ids } = space();
+    ids.adopt(0xffff_fffe, undefined);
+    ids.beginPass();
+    expect(ids.acquire('a', 'A')).toBe(1);
+    ids.endPass();
+    expect(ids.acquire('b', 'B')).toBe(2);
+  });
+
   it('adopts nothing by a natural key that the kernel holds twice', () => {
     const { ids } = space();
     ids.adopt(1, 'A');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TableChanges } from '../../../src/compiler/index.ts';
+import type { TableEdits } from '../../../src/compiler/index.ts';
 import { diff, IdBook, keyText, plan, replan, valueBytes, WRITE_ORDER } from '../../../src/compiler/index.ts';
 import { smallTable } from '../../support/small-table.ts';
 import { RandomTable } from './random-table.ts';
@@ -33,7 +33,7 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
         clock += 1000;
         const next = structuredClone(random.draft);
         const nextTable = smallTable(next);
-        const changes: TableChanges = {
+        const changes: TableEdits = {
           nodes: changesBetween(draft.nodes, next.nodes),
           networks: changesBetween(draft.networks, next.networks),
           ports: changesBetween(draft.ports, next.ports),
