@@ -195,10 +195,17 @@ export class BpfObject implements Disposable {
     return this;
   }
 
-  /** The loaded object's maps by their names in C (internal ones as `<object>.rodata`). They close with the object. */
+  /** The loaded object's maps by their names in C. They close with the object. Data sections: see `dataMap`. */
   get maps(): ReadonlyMap<string, RawMap> {
     this.#loaded();
     return this.#maps;
+  }
+
+  /** The map behind a data section of the loaded object, e.g. `.data`: one entry, the whole section. */
+  dataMap(section: string): RawMap | undefined {
+    // libbpf puts the first letters of the object's name before the section's
+    for (const [name, map] of this.maps) if (name.endsWith(section) && map.type === MapType.array) return map;
+    return undefined;
   }
 
   /** The loaded programs by the names of their C functions. They close with the object. */

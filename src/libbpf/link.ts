@@ -173,7 +173,8 @@ function checkIfindex(ifindex: number): void {
   }
 }
 
-function checkType(program: Program, wanted: ProgramTypeName): void {
+/** @throws ERR_MW_INVALID_ARGUMENT for a program of another type */
+export function checkType(program: Program, wanted: ProgramTypeName): void {
   if (program.type !== ProgramType[wanted]) {
     throw invalidArgument(`program '${program.name}' is of type ${program.typeName}, not ${wanted}`);
   }

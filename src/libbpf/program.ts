@@ -121,8 +121,8 @@ export class Program implements Disposable {
    * Runs it on a frame, without attaching it (`BPF_PROG_TEST_RUN`). For up to 1,000 repeats without live frames; else
    * use `testRunAsync`.
    *
-   * XDP: `data` from 14 bytes on, up to a page less headroom, more for `xdp.frags` programs. TC: the kernel makes an skb of it,
-   * whose protocol and IP headers it fills from the frame; at least 14 bytes.
+   * XDP: `data` up to a page less headroom, more for `xdp.frags` programs. TC: the kernel makes an skb of it, whose protocol
+   * and IP headers it fills from the frame.
    *
    * @throws ERR_MW_INVALID_ARGUMENT; ERR_MW_SYSCALL: EINVAL for a frame or context the kernel refuses, ENOSPC when the result
    * is larger than `dataOutSize` (`details.needed`)

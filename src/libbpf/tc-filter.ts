@@ -1,5 +1,5 @@
 import { MapwireError } from '../errors.ts';
-import { attachTcx, type Direction, hasTcx, type Link } from './link.ts';
+import { attachTcx, checkType, type Direction, hasTcx, type Link } from './link.ts';
 import { NetlinkSocket, Protocol } from './netlink/socket.ts';
 import { addClsact, type Filter, filters, putBpfFilter, removeClsact, removeFilter } from './netlink/tc.ts';
 import type { Program } from './program.ts';
@@ -64,6 +64,7 @@ export class TcFilter implements Disposable {
    * @throws ERR_MW_FOREIGN_PROGRAM when the place is taken, ERR_MW_NOT_FOUND without such a device
    */
   static async attach(program: Program, options: TcFilterOptions): Promise<TcFilter> {
+    checkType(program, 'sched_cls');
     const filter = new TcFilter(options, false);
     await withSocket(async (socket) => {
       filter.#ownsQdisc = await addClsact(socket, filter.ifindex);

@@ -71,7 +71,7 @@ describe('settings', () => {
     object.setGlobal('counter', u32(1000));
     await object.load();
     expect(object.programs.get('say')!.testRun({ data: new Uint8Array(64) }).retval).toBe(1);
-    expect(readU32(object.maps.get('mapwire.data')!.lookup(u32(0))!)).toBe(1001);
+    expect(readU32(object.dataMap('.data')!.lookup(u32(0))!)).toBe(1001);
   });
 
   test('the whole of .rodata can be set, or a part of it', async () => {
