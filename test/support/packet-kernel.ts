@@ -121,9 +121,10 @@ export class PacketKernel implements AsyncDisposable {
   readonly #loads = new Map<string, Promise<Loaded>>();
   readonly #objects: BpfObject[];
   readonly #bytes: Readonly<Record<Hook, Uint8Array>>;
-  /** Keys written by the last install, by map. */
-  #written = new Map<string, Uint8Array[]>();
-  #inner: RawMap[] = [];
+  /** What the maps hold, by map and key. */
+  #held: Packed = new Map();
+  /** Flood lists, by network id; written in place, because an update of a map of maps waits for all CPUs. */
+  readonly #lists = new Map<string, RawMap>();
   #plan: Plan | undefined;
   #environment: Environment | undefined;
   #ifindexes = new Map<string, number>();
@@ -161,14 +162,13 @@ export class PacketKernel implements AsyncDisposable {
 
   /** Fills the maps for this table and environment. */
   async install(table: Table, environment: Environment): Promise<Plan> {
-    await this.#clear();
     const ids = new IdBook({ restMs: 0 });
     const planned = plan(table, environment.node, ids);
     this.#plan = planned;
     this.#environment = environment;
     this.#nameDevices(environment);
     const entries = [...planned.entries()].map((entry) => this.#withState(entry, planned, environment));
-    const packed = new Map<string, Map<string, [Uint8Array, Uint8Array]>>();
+    const packed: Packed = new Map();
     const put = (map: string, key: Uint8Array, value: Uint8Array) => {
       const list = packed.get(map) ?? new Map();
       packed.set(map, list.set(hex(key), [key, value]));
@@ -179,7 +179,7 @@ export class PacketKernel implements AsyncDisposable {
     }
     for (const [map, key, value] of this.#deviceEntries(planned, environment)) put(map, key, value);
     for (const fault of environment.faults) this.#spoil(packed, fault, planned);
-    for (const [map, list] of packed) await this.#write(map, [...list.values()]);
+    await this.#write(packed);
     return planned;
   }
 
@@ -253,7 +253,7 @@ export class PacketKernel implements AsyncDisposable {
   }
 
   /** Takes an entry out, or writes another key's identity into its value. */
-  #spoil(packed: Map<string, Map<string, [Uint8Array, Uint8Array]>>, fault: Fault, planned: Plan): void {
+  #spoil(packed: Packed, fault: Fault, planned: Plan): void {
     const [map, key, identity] = this.#target(fault, planned);
     const list = packed.get(map);
     const found = list?.get(hex(key));
@@ -307,44 +307,52 @@ export class PacketKernel implements AsyncDisposable {
     }
   }
 
-  async #write(name: string, entries: readonly [Uint8Array, Uint8Array][]): Promise<void> {
-    const map = this.#map(name);
-    const keys = entries.map(([key]) => key);
-    this.#written.set(name, keys);
-    if (name === 'flood') {
-      for (const [key, list] of entries) this.#writeFlood(map, key, list);
-      return;
+  /** Only what differs from what is there. */
+  async #write(packed: Packed): Promise<void> {
+    for (const name of new Set([...this.#held.keys(), ...packed.keys()])) {
+      const [before, after] = [this.#held.get(name) ?? new Map(), packed.get(name) ?? new Map()] as [Entries, Entries];
+      const gone = [...before].filter(([key]) => !after.has(key)).map(([, [key]]) => key);
+      const changed = [...after].flatMap(([key, entry]) => (isSame(before.get(key)?.[1], entry[1]) ? [] : [entry]));
+      if (name === 'flood') this.#writeFlood(gone, changed);
+      else await this.#writeMap(this.#map(name), gone, changed);
     }
-    const result = await map.updateBatch(concat(...keys), concat(...entries.map(([, value]) => value)), keys.length);
+    this.#held = packed;
+  }
+
+  async #writeMap(map: RawMap, gone: readonly Uint8Array[], changed: readonly MapEntry[]): Promise<void> {
+    if (gone.length > 0) await map.deleteBatch(concat(...gone), gone.length);
+    if (changed.length === 0) return;
+    const keys = concat(...changed.map(([key]) => key));
+    const result = await map.updateBatch(keys, concat(...changed.map(([, value]) => value)), changed.length);
     const error = map.batchError(result);
     if (error !== undefined) throw error;
   }
 
-  #writeFlood(outer: RawMap, key: Uint8Array, list: Uint8Array): void {
-    const count = list.length / floodTarget.size;
-    const inner = RawMap.create({
-      type: 'array',
-      name: 'flood_list',
-      keySize: 4,
-      valueSize: floodTarget.size,
-      maxEntries: count,
-      flags: MapFlag.INNER_MAP,
-    });
-    this.#inner.push(inner);
-    for (let i = 0; i < count; i++)
-      inner.update(u32(i), list.subarray(i * floodTarget.size, (i + 1) * floodTarget.size));
-    outer.update(key, u32(inner.fd));
-  }
-
-  async #clear(): Promise<void> {
-    for (const [name, keys] of this.#written) {
-      const map = this.#map(name);
-      if (name === 'flood') for (const key of keys) map.delete(key);
-      else await map.deleteBatch(concat(...keys), keys.length);
+  #writeFlood(gone: readonly Uint8Array[], changed: readonly MapEntry[]): void {
+    const outer = this.#map('flood');
+    for (const key of gone) {
+      outer.delete(key);
+      this.#lists.get(hex(key))?.close();
+      this.#lists.delete(hex(key));
     }
-    this.#written = new Map();
-    for (const map of this.#inner) map.close();
-    this.#inner = [];
+    for (const [key, list] of changed) {
+      const count = list.length / floodTarget.size;
+      if (count > LIST_LENGTH) throw new Error(`a flood list of ${count} targets is too long`);
+      let inner = this.#lists.get(hex(key));
+      const made = inner === undefined;
+      inner ??= RawMap.create({
+        type: 'array',
+        name: 'flood_list',
+        keySize: 4,
+        valueSize: floodTarget.size,
+        maxEntries: LIST_LENGTH,
+        flags: MapFlag.INNER_MAP,
+      });
+      this.#lists.set(hex(key), inner);
+      for (let i = 0; i < count; i++)
+        inner.update(u32(i), list.subarray(i * floodTarget.size, (i + 1) * floodTarget.size));
+      if (made) outer.update(key, u32(inner.fd));
+    }
   }
 
   #map(short: string): RawMap {
@@ -510,11 +518,23 @@ export class PacketKernel implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const map of this.#inner) map.close();
+    for (const map of this.#lists.values()) map.close();
     for (const object of this.#objects) object.close();
     this.#capture[Symbol.dispose]();
     await this.#devices[Symbol.asyncDispose]();
   }
+}
+
+/** Key and value. */
+type MapEntry = readonly [Uint8Array, Uint8Array];
+type Entries = Map<string, MapEntry>;
+type Packed = Map<string, Entries>;
+
+/** Elements of a flood list; unused ones are behind its count. */
+const LIST_LENGTH = 64;
+
+function isSame(one: Uint8Array | undefined, other: Uint8Array): boolean {
+  return one !== undefined && Buffer.compare(one, other) === 0;
 }
 
 interface Encoder {

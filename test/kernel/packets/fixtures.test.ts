@@ -1,6 +1,7 @@
 /** The packet fixtures of test/fixtures/packets through both compiled objects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packetFixtures } from '../../fixtures/packets/index.ts';
+import { mixed } from '../../fixtures/packets/scenes.ts';
 import { differences } from '../../support/packet-compare.ts';
 import { expectationOf, frameOf, type PacketFixture } from '../../support/packet-fixture.ts';
 import { type LoadVariant, PacketKernel, PLAIN } from '../../support/packet-kernel.ts';
@@ -11,6 +12,8 @@ const QUIET: LoadVariant = { ...PLAIN, quiet: true };
 
 let kernel: PacketKernel;
 let installed: string | undefined;
+/** Packets that the kernel's test run does not take; few, and counted below. */
+const refused = new Set<string>();
 
 beforeAll(async () => {
   const most = Math.max(...packetFixtures.map(({ scene }) => Object.keys(scene.devices).length));
@@ -44,15 +47,11 @@ async function run(fixture: PacketFixture, hook: 'xdp' | 'tc') {
   const input = inputOf(fixture, hook);
   if (fixture.change?.tooBigSpent !== true) return kernel.run(input);
   // one answer a second: the second packet of a second gets none; a second may end between the two
-  let outcome = await kernel.run(input, ONE_ANSWER);
-  for (
-    let tries = 0;
-    tries < 5 && outcome.raw.verdict !== kernel.expected(expectationOf(fixture, hook).record).verdict;
-    tries++
-  ) {
-    outcome = await kernel.run(input, ONE_ANSWER);
+  const wanted = kernel.expected(expectationOf(fixture, hook).record).verdict;
+  for (let tries = 0; ; tries++) {
+    const outcome = await kernel.run(input, ONE_ANSWER);
+    if (outcome?.raw.verdict === wanted || tries === 5) return outcome;
   }
-  return outcome;
 }
 
 /** Exactly one of the two programs counts a packet; what is left or goes to the stack is counted by neither. */
@@ -72,6 +71,12 @@ function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<st
   }
 }
 
+/** Runs with the constants that most fixtures have: each other set is one more load of both objects. */
+function isOrdinary({ scene, change = {} }: PacketFixture): boolean {
+  const { guard, vxlanPort, unknownSegment, tooBigSpent } = change;
+  return scene === mixed && guard !== 'off' && !vxlanPort && !unknownSegment && tooBigSpent !== true;
+}
+
 const runnable = packetFixtures.filter(({ notInKernel }) => notInKernel === undefined);
 
 describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
@@ -79,7 +84,8 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
     await install(fixture);
     const input = frameOf(fixture.frame);
     const outcome = await run(fixture, hook);
-    expect(differences(kernel, hook, input, expectationOf(fixture, hook), outcome)).toEqual([]);
+    if (outcome === undefined) refused.add(`${hook} ${fixture.name}`);
+    else expect(differences(kernel, hook, input, expectationOf(fixture, hook), outcome)).toEqual([]);
   });
 });
 
@@ -93,7 +99,7 @@ describe('what else has to hold', () => {
         if (verdict === 'flood' || fixture.change?.tooBigSpent === true) continue;
         await install(fixture);
         kernel.resetCounters();
-        await kernel.run(inputOf(fixture, hook));
+        if ((await kernel.run(inputOf(fixture, hook))) === undefined) continue;
         const counted = Object.fromEntries([...kernel.counters()].sort());
         const wanted = Object.fromEntries(Object.entries(expectedCounters(fixture, hook)).sort());
         if (JSON.stringify(counted) !== JSON.stringify(wanted)) {
@@ -108,11 +114,11 @@ describe('what else has to hold', () => {
     '%s: a quiet load says the same, counts nothing and sends nothing',
     async (hook) => {
       const wrong: string[] = [];
-      for (const fixture of runnable) {
-        if (fixture.change?.tooBigSpent === true) continue;
+      for (const fixture of runnable.filter(isOrdinary)) {
         await install(fixture);
         kernel.resetCounters();
         const outcome = await kernel.run(inputOf(fixture, hook), QUIET);
+        if (outcome === undefined) continue;
         const { record } = expectationOf(fixture, hook);
         const [got, wanted] = [kernel.describe(outcome.raw), kernel.describe(kernel.expected(record))];
         if (got !== wanted) wrong.push(`${fixture.name}: ${got}, not ${wanted}`);
@@ -130,5 +136,7 @@ describe('what else has to hold', () => {
       'the test run takes no frame shorter than an Ethernet header',
     ]);
     expect(runnable.length).toBeGreaterThanOrEqual(150);
+    expect([...refused].filter((name) => !name.startsWith('tc '))).toEqual([]);
+    expect(refused.size).toBeLessThanOrEqual(15);
   });
 });
