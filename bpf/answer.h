@@ -6,6 +6,7 @@
 #include "csum.h"
 #include "outcome.h"
 #include "parse.h"
+#include "reshape.h"
 #include "resolve.h"
 
 struct mw_answer {
@@ -139,7 +140,7 @@ static __always_inline int mw_send_na(mw_ctx *ctx, const struct mw_packet *p, co
 	for (i = 0; i < MW_NA_BODY / 2; i++)
 		sum += word[i];
 	na.checksum = ~mw_fold(sum + mw_pseudo(p->nd_target, to, true, MW_PROTO_ICMPV6, MW_NA_BODY));
-	if (bpf_skb_change_tail(ctx, MW_NA_FRAME, 0) || mw_store(ctx, 0, &na, sizeof(na)))
+	if (mw_reshape(ctx, MW_NA_FRAME) || mw_store(ctx, 0, &na, sizeof(na)))
 		return MW_REASON_INTERNAL;
 	return 0;
 }

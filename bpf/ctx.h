@@ -97,10 +97,21 @@ static __always_inline long mw_load(mw_ctx *ctx, __u32 offset, void *to, __u32 s
 #endif
 }
 
+/* Writes bytes that a receive checksum (CHECKSUM_COMPLETE) does not cover: the link header, or a whole frame of our own. */
 static __always_inline long mw_store(mw_ctx *ctx, __u32 offset, void *from, __u32 size)
 {
 #if MW_TC
 	return bpf_skb_store_bytes(ctx, offset, from, size, BPF_F_INVALIDATE_HASH);
+#else
+	return bpf_xdp_store_bytes(ctx, offset, from, size);
+#endif
+}
+
+/* Writes bytes of layer 3 and above, and keeps a receive checksum right. */
+static __always_inline long mw_store_covered(mw_ctx *ctx, __u32 offset, void *from, __u32 size)
+{
+#if MW_TC
+	return bpf_skb_store_bytes(ctx, offset, from, size, BPF_F_INVALIDATE_HASH | BPF_F_RECOMPUTE_CSUM);
 #else
 	return bpf_xdp_store_bytes(ctx, offset, from, size);
 #endif

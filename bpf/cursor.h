@@ -12,8 +12,8 @@
 #include "ctx.h"
 
 #define MW_SHORT (-1)
-/* no header that we read begins behind this offset */
-#define MW_MAX_OFFSET 4095
+/* the verifier follows offsets up to 65,535 (MAX_PACKET_OFF); what is read lies below, 'base' and its size included */
+#define MW_MAX_OFFSET 0xefff
 
 struct mw_cursor {
 	void *data;

@@ -46,10 +46,10 @@ static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, 
 		if (mw_load(ctx, at + 10, &checksum, 2))
 			return MW_REASON_INTERNAL;
 		checksum = mw_mend(checksum, before, after);
-		if (mw_store(ctx, at + 10, &checksum, 2))
+		if (mw_store_covered(ctx, at + 10, &checksum, 2))
 			return MW_REASON_INTERNAL;
 	}
-	return mw_store(ctx, at, bytes, 2) ? MW_REASON_INTERNAL : 0;
+	return mw_store_covered(ctx, at, bytes, 2) ? MW_REASON_INTERNAL : 0;
 }
 
 #if MW_TC

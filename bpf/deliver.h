@@ -28,15 +28,15 @@ static __always_inline bool mw_multi_buffer(mw_ctx *ctx)
 	return mw_len(ctx) != (__u32)(ctx->data_end - ctx->data);
 }
 
-/* Can XDP send this frame out of a device with these flags (enum mw_device_flags)? */
-static __always_inline bool mw_xdp_can_send(mw_ctx *ctx, __u32 device)
+/*
+ * Can XDP send this frame out of this device, whose flags are enum mw_device_flags? bpf_redirect_map() only notes the
+ * target, for a program that returns XDP_REDIRECT; asked before the frame is changed, it tells whether the device is in the
+ * map, and if not the frame can still be left to TC.
+ */
+static __always_inline bool mw_xdp_can_send(mw_ctx *ctx, __u32 ifindex, __u32 device)
 {
-	return (device & MW_DEVICE_XDP_REDIRECT) && (!mw_multi_buffer(ctx) || (device & MW_DEVICE_XDP_FRAGS));
-}
-
-static __always_inline int mw_xdp_send(__u32 ifindex)
-{
-	return bpf_redirect_map(&MW_MAP(dev), ifindex, XDP_DROP);
+	return (device & MW_DEVICE_XDP_REDIRECT) && (!mw_multi_buffer(ctx) || (device & MW_DEVICE_XDP_FRAGS)) &&
+	       bpf_redirect_map(&MW_MAP(dev), ifindex, XDP_PASS) == XDP_REDIRECT;
 }
 
 #endif

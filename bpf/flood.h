@@ -15,14 +15,14 @@
 #define MW_MAX_FLOOD 256
 
 /* One copy to a local port; 'size' 0: whatever its MTU. Gives 1 if it was made. */
-__noinline int mw_flood_port(mw_ctx *ctx, __u32 port, __u32 size)
+__noinline int mw_flood_port(mw_ctx *ctx, __u32 port, __u32 network, __u32 size)
 {
 	struct mw_local local;
 	struct mw_port entry;
 	int i;
 
-	if (mw_lookup_local(&port, &local) != MW_FOUND || size > local.mtu ||
-	    mw_lookup_port(&port, &entry) != MW_FOUND)
+	if (mw_find_local(port, network, &local) || size > local.mtu ||
+	    mw_lookup_port(&port, &entry) != MW_FOUND || entry.network != network)
 		return 0;
 	for (i = 0; i < MW_MAX_LOCATORS; i++)
 		if (entry.at[i].node == mw_config.self && entry.at[i].priority != MW_PRIORITY_NEVER)
@@ -31,7 +31,10 @@ __noinline int mw_flood_port(mw_ctx *ctx, __u32 port, __u32 size)
 		return 0;
 	if (mw_config.quiet)
 		return 1;
-	return bpf_clone_redirect(ctx, local.ifindex, 0) ? 0 : 1;
+	if (bpf_clone_redirect(ctx, local.ifindex, 0))
+		return 0;
+	mw_count_sent(local.slot, mw_len(ctx));
+	return 1;
 }
 
 /* One copy to a node; the outer header's room is already made. Gives 1 if it was made. */
@@ -45,7 +48,10 @@ __noinline int mw_flood_node(mw_ctx *ctx, const struct mw_packet *p, __u32 node,
 		return 1;
 	if (mw_write_outer(ctx, p, &path))
 		return 0;
-	return bpf_clone_redirect(ctx, path.nexthop.ifindex, 0) ? 0 : 1;
+	if (bpf_clone_redirect(ctx, path.nexthop.ifindex, 0))
+		return 0;
+	mw_count_sent(path.nexthop.slot, mw_len(ctx));
+	return 1;
 }
 
 static __always_inline __u32 mw_flood_count(void *list)
@@ -76,7 +82,7 @@ __noinline int mw_flood_ports(mw_ctx *ctx, __u32 network, __u32 from, __u32 size
 		if (target->kind == MW_FLOOD_NODE)
 			nodes = 1;
 		else if (target->kind == MW_FLOOD_PORT && target->id != from)
-			copies += mw_flood_port(ctx, target->id, size) & 1;
+			copies += mw_flood_port(ctx, target->id, network, size) & 1;
 	}
 	return copies | nodes << 16;
 }
@@ -105,17 +111,22 @@ __noinline int mw_flood_nodes(mw_ctx *ctx, const struct mw_packet *p, __u32 netw
 
 /*
  * All copies of the frame in the buffer; 'from' is the sending port, or 0 for a frame from the underlay: that goes to
- * local ports only (split horizon) and to those whose MTU holds 'size'. Local copies first: then the buffer grows.
+ * local ports only (split horizon) and to those whose MTU holds 'size'. Local copies first: then the buffer grows. Gives the
+ * number of copies, or the negative of an enum mw_reason when no other node could be sent one.
  */
-static __always_inline __u32 mw_flood(mw_ctx *ctx, const struct mw_packet *p, __u32 network, __u32 from, __u32 size)
+static __always_inline int mw_flood(mw_ctx *ctx, const struct mw_packet *p, __u32 network, __u32 from, __u32 size)
 {
 	__u32 local = mw_flood_ports(ctx, network, from, from ? 0 : size);
 	__u32 copies = local & 0xffff;
+	int reason;
 
 	if (!from || !(local >> 16))
 		return copies;
-	if (!mw_config.quiet && mw_make_room(ctx, p, MW_VXLAN4_SIZE))
-		return copies;
+	if (!mw_config.quiet) {
+		reason = mw_make_room(ctx, p, MW_VXLAN4_SIZE);
+		if (reason)
+			return -reason;
+	}
 	return copies + mw_flood_nodes(ctx, p, network);
 }
 

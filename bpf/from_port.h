@@ -25,6 +25,8 @@ static __always_inline int mw_port_answer(mw_ctx *ctx, const struct mw_link *lin
 	out->verdict.verdict = MW_VERDICT_ANSWER;
 	out->verdict.port = answer->port;
 	out->verdict.ifindex = link->ifindex;
+	out->target_slot = link->slot;
+	out->sent = mw_len(ctx);
 	return bpf_redirect(link->ifindex, 0);
 #else
 	return mw_leave(out);
@@ -45,6 +47,8 @@ static __always_inline int mw_port_too_big(mw_ctx *ctx, const struct mw_link *li
 	out->verdict.verdict = MW_VERDICT_ANSWER;
 	out->verdict.reason = MW_REASON_TOO_BIG;
 	out->verdict.ifindex = link->ifindex;
+	out->target_slot = link->slot;
+	out->sent = mw_len(ctx);
 	return bpf_redirect(link->ifindex, 0);
 #else
 	return mw_leave(out);
@@ -54,13 +58,18 @@ static __always_inline int mw_port_too_big(mw_ctx *ctx, const struct mw_link *li
 static __always_inline int mw_port_flood(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
 					 const struct mw_network *network, struct mw_outcome *out)
 {
-	__u32 size = mw_size(ctx, p);
+#if MW_TC
+	int copies;
+#endif
 
-	if (size > network->mtu)
+	if (mw_size(ctx, p) > network->mtu)
 		return mw_port_too_big(ctx, link, p, network, out);
 #if MW_TC
+	copies = mw_flood(ctx, p, link->network, link->port, 0);
+	if (copies < 0)
+		return mw_drop(out, -copies);
 	out->verdict.verdict = MW_VERDICT_FLOOD;
-	out->verdict.copies = mw_flood(ctx, p, link->network, link->port, 0);
+	out->verdict.copies = copies;
 	return MW_TC_DROP;	/* the copies are on their way; the original ends here */
 #else
 	return mw_leave(out);
@@ -71,21 +80,17 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 					 const struct mw_network *network, __u32 port, struct mw_outcome *out)
 {
 	struct mw_local local;
+	int reason;
 
 	if (port == link->port)
 		return mw_drop(out, MW_REASON_HAIRPIN);
-	switch (mw_lookup_local(&port, &local)) {
-	case MW_MISSING:
-		return mw_drop(out, MW_REASON_NO_INTERFACE);
-	case MW_STALE:
-		return mw_drop(out, MW_REASON_STALE);
-	default:
-		break;
-	}
+	reason = mw_find_local(port, link->network, &local);
+	if (reason)
+		return mw_drop(out, reason);
 	if (mw_size(ctx, p) > network->mtu)
 		return mw_port_too_big(ctx, link, p, network, out);
 #if !MW_TC
-	if (!mw_xdp_can_send(ctx, local.device))
+	if (!mw_xdp_can_send(ctx, local.ifindex, local.device))
 		return mw_leave(out);
 	if ((link->device & MW_DEVICE_PARTIAL_CHECKSUM) && mw_unfinished(p)) {
 		if (mw_multi_buffer(ctx) || mw_complete(ctx, p, 0))
@@ -96,10 +101,11 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 	out->verdict.port = port;
 	out->verdict.ifindex = local.ifindex;
 	out->target_slot = local.slot;
+	out->sent = p->len;
 #if MW_TC
 	return mw_to_port(ctx, &local, p->l3 == MW_L3_IP4 || p->l3 == MW_L3_IP6);
 #else
-	return mw_xdp_send(local.ifindex);
+	return XDP_REDIRECT;
 #endif
 }
 
@@ -115,7 +121,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	if (mw_size(ctx, p) > network->mtu)
 		return mw_port_too_big(ctx, link, p, network, out);
 #if !MW_TC
-	if (!mw_xdp_can_send(ctx, path.nexthop.flags))
+	if (!mw_xdp_can_send(ctx, path.nexthop.ifindex, path.nexthop.flags))
 		return mw_leave(out);
 	if ((link->device & MW_DEVICE_PARTIAL_CHECKSUM) && mw_unfinished(p)) {
 		if (mw_multi_buffer(ctx) || mw_complete(ctx, p, 0))
@@ -130,10 +136,11 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	out->verdict.segment = path.segment;
 	out->verdict.ifindex = path.nexthop.ifindex;
 	out->target_slot = path.nexthop.slot;
+	out->sent = p->len + MW_VXLAN4_SIZE;
 #if MW_TC
 	return bpf_redirect(path.nexthop.ifindex, 0);
 #else
-	return mw_xdp_send(path.nexthop.ifindex);
+	return XDP_REDIRECT;
 #endif
 }
 
@@ -152,7 +159,7 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 	}
 	if (found == MW_STALE)
 		return mw_drop(out, MW_REASON_STALE);
-	reason = mw_find_place(id, &place);
+	reason = mw_find_place(id, link->network, &place);
 	if (reason)
 		return mw_drop(out, reason);
 	if (place.node == mw_config.self)

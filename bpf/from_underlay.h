@@ -59,6 +59,11 @@ __noinline int mw_parse_outer(mw_ctx *ctx, const struct mw_link *link, struct mw
 		return MW_NOT_OURS;
 	total = bpf_ntohs(ip->total);
 	bytes = bpf_ntohs(udp->length);
+	/* a super-packet that was never on a wire may be longer than 16 bits can say */
+	if (mw_gso_size(ctx) && length - MW_ETH_HLEN > 0xffff) {
+		total = length - MW_ETH_HLEN;
+		bytes = total - 20;
+	}
 	if (header != 20 || MW_ETH_HLEN + total > length || total < 20 + 8 + 8 ||
 	    mw_fold(mw_sum_ip4(ip)) != 0xffff || bytes < 8 + 8 || bytes > total - 20)
 		return MW_REASON_OUTER_MALFORMED;
@@ -93,7 +98,9 @@ static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, 
 	default:
 		break;
 	}
-	*holds = port.network == network && mw_port_is_at(&port, node);
+	if (port.network != network)
+		return MW_REASON_STALE;
+	*holds = mw_port_is_at(&port, node);
 	return 0;
 }
 
@@ -156,20 +163,15 @@ static __always_inline int mw_underlay_deliver(mw_ctx *ctx, const struct mw_link
 					       const struct mw_outer *outer, __u32 port, struct mw_outcome *out)
 {
 	struct mw_local local;
-	int popped;
+	int popped, reason;
 
-	switch (mw_lookup_local(&port, &local)) {
-	case MW_MISSING:
-		return mw_drop(out, MW_REASON_NO_INTERFACE);
-	case MW_STALE:
-		return mw_drop(out, MW_REASON_STALE);
-	default:
-		break;
-	}
+	reason = mw_find_local(port, out->verdict.network, &local);
+	if (reason)
+		return mw_drop(out, reason);
 	if (mw_size(ctx, p) > local.mtu)
 		return MW_TC ? mw_drop(out, MW_REASON_PORT_MTU) : mw_leave(out);
 #if !MW_TC
-	if (!mw_xdp_can_send(ctx, local.device))
+	if (!mw_xdp_can_send(ctx, local.ifindex, local.device))
 		return mw_leave(out);
 	if ((link->device & MW_DEVICE_PARTIAL_CHECKSUM) && mw_unfinished(p)) {
 		if (mw_multi_buffer(ctx) || mw_complete(ctx, p, MW_VXLAN4_SIZE))
@@ -183,10 +185,11 @@ static __always_inline int mw_underlay_deliver(mw_ctx *ctx, const struct mw_link
 	out->verdict.port = port;
 	out->verdict.ifindex = local.ifindex;
 	out->target_slot = local.slot;
+	out->sent = p->len;
 #if MW_TC
 	return mw_to_port(ctx, &local, popped == MW_POPPED && (p->l3 == MW_L3_IP4 || p->l3 == MW_L3_IP6));
 #else
-	return mw_xdp_send(local.ifindex);
+	return XDP_REDIRECT;
 #endif
 }
 
@@ -250,6 +253,9 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 		return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
 	if (reason)
 		return mw_drop(out, reason);
+	/* several datagrams merged into one (ethtool's rx-udp-gro-forwarding): the first would take the others for padding */
+	if (mw_gso_size(ctx) && (out->bytes != MW_VXLAN4_SIZE + outer.inner || p.l3_len + MW_ETH_HLEN != outer.inner))
+		return mw_drop(out, MW_REASON_OUTER_MALFORMED);
 	if (outer.ecn == MW_ECN_CE && p.ecn == MW_ECN_NOT && (p.l3 == MW_L3_IP4 || p.l3 == MW_L3_IP6))
 		return mw_drop(out, MW_REASON_ECN);
 	if (mw_config.guard_remote) {
@@ -272,7 +278,7 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 			return mw_underlay_flood(ctx, &p, &outer, out->verdict.network, out);
 		return mw_drop(out, MW_REASON_UNKNOWN_UNICAST);
 	}
-	reason = mw_is_here(id);
+	reason = mw_is_here(id, out->verdict.network);
 	if (reason)
 		return mw_drop(out, reason);
 	return mw_underlay_deliver(ctx, &link, &p, &outer, id, out);

@@ -52,6 +52,7 @@ static __always_inline int mw_guard_mac(const struct mw_link *link, const __u8 *
 /* The address (IPv4 in mapped form) is in the port's 'ips' or 'allow'. */
 static __always_inline int mw_guard_address(const struct mw_link *link, bool ip6, const __be32 *addr, int reason)
 {
+	struct mw_allow_value allow;
 	enum mw_found found;
 	__u32 port, flags;
 
@@ -66,12 +67,15 @@ static __always_inline int mw_guard_address(const struct mw_link *link, bool ip6
 		struct mw_allow6_key key = { .prefixlen = 32 + 128, .port = link->port };
 
 		memcpy(key.addr, addr, 16);
-		return bpf_map_lookup_elem(&MW_MAP(allow6), &key) ? 0 : reason;
+		found = mw_lookup_allow6(&key, &allow);
 	} else {
 		struct mw_allow4_key key = { .prefixlen = 32 + 32, .port = link->port, .addr_be = addr[3] };
 
-		return bpf_map_lookup_elem(&MW_MAP(allow4), &key) ? 0 : reason;
+		found = mw_lookup_allow4(&key, &allow);
 	}
+	if (found == MW_STALE)
+		return MW_REASON_STALE;
+	return found == MW_FOUND ? 0 : reason;
 }
 
 static __always_inline bool mw_own_eui64(const struct mw_link *link, const __be32 *addr)

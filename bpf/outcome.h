@@ -15,6 +15,7 @@ struct mw_outcome {
 	__u32 slot;		/* of the device it came from; MW_NO_SLOT: none */
 	__u32 target_slot;	/* of the device it leaves by */
 	__u32 bytes;		/* of the frame as it came */
+	__u32 sent;		/* of the frame as it leaves */
 	int action;		/* what the program returns */
 };
 
@@ -69,6 +70,17 @@ static __always_inline void mw_count_drop(const struct mw_outcome *out)
 	counter->bytes += out->bytes;
 }
 
+/* One frame handed to a device. */
+static __always_inline void mw_count_sent(__u32 slot, __u32 bytes)
+{
+	struct mw_traffic *traffic = bpf_map_lookup_elem(&MW_MAP(traffic), &slot);
+
+	if (!traffic)
+		return;
+	traffic->tx_packets++;
+	traffic->tx_bytes += bytes;
+}
+
 static __always_inline void mw_count(const struct mw_outcome *out)
 {
 	struct mw_traffic *traffic;
@@ -87,20 +99,16 @@ static __always_inline void mw_count(const struct mw_outcome *out)
 	if (traffic) {
 		if (out->verdict.verdict == MW_VERDICT_DROP) {
 			traffic->drops++;
-		} else if (out->verdict.verdict == MW_VERDICT_ANSWER) {
-			traffic->answers++;
 		} else {
 			traffic->rx_packets++;
 			traffic->rx_bytes += out->bytes;
+			if (out->verdict.verdict == MW_VERDICT_ANSWER)
+				traffic->answers++;
 		}
 	}
-	if (out->verdict.verdict != MW_VERDICT_DELIVER && out->verdict.verdict != MW_VERDICT_ENCAP)
-		return;
-	traffic = bpf_map_lookup_elem(&MW_MAP(traffic), &out->target_slot);
-	if (traffic) {
-		traffic->tx_packets++;
-		traffic->tx_bytes += out->bytes;
-	}
+	/* the copies of a flood are counted as they are made */
+	if (out->verdict.verdict != MW_VERDICT_DROP && out->verdict.verdict != MW_VERDICT_FLOOD)
+		mw_count_sent(out->target_slot, out->sent);
 }
 
 static __always_inline int mw_finish(const struct mw_outcome *out, int action)

@@ -304,14 +304,14 @@ __noinline int mw_parse(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end)
 }
 
 /*
- * The same, where it stands: TC pulls headers that are not linear and tries again; XDP cannot. Only as much as is needed:
- * a packet list (SKB_GSO_FRAGLIST) must not be pulled in part, and its headers are linear.
+ * The same, where it stands: TC pulls headers that are not linear and tries again; XDP cannot. Of a super-packet only as
+ * much as headers can need: a packet list (SKB_GSO_FRAGLIST) must not be pulled in part, and its headers are linear.
  */
 static __always_inline int mw_parse_here(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end)
 {
 	int result = mw_parse(ctx, p, base, end);
 #if MW_TC
-	__u32 wanted = ctx->len < 2048 ? ctx->len : 2048;
+	__u32 wanted = ctx->gso_size && ctx->len > 2048 ? 2048 : ctx->len;
 
 	if (result == MW_SHORT && !bpf_skb_pull_data(ctx, wanted)) {
 		memset(p, 0, sizeof(*p));

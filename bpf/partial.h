@@ -21,15 +21,25 @@ static __always_inline bool mw_unfinished(const struct mw_packet *p)
 	return p->checksum == mw_pseudo(p->src, p->dst, p->l3 == MW_L3_IP6, p->proto, length);
 }
 
-#define MW_SUM_WINDOW(size)								\
+/* what bpf_csum_diff() takes at once */
+#define MW_MAX_WINDOW 512
+
+/*
+ * Adds the window of 'size' bytes (part 0, 1 … of it, at most MW_MAX_WINDOW each) if 'length' has that bit. The larger
+ * windows lie before it, so its place follows from 'length' alone: nothing is carried from window to window but the sum, and
+ * the ways to one place look the same to the verifier.
+ */
+#define MW_SUM_WINDOW(size, part)							\
 	do {										\
-		if (left >= (size)) {							\
-			h = mw_at(&c, offset, (size));					\
-			if (!h)								\
+		const __u32 window = (size) < MW_MAX_WINDOW ? (size) : MW_MAX_WINDOW;	\
+		__be32 *words;								\
+											\
+		if (length & (size)) {							\
+			words = mw_at(&c, start + (length & ~((size) * 2 - 1)) +	\
+					  (part) * MW_MAX_WINDOW, window);		\
+			if (!words)							\
 				return -1;						\
-			sum = bpf_csum_diff(NULL, 0, h, (size), sum);			\
-			offset += (size);						\
-			left -= (size);							\
+			sum = (__u32)bpf_csum_diff(NULL, 0, words, window, sum);	\
 		}									\
 	} while (0)
 
@@ -40,50 +50,51 @@ static __always_inline bool mw_unfinished(const struct mw_packet *p)
 __noinline int mw_complete(mw_ctx *ctx, const struct mw_packet *p, __u32 base)
 {
 	struct mw_cursor c;
-	__u32 offset, left;
-	__s64 sum = 0;
+	__u32 start, length;
 	__u16 checksum;
+	__u32 sum = 0;
+	__u16 word;
 	void *h;
-	int i;
 
 	if (!p || base > MW_MAX_BASE)
 		return -1;
 	c = (struct mw_cursor)MW_CURSOR(ctx, base, MW_ETH_HLEN + p->l3_len);
-	offset = p->l4_offset;
-	left = p->l3_len + MW_ETH_HLEN - offset;
-	if (left > MW_MAX_PARTIAL)
+	start = p->l4_offset;
+	length = p->l3_len + MW_ETH_HLEN - start;
+	if (length > MW_MAX_PARTIAL)
 		return -1;
-	for (i = 0; i < MW_MAX_PARTIAL / 512; i++)
-		MW_SUM_WINDOW(512);
-	MW_SUM_WINDOW(256);
-	MW_SUM_WINDOW(128);
-	MW_SUM_WINDOW(64);
-	MW_SUM_WINDOW(32);
-	MW_SUM_WINDOW(16);
-	MW_SUM_WINDOW(8);
-	MW_SUM_WINDOW(4);
-	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff);
-	if (left >= 2) {
-		__u16 word;
-
-		h = mw_at(&c, offset, 2);
+	MW_SUM_WINDOW(2048, 0);
+	MW_SUM_WINDOW(2048, 1);
+	MW_SUM_WINDOW(2048, 2);
+	MW_SUM_WINDOW(2048, 3);
+	MW_SUM_WINDOW(1024, 0);
+	MW_SUM_WINDOW(1024, 1);
+	MW_SUM_WINDOW(512, 0);
+	MW_SUM_WINDOW(256, 0);
+	MW_SUM_WINDOW(128, 0);
+	MW_SUM_WINDOW(64, 0);
+	MW_SUM_WINDOW(32, 0);
+	MW_SUM_WINDOW(16, 0);
+	MW_SUM_WINDOW(8, 0);
+	MW_SUM_WINDOW(4, 0);
+	sum = mw_fold(sum);
+	if (length & 2) {
+		h = mw_at(&c, start + (length & ~3), 2);
 		if (!h)
 			return -1;
 		memcpy(&word, h, 2);
 		sum += word;
-		offset += 2;
-		left -= 2;
 	}
-	if (left) {
-		h = mw_at(&c, offset, 1);
+	if (length & 1) {
+		h = mw_at(&c, start + (length & ~1), 1);
 		if (!h)
 			return -1;
-		sum += *(__u8 *)h;	/* the first byte of a word that ends in zero */
+		sum += bpf_htons(*(__u8 *)h << 8);	/* the first byte of a word that ends in zero */
 	}
 	checksum = ~mw_fold(sum);
 	if (p->proto == MW_PROTO_UDP && checksum == 0)
 		checksum = 0xffff;
-	h = mw_at(&c, p->l4_offset + (p->proto == MW_PROTO_UDP ? 6 : 16), 2);
+	h = mw_at(&c, start + (p->proto == MW_PROTO_UDP ? 6 : 16), 2);
 	if (!h)
 		return -1;
 	memcpy(h, &checksum, 2);

@@ -58,15 +58,18 @@ struct mw_place {
 	__u32 segment;
 };
 
-/* Rule 2.9: the locator in use of a port that an address names. Gives 0 or an enum mw_reason. */
-__noinline int mw_find_place(__u32 id, struct mw_place *place)
+/*
+ * Rule 2.9: the locator in use of a port that an address of 'network' names. A port of another network under that id is
+ * one that was made after the address was read. Gives 0 or an enum mw_reason.
+ */
+__noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place)
 {
 	struct mw_port port;
 	int i;
 
 	if (!place)
 		return MW_REASON_INTERNAL;
-	if (mw_lookup_port(&id, &port) != MW_FOUND)
+	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
 	for (i = 0; i < MW_MAX_LOCATORS; i++) {
 		const struct mw_locator *at = &port.at[i];
@@ -83,13 +86,26 @@ __noinline int mw_find_place(__u32 id, struct mw_place *place)
 }
 
 /* Has the port a locator of any priority on this node? Gives 0 or an enum mw_reason. */
-__noinline int mw_is_here(__u32 id)
+__noinline int mw_is_here(__u32 id, __u32 network)
 {
 	struct mw_port port;
 
-	if (mw_lookup_port(&id, &port) != MW_FOUND)
+	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
 	return mw_has_locator(&port, mw_config.self) ? 0 : MW_REASON_NOT_LOCAL;
+}
+
+/* The interface of a port of 'network' that is here. Gives 0 or an enum mw_reason. */
+static __always_inline int mw_find_local(__u32 id, __u32 network, struct mw_local *local)
+{
+	switch (mw_lookup_local(&id, local)) {
+	case MW_MISSING:
+		return MW_REASON_NO_INTERFACE;
+	case MW_STALE:
+		return MW_REASON_STALE;
+	default:
+		return local->network == network ? 0 : MW_REASON_STALE;
+	}
 }
 
 /*

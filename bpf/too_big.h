@@ -9,6 +9,7 @@
 #include "csum.h"
 #include "limit.h"
 #include "parse.h"
+#include "reshape.h"
 
 #define MW_ICMP_HEADER 8
 #define MW_QUOTE4 548
@@ -126,27 +127,7 @@ static __always_inline long mw_build_too_big6(mw_ctx *ctx, const struct mw_packe
 	return 0;
 }
 
-/*
- * A TCP or UDP packet may come as CHECKSUM_PARTIAL, with csum_start at its layer-4 header; kept on the answer, the next
- * device would "finish" two bytes of it. skb_postpull_rcsum() (net/core/skbuff.c) forgets it once the data begins behind
- * csum_start, as tested when bytes are popped; older kernels test before they pull, hence the second, small pop. The
- * bytes come back as zeroes; the answer is written over them.
- */
-static __always_inline long mw_forget_partial(mw_ctx *ctx, const struct mw_packet *p)
-{
-	__u32 gone = p->l4_offset;
-
-	if (!(p->flags & MW_PACKET_L4) || (p->proto != MW_PROTO_TCP && p->proto != MW_PROTO_UDP))
-		return 0;
-	if (gone < MW_ETH_HLEN || gone > 512)
-		return -1;
-	if (bpf_skb_adjust_room(ctx, -(__s32)gone, BPF_ADJ_ROOM_MAC, 0) ||
-	    bpf_skb_adjust_room(ctx, -4, BPF_ADJ_ROOM_MAC, 0))
-		return -1;
-	return bpf_skb_change_head(ctx, gone + 4, 0);
-}
-
-/* Turns the packet into its answer. Trimming also ends a super-packet: bpf_skb_change_tail() resets its GSO state. */
+/* Turns the packet into its answer; one that the kernel will not reshape (a tunnel's already) gets none. */
 __noinline int mw_send_too_big(mw_ctx *ctx, const struct mw_packet *p, __u32 mtu)
 {
 	__u32 zero = 0;
@@ -155,15 +136,17 @@ __noinline int mw_send_too_big(mw_ctx *ctx, const struct mw_packet *p, __u32 mtu
 	if (!p || !scratch)
 		return MW_REASON_INTERNAL;
 	if (p->l3 == MW_L3_IP4) {
-		if (mw_build_too_big4(ctx, p, scratch->byte, mtu) || bpf_skb_change_tail(ctx, MW_TOO_BIG4, 0) ||
-		    mw_forget_partial(ctx, p) || mw_store(ctx, 0, scratch->byte, MW_TOO_BIG4))
+		if (mw_build_too_big4(ctx, p, scratch->byte, mtu))
 			return MW_REASON_INTERNAL;
-	} else {
-		if (mw_build_too_big6(ctx, p, scratch->byte, mtu) || bpf_skb_change_tail(ctx, MW_TOO_BIG6, 0) ||
-		    mw_forget_partial(ctx, p) || mw_store(ctx, 0, scratch->byte, MW_TOO_BIG6))
-			return MW_REASON_INTERNAL;
+		if (mw_reshape(ctx, MW_TOO_BIG4))
+			return MW_REASON_TOO_BIG;
+		return mw_store(ctx, 0, scratch->byte, MW_TOO_BIG4) ? MW_REASON_INTERNAL : 0;
 	}
-	return 0;
+	if (mw_build_too_big6(ctx, p, scratch->byte, mtu))
+		return MW_REASON_INTERNAL;
+	if (mw_reshape(ctx, MW_TOO_BIG6))
+		return MW_REASON_TOO_BIG;
+	return mw_store(ctx, 0, scratch->byte, MW_TOO_BIG6) ? MW_REASON_INTERNAL : 0;
 }
 
 #endif
