@@ -4,8 +4,8 @@ import { quote } from './diagnostics.ts';
 import { type Document, type RecordSink, SECTION_OF } from './document.ts';
 import { JsonLocator, JsonMistake, parseJson } from './json.ts';
 import { readTree } from './read-tree.ts';
-import { isMapping } from './row.ts';
-import { TextPositions } from './text-position.ts';
+import { isMapping, type Path } from './row.ts';
+import { type Position, TextPositions } from './text-position.ts';
 
 export class JsonDocument implements Document {
   readonly #locator: JsonLocator;
@@ -17,8 +17,13 @@ export class JsonDocument implements Document {
     this.positions = new TextPositions(text);
   }
 
-  locate(path: readonly (string | number)[], key: boolean) {
+  locate(path: Path, key: boolean): Position {
     return this.positions.position(this.#locator.locate(path, key));
+  }
+
+  /** The line of a key. */
+  line(path: Path): number {
+    return this.positions.line(this.#locator.locate(path, true).start);
   }
 
   recordPath(kind: keyof typeof SECTION_OF, id: string) {
@@ -52,5 +57,5 @@ export function readJson(text: string, sink: RecordSink, begin: (document: Docum
     sink.incomplete();
     return;
   }
-  readTree(document.root, sink, (kind, id) => document.locate([SECTION_OF[kind], id], true).line);
+  readTree(document.root, sink, (kind, id) => document.line([SECTION_OF[kind], id]));
 }

@@ -20,17 +20,31 @@ function spanOf(node: unknown): Span | undefined {
 
 class YamlDocument implements Document {
   readonly positions: TextPositions;
+  readonly #text: string;
   readonly #root: unknown;
   readonly #pairs = new Map<YAMLMap, Map<string, Pair>>();
   value: unknown;
 
   constructor(text: string, root: unknown) {
     this.positions = new TextPositions(text);
+    this.#text = text;
     this.#root = root;
   }
 
   at(span: Span | undefined): Position {
     return this.positions.position(span ?? WHOLE);
+  }
+
+  /** The anchor or tag, which begins with `mark`, that stands before a node. */
+  propertyOf(node: unknown, mark: string): Span | undefined {
+    const span = spanOf(node);
+    if (span === undefined) return undefined;
+    const before = this.#text.slice(Math.max(0, span.start - 1000), span.start);
+    const properties = [...before.matchAll(/[&!]\S*/g)].filter((match) => match[0].startsWith(mark));
+    const last = properties.at(-1);
+    if (last === undefined) return span;
+    const start = span.start - before.length + last.index;
+    return { start, end: start + last[0].length };
   }
 
   #pairsOf(map: YAMLMap): Map<string, Pair> {
@@ -48,6 +62,15 @@ class YamlDocument implements Document {
   }
 
   locate(path: Path, key: boolean): Position {
+    return this.at(this.#span(path, key));
+  }
+
+  /** The line of a key. */
+  line(path: Path): number {
+    return this.positions.line((this.#span(path, true) ?? WHOLE).start);
+  }
+
+  #span(path: Path, key: boolean): Span | undefined {
     let span = spanOf(this.#root);
     let atKey = span;
     let node = this.#root;
@@ -64,9 +87,9 @@ class YamlDocument implements Document {
       node = pair.value;
       atKey = spanOf(pair.key) ?? span;
       // A value that is not written has a place of its own, far from what one looks for.
-      span = isScalar(node) && node.source === '' ? atKey : (spanOf(node) ?? atKey);
+      span = isScalar(node) && node.type === 'PLAIN' && node.source === '' ? atKey : (spanOf(node) ?? atKey);
     }
-    return this.at(key ? atKey : span);
+    return key ? atKey : span;
   }
 
   recordPath(kind: keyof typeof SECTION_OF, id: string): Path {
@@ -89,24 +112,27 @@ class Converter {
     this.#sink = sink;
   }
 
-  #refuse(node: unknown, what: string, hint: string): void {
-    this.#sink.mistakeAt('MW175', this.#document.at(spanOf(node)), `${what} are not used in tables`, { hint });
-    this.#sink.incomplete();
+  /** Something was refused: what is left says too little to be judged. */
+  refused = false;
+
+  #refuse(span: Span | undefined, what: string, hint: string): undefined {
+    this.#sink.mistakeAt('MW175', this.#document.at(span), `${what} are not used in tables`, { hint });
+    this.refused = true;
   }
 
   value(node: unknown, depth: number): unknown {
     if (node === null || node === undefined) return null;
-    if (isAlias(node)) {
-      this.#refuse(node, 'aliases', 'write the value out');
-      return undefined;
-    }
+    if (isAlias(node)) return this.#refuse(spanOf(node), 'aliases', 'write the value out');
     const { anchor, tag } = node as { anchor?: string; tag?: string };
-    if (anchor !== undefined) this.#refuse(node, 'anchors', `remove '&${anchor.slice(0, 40)}'`);
-    if (tag !== undefined) this.#refuse(node, 'tags', `remove '${tag.slice(0, 40)}'`);
+    if (anchor !== undefined) {
+      this.#refuse(this.#document.propertyOf(node, '&'), 'anchors', `remove '&${anchor.slice(0, 40)}'`);
+    }
+    if (tag !== undefined) this.#refuse(this.#document.propertyOf(node, '!'), 'tags', 'remove the tag');
     if (isScalar(node)) return node.value;
-    if (depth > MAX_DEPTH) {
-      this.#sink.mistakeAt('MW176', this.#document.at(spanOf(node)), `values are nested more than ${MAX_DEPTH} deep`);
-      this.#sink.incomplete();
+    if (depth >= MAX_DEPTH) {
+      const position = this.#document.at(spanOf(node));
+      this.#sink.mistakeAt('MW176', position, `values are nested more than ${MAX_DEPTH} deep`);
+      this.refused = true;
       return undefined;
     }
     if (isSeq(node)) return this.#list(node, depth);
@@ -168,7 +194,8 @@ export function readYaml(text: string, sink: RecordSink, begin: (document: Docum
       merge: false,
       uniqueKeys: false,
       prettyErrors: false,
-      logLevel: 'silent',
+      // 'silent' would also be silent about a second document.
+      logLevel: 'error',
     });
   } catch (error) {
     // The parser walks nested values by recursion.
@@ -179,10 +206,15 @@ export function readYaml(text: string, sink: RecordSink, begin: (document: Docum
   }
   const document = new YamlDocument(text, parsed.contents);
   begin(document);
+  let told = -1;
   for (const error of parsed.errors) {
+    // The parser often has a second opinion on the same place.
+    if (error.pos[0] === told) continue;
+    told = error.pos[0];
     const position = document.at({ start: error.pos[0], end: Math.max(error.pos[1], error.pos[0] + 1) });
     const code = error.code === 'MULTIPLE_DOCS' ? 'MW175' : 'MW172';
-    sink.mistakeAt(code, position, firstLine(error.message), { hint: HINTS[error.code] });
+    const message = error.code === 'MULTIPLE_DOCS' ? 'a second document begins' : firstLine(error.message);
+    sink.mistakeAt(code, position, message, { hint: HINTS[error.code] });
   }
   if (parsed.directives?.yaml.explicit && parsed.directives.yaml.version !== '1.2') {
     sink.mistakeAt('MW175', document.at(WHOLE), `YAML ${parsed.directives.yaml.version} is not YAML 1.2`, {
@@ -193,6 +225,11 @@ export function readYaml(text: string, sink: RecordSink, begin: (document: Docum
     sink.incomplete();
     return;
   }
-  document.value = new Converter(document, sink).value(parsed.contents, 0);
-  readTree(document.value, sink, (kind, id) => document.locate([SECTION_OF[kind], id], true).line);
+  const converter = new Converter(document, sink);
+  document.value = converter.value(parsed.contents, 0);
+  if (converter.refused) {
+    sink.incomplete();
+    return;
+  }
+  readTree(document.value, sink, (kind, id) => document.line([SECTION_OF[kind], id]));
 }
