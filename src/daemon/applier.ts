@@ -1,0 +1,169 @@
+/**
+ * From the newest table to the kernel: plans what is wanted, applies it, and tells those who wait. One apply at a time;
+ * tables that come meanwhile are taken together. What fails is tried again, from the whole.
+ */
+
+import { type Plan, plan, replan } from '../compiler/index.ts';
+import type { ApplyReport, Dataplane } from '../dataplane/index.ts';
+import { MapwireError } from '../errors.ts';
+import type { CompactTable } from '../table/index.ts';
+import { diffTables } from '../table/index.ts';
+
+export type ApplyPlane = Pick<Dataplane, 'ids' | 'apply'>;
+
+/** What came of a table. */
+export interface Applied {
+  /** Of the table in force now: that of the edit, or a later one. */
+  readonly revision: number;
+  readonly report: ApplyReport;
+}
+
+export interface ApplierEvents {
+  applied(report: ApplyReport, table: CompactTable): void;
+  /** Tried again in so many milliseconds; 0: only another table helps. */
+  failed(error: unknown, retryMs: number): void;
+}
+
+interface Waiter {
+  readonly revision: number;
+  readonly resolve: (applied: Applied) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+
+export class Applier {
+  readonly #plane: ApplyPlane;
+  readonly #node: string;
+  readonly #events: ApplierEvents;
+  #wanted: CompactTable | undefined;
+  #plan: Plan | undefined;
+  #applied: ApplyReport | undefined;
+  #failure: unknown;
+  #running: Promise<void> | undefined;
+  #waiters: Waiter[] = [];
+  #retryMs = FIRST_RETRY_MS;
+  #timer: NodeJS.Timeout | undefined;
+  #dirty = false;
+  #closed = false;
+
+  constructor(plane: ApplyPlane, node: string, events: ApplierEvents) {
+    this.#plane = plane;
+    this.#node = node;
+    this.#events = events;
+  }
+
+  /** The plan in the kernel's place; undefined before the first one. */
+  get plan(): Plan | undefined {
+    return this.#plan;
+  }
+
+  /** What the last apply did. */
+  get last(): ApplyReport | undefined {
+    return this.#applied;
+  }
+
+  /** Why the wanted table is not in force; undefined: it is, or is on its way. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Makes this the table to bring into force. */
+  want(table: CompactTable): void {
+    this.#wanted = table;
+    this.#dirty = true;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#kick();
+  }
+
+  /** Resolves when a table of at least this revision is in force; rejects when it cannot be applied. */
+  waitFor(revision: number): Promise<Applied> {
+    if (
+      this.#applied !== undefined &&
+      !this.#dirty &&
+      this.#applied.revision >= revision &&
+      this.#failure === undefined
+    )
+      return Promise.resolve({ revision: this.#applied.revision, report: this.#applied });
+    return new Promise((resolve, reject) => this.#waiters.push({ revision, resolve, reject }));
+  }
+
+  #kick(): void {
+    if (this.#closed || this.#running !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    // A turn later, so that edits that came together are applied together.
+    this.#running = new Promise<void>((resolve) => setImmediate(resolve))
+      .then(() => this.#run())
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#dirty && this.#timer === undefined) this.#kick();
+      });
+  }
+
+  async #run(): Promise<void> {
+    const table = this.#wanted;
+    if (table === undefined || this.#closed) return;
+    this.#dirty = false;
+    try {
+      const report = await this.#bring(table);
+      this.#applied = report;
+      this.#failure = undefined;
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#events.applied(report, table);
+      this.#settle(table.revision, (waiter) => waiter.resolve({ revision: table.revision, report }));
+    } catch (error) {
+      this.#failure = error;
+      const hopeless = error instanceof MapwireError && error.code === 'ERR_MW_TABLE';
+      const delay = hopeless ? 0 : this.#retryMs;
+      this.#events.failed(error, delay);
+      this.#settle(table.revision, (waiter) => waiter.reject(error));
+      if (delay === 0 || this.#closed) return;
+      this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#dirty = true;
+        this.#kick();
+      }, delay);
+    }
+  }
+
+  async #bring(table: CompactTable): Promise<ApplyReport> {
+    if (!table.nodes.has(this.#node)) {
+      throw new MapwireError('ERR_MW_TABLE', `the table has no node '${this.#node}'`, {
+        hint: `add this host to 'nodes', or change 'node' in the configuration; the nodes are: ${[...table.nodes.keys()].slice(0, 8).join(', ')}`,
+      });
+    }
+    const before = this.#plan;
+    if (before === undefined) {
+      this.#plan = plan(table, this.#node, this.#plane.ids);
+      return this.#plane.apply(this.#plan);
+    }
+    const failed = this.#failure !== undefined;
+    this.#plan = undefined;
+    const next = replan(before, table, diffTables(before.table, table));
+    this.#plan = next.plan;
+    return failed ? this.#plane.apply(next.plan) : this.#plane.apply(next.plan, next.changes);
+  }
+
+  #settle(revision: number, tell: (waiter: Waiter) => void): void {
+    const due = this.#waiters.filter((waiter) => waiter.revision <= revision);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.revision > revision);
+    for (const waiter of due) tell(waiter);
+  }
+
+  /** Lets what is under way end and begins nothing more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    const error = new MapwireError('ERR_MW_CLOSED', 'the daemon is stopping');
+    for (const waiter of this.#waiters) waiter.reject(error);
+    this.#waiters = [];
+  }
+}
