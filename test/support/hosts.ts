@@ -78,6 +78,13 @@ export class Lab {
     return namespace;
   }
 
+  /** A namespace of this lab by its full name. */
+  existing(name: string): Namespace {
+    const found = this.#namespaces.find((namespace) => namespace.name === name);
+    if (!found) throw new Error(`no namespace ${name} in this lab`);
+    return found;
+  }
+
   start(argv: readonly string[], options?: RunOptions): Background {
     const background = new Background(argv, options);
     this.#processes.push(background);

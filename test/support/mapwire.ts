@@ -1,10 +1,11 @@
 /** A Mapwire instance on a host of the lab: its configuration, its daemon, its commands. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Namespace } from './hosts.ts';
 import { support } from './hosts.ts';
-import { type Background, type RunOptions, type RunResult, run } from './process.ts';
+import { type Background, eventually, type RunOptions, type RunResult, run } from './process.ts';
 
 /** The launcher of a built checkout. */
 export const launcher = join(support, '../../bin/mapwire');
@@ -28,21 +29,22 @@ export class Mapwire {
   readonly stateDir: string;
   readonly socket: string;
   readonly config: string;
-  readonly #launcher: string;
+  /** The launcher in use; undefined is this checkout's. */
+  launcher: string | undefined;
   daemon: Background | undefined;
 
-  private constructor(host: Namespace, folder: string, from: string) {
+  private constructor(host: Namespace, folder: string, from: string | undefined) {
     this.host = host;
     this.pinDir = `/sys/fs/bpf/${host.name}`;
     this.stateDir = join(folder, 'state');
     this.socket = join(folder, 'mapwire.sock');
     this.config = join(folder, 'mapwire.yaml');
-    this.#launcher = from;
+    this.launcher = from;
   }
 
   /** Writes the configuration; starts nothing. */
   static async configure(host: Namespace, options: MapwireOptions): Promise<Mapwire> {
-    const mapwire = new Mapwire(host, await host.lab.folder(), options.launcher ?? launcher);
+    const mapwire = new Mapwire(host, await host.lab.folder(), options.launcher);
     await mkdir(mapwire.stateDir, { mode: 0o700 });
     const lines = [
       `node: ${options.node}`,
@@ -69,20 +71,60 @@ export class Mapwire {
 
   /** `mapwire run`, in the background; waits for `ready` unless told not to. */
   async run(ready = true, prefix: readonly string[] = []): Promise<Background> {
-    this.daemon = this.host.start([...prefix, process.execPath, this.#launcher, 'run', '--config', this.config]);
+    this.daemon = this.host.start([
+      ...prefix,
+      process.execPath,
+      this.launcher ?? launcher,
+      'run',
+      '--config',
+      this.config,
+    ]);
     if (ready) await this.daemon.waitFor(/\bready\b/);
     return this.daemon;
   }
 
   /** Runs a command of this instance. */
-  command(argv: readonly string[], options?: RunOptions): Promise<RunResult> {
-    return this.host.run([process.execPath, this.#launcher, ...argv], options);
+  command(argv: readonly string[], options?: RunOptions & { prefix?: readonly string[] }): Promise<RunResult> {
+    return this.host.run([...(options?.prefix ?? []), process.execPath, this.launcher ?? launcher, ...argv], options);
   }
 
   /** Runs a command with `--json` against the daemon and parses what it prints. */
   async json<T>(command: string, ...rest: string[]): Promise<T> {
     const { stdout } = await this.command([command, ...rest, '--json', '--config', this.config]);
     return JSON.parse(stdout) as T;
+  }
+
+  /** The revision that is in force in the kernel. */
+  async applied(): Promise<number> {
+    return (await this.json<{ revision: { applied: number } }>('status')).revision.applied;
+  }
+
+  /** Waits until a revision later than `before` is in force. */
+  async appliedAfter(before: number, timeout = 15_000): Promise<number> {
+    return eventually(
+      `a revision after ${before} is in force on ${this.host.name}`,
+      async () => {
+        const now = await this.applied();
+        return now > before && now;
+      },
+      timeout,
+    );
+  }
+
+  /** One request to the daemon's API. */
+  api(method: string, path: string, body?: string): Promise<{ readonly status: number; readonly text: string }> {
+    return new Promise((resolve, reject) => {
+      const call = request({ socketPath: this.socket, method, path }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+        response.on('error', reject);
+      });
+      call.on('error', reject);
+      call.end(body);
+    });
   }
 
   /** Ends the daemon with a signal; the data plane goes on. */

@@ -36,9 +36,20 @@ export class PingStream {
   readonly #process: Background;
   readonly #interval: number;
 
-  constructor(from: Namespace, to: string, interval = 0.002) {
+  constructor(from: Namespace, to: string, interval = 0.002, pattern = '') {
     this.#interval = interval;
-    this.#process = from.start(['ping', '-n', '-D', '-O', '-i', String(interval), '-W', '1', to]);
+    this.#process = from.start([
+      'ping',
+      '-n',
+      '-D',
+      '-O',
+      '-i',
+      String(interval),
+      '-W',
+      '1',
+      ...(pattern === '' ? [] : ['-p', pattern]),
+      to,
+    ]);
   }
 
   /** Resolves when the first answer is in. */

@@ -1,0 +1,129 @@
+/** Commands that ask the daemon and print what it says. */
+import type { Command } from 'commander';
+import { formatRows, type Row } from '../compiler/index.ts';
+import type { DataplaneStatus, MapDump, TraceResult } from '../dataplane/index.ts';
+import { call } from './client.ts';
+import { PLACE_KEYS, placeOf, withConfig } from './options.ts';
+import { columns, print, printJson } from './output.ts';
+import { withQuestion } from './simulate.ts';
+
+/** A command that prints the answer to one GET: as JSON, or in words. */
+function ask<T>(program: Command, name: string, description: string, path: string, words: (answer: T) => string): void {
+  withConfig(program.command(name).description(description), PLACE_KEYS)
+    .option('--json', 'print JSON')
+    .action(async (options: Record<string, unknown>) => {
+      const answer = await call<T>(placeOf(options).socket, 'GET', path);
+      await (options.json ? printJson(answer) : print(words(answer)));
+    });
+}
+
+/** What `GET /v1/status` answers. */
+export interface StatusAnswer {
+  readonly node: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly state: 'waiting' | 'applying' | 'ready' | 'failing';
+  readonly revision: { readonly table: number | null; readonly applied: number | null };
+  readonly sources: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly diagnostics: readonly { readonly code: string; readonly message: string }[];
+  }[];
+  readonly dataplane: DataplaneStatus;
+}
+
+function statusWords(status: StatusAnswer): string {
+  const { table, applied } = status.revision;
+  const { dataplane } = status;
+  const lines = [
+    `node ${status.node}: ${status.state} (mapwire ${status.version}, process ${status.pid})`,
+    `revision ${applied ?? 'none'} in force${table === applied ? '' : `, ${table ?? 'none'} wanted`}; generation ${dataplane.generation}`,
+  ];
+  for (const source of status.sources) {
+    lines.push(`source ${source.name}: ${source.state}`);
+    for (const { code, message } of source.diagnostics) lines.push(`  ${code} ${message}`);
+  }
+  for (const { subject, message, hint } of dataplane.problems) {
+    lines.push(`problem with ${subject}: ${message}`);
+    if (hint !== undefined) lines.push(`  hint: ${hint}`);
+  }
+  const devices = dataplane.devices.map((one) => [one.name, one.port ?? one.role, one.hook, one.mtu, one.why]);
+  const hops = dataplane.nextHops.map((one) => [one.node, one.address, one.via, one.device, one.mac ?? one.why]);
+  const maps = dataplane.maps.map((one) => [one.map, one.entries, one.capacity]);
+  return [
+    ...lines,
+    '',
+    columns(['device', 'for', 'hook', 'mtu', 'why'], devices),
+    '',
+    columns(['node', 'address', 'via', 'device', 'next hop'], hops),
+    '',
+    columns(['map', 'entries', 'capacity'], maps),
+  ].join('\n');
+}
+
+function rowsWords(title: string): (answer: readonly Row[]) => string {
+  return (answer) => formatRows(title, answer);
+}
+
+interface Drop {
+  readonly reason: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** The commands `status`, `nodes`, `networks`, `ports`, `drops`, `dump` and `trace`. */
+export function askCommands(program: Command): void {
+  ask(program, 'status', 'what the daemon and the kernel hold', '/v1/status', statusWords);
+  ask(program, 'nodes', 'nodes, their addresses and next hops', '/v1/nodes', rowsWords('nodes'));
+  ask(program, 'networks', 'networks of this node', '/v1/networks', rowsWords('networks'));
+  ask(program, 'ports', 'ports, where they are, and their counters', '/v1/ports', rowsWords('ports'));
+  ask<readonly Drop[]>(program, 'drops', 'dropped packets by reason', '/v1/drops', (drops) =>
+    columns(
+      ['reason', 'packets', 'bytes'],
+      drops.filter(({ packets }) => packets > 0).map(({ reason, packets, bytes }) => [reason, packets, bytes]),
+    ),
+  );
+  dumpCommand(program);
+  traceCommand(program);
+}
+
+function dumpCommand(program: Command): void {
+  withConfig(
+    program
+      .command('dump')
+      .description("the kernel's maps with names joined")
+      .argument('[map]', 'one map, e.g. port, mac or ip4'),
+    PLACE_KEYS,
+  )
+    .option('--json', 'print JSON')
+    .action(async (map: string | undefined, options: Record<string, unknown>) => {
+      const path = map === undefined ? '/v1/dump' : `/v1/dump?map=${encodeURIComponent(map)}`;
+      const answer = await call<readonly MapDump[]>(placeOf(options).socket, 'GET', path);
+      if (options.json) await printJson(answer);
+      else await print(answer.map((one) => formatRows(one.map, one.entries)).join('\n'));
+    });
+}
+
+function traceCommand(program: Command): void {
+  withQuestion(
+    withConfig(
+      program.command('trace').description('what the live program with the live maps would do with a packet'),
+      PLACE_KEYS,
+    ),
+  )
+    .option('--json', 'print JSON')
+    .action(async (options: Record<string, unknown>) => {
+      const { from, to, kind, size } = options;
+      const answer = await call<TraceResult>(placeOf(options).socket, 'POST', '/v1/trace', { from, to, kind, size });
+      if (options.json) await printJson(answer);
+      else await print(traceWords(answer));
+    });
+}
+
+function traceWords(trace: TraceResult): string {
+  const { hook, verdict, reason, network, port, node, device, segment, copies } = trace;
+  const facts = Object.entries({ reason, network, port, node, device, segment, copies })
+    .filter(([name, value]) => value !== undefined && !(name === 'reason' && value === 'none'))
+    .map(([name, value]) => `${name} ${value}`);
+  return [`${verdict} (decided by the ${hook} program)`, ...facts.map((fact) => `  ${fact}`)].join('\n');
+}

@@ -1,0 +1,33 @@
+import type { Command } from 'commander';
+import { hasErrors, readTable, renderDiagnostics } from '../table/index.ts';
+import { EXIT, print, printJson } from './output.ts';
+
+/** `mapwire check TABLE`: reads, validates, prints diagnostics. No root. */
+export function checkCommand(program: Command): void {
+  program
+    .command('check')
+    .description('read a table and print every mistake in it')
+    .argument('<table>', 'file or directory')
+    .option('--json', 'print JSON')
+    .action(async (path: string, options: { json?: boolean }) => {
+      const { table, diagnostics } = readTable(path);
+      const failed = table === undefined || hasErrors(diagnostics);
+      const counts = table && { nodes: table.nodes.size, networks: table.networks.size, ports: table.portCount };
+      if (options.json) {
+        await printJson({ ok: !failed, ...counts, diagnostics });
+      } else {
+        if (diagnostics.length > 0) process.stderr.write(`${renderDiagnostics(diagnostics)}\n`);
+        if (!failed && counts) {
+          const { nodes, networks, ports } = counts;
+          await print(
+            `${path}: good: ${plural(nodes, 'node')}, ${plural(networks, 'network')}, ${plural(ports, 'port')}`,
+          );
+        }
+      }
+      if (failed) process.exitCode = EXIT.mistakes;
+    });
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

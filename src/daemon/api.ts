@@ -1,0 +1,147 @@
+/** The API on the unix socket: fetch-style handlers, testable without a socket. */
+import { type Context, Hono } from 'hono';
+import { z } from 'zod';
+import type { Dataplane } from '../dataplane/index.ts';
+import { type ErrorCode, MapwireError } from '../errors.ts';
+import { questionFrame } from '../simulator/index.ts';
+import type { ApiSource } from '../sources/api.ts';
+import type { Applier } from './applier.ts';
+import { METRICS_TYPE, metricsText } from './metrics.ts';
+import { networkViews, nodeViews, portViews, type StatusView } from './views.ts';
+
+/** What the handlers need of the daemon. */
+export interface ApiScene {
+  readonly plane: Dataplane;
+  readonly applier: Applier;
+  readonly source: ApiSource;
+  status(): StatusView;
+  /** Asks the daemon to end; returns at once. */
+  stop(): void;
+}
+
+/** Larger edits belong into a file. */
+const MAX_EDIT_BYTES = 64 << 20;
+
+const STATUS_OF: Partial<Record<ErrorCode, 400 | 404 | 409 | 412 | 413 | 422 | 503>> = {
+  ERR_MW_INVALID_ARGUMENT: 400,
+  ERR_MW_NOT_FOUND: 404,
+  ERR_MW_API: 503,
+  ERR_MW_CLOSED: 503,
+  ERR_MW_REVISION: 412,
+  ERR_MW_TABLE: 422,
+};
+
+const question = z.object({
+  from: z.string(),
+  to: z.string(),
+  kind: z.enum(['echo', 'resolve']).optional(),
+  size: z.int().min(28).max(65_535).optional(),
+});
+
+/** JSON of plain data; 64-bit numbers as numbers where that is exact, bytes as hex. */
+function json(context: Context, value: unknown, status: 200 | 400 | 404 | 409 | 412 | 413 | 422 | 500 | 503 = 200) {
+  const text = JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item === 'bigint') return item <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(item) : String(item);
+    return item instanceof Uint8Array ? Buffer.from(item).toString('hex') : item;
+  });
+  return context.body(text, status, { 'content-type': 'application/json' });
+}
+
+function errorBody(error: unknown) {
+  if (!(error instanceof MapwireError)) {
+    return { error: { code: 'ERR_INTERNAL', message: error instanceof Error ? error.message : String(error) } };
+  }
+  const { code, message, hint, details } = error;
+  return { error: { code, message, ...(hint === undefined ? {} : { hint }), details } };
+}
+
+/** `?revision=N`, or `If-Match: "N"` (RFC 9110 section 13.1.1). */
+function expectedRevision(context: Context): number | undefined {
+  const text = context.req.query('revision') ?? context.req.header('if-match')?.replaceAll('"', '');
+  if (text === undefined || text === '*') return undefined;
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new MapwireError('ERR_MW_INVALID_ARGUMENT', `'${text}' is not a revision`, {
+      hint: 'give the number that GET /v1/status shows',
+    });
+  }
+  return Number(text);
+}
+
+export function makeApi(scene: ApiScene): Hono {
+  const api = new Hono();
+  const planned = () => {
+    const { plan } = scene.applier;
+    if (plan === undefined) {
+      throw new MapwireError('ERR_MW_API', 'no table is in force yet', { hint: 'see GET /v1/status' });
+    }
+    return plan;
+  };
+
+  api.onError((error, context) => {
+    const status = error instanceof MapwireError ? (STATUS_OF[error.code] ?? 500) : 500;
+    return json(context, errorBody(error), status);
+  });
+  api.notFound((context) =>
+    json(
+      context,
+      errorBody(
+        new MapwireError('ERR_MW_NOT_FOUND', `no such resource: ${context.req.method} ${context.req.path}`, {
+          hint: 'docs/api.md lists them',
+        }),
+      ),
+      404,
+    ),
+  );
+
+  api.get('/v1/status', (context) => json(context, scene.status()));
+  api.get('/v1/nodes', (context) => json(context, [...nodeViews(planned(), scene.plane)]));
+  api.get('/v1/networks', (context) => json(context, [...networkViews(planned())]));
+  api.get('/v1/ports', (context) => json(context, [...portViews(planned(), scene.plane)]));
+  api.get('/v1/drops', (context) => json(context, scene.plane.drops()));
+  api.get('/v1/traffic', (context) => json(context, scene.plane.traffic()));
+  api.get('/v1/dump', async (context) => json(context, await scene.plane.dump(context.req.query('map'))));
+  api.get('/metrics', (context) =>
+    context.body(metricsText(scene.status(), scene.plane.drops(), scene.plane.traffic()), 200, {
+      'content-type': METRICS_TYPE,
+    }),
+  );
+  api.post('/v1/trace', async (context) => {
+    const asked = question.safeParse(await context.req.json().catch(() => undefined));
+    if (!asked.success) {
+      throw new MapwireError('ERR_MW_INVALID_ARGUMENT', `not a question: ${asked.error.issues[0]?.message}`, {
+        hint: 'send {"from": port, "to": address}',
+      });
+    }
+    const { from, to, kind, size } = asked.data;
+    const frame = questionFrame(planned().table, {
+      from,
+      to,
+      ...(kind === undefined ? {} : { kind }),
+      ...(size === undefined ? {} : { size }),
+    });
+    return json(context, await scene.plane.trace({ port: from, frame }));
+  });
+  api.post('/v1/stop', (context) => {
+    scene.stop();
+    return json(context, { stopping: true });
+  });
+  api.patch('/v1/table', async (context) => {
+    const expected = expectedRevision(context);
+    const bytes = new Uint8Array(await context.req.arrayBuffer());
+    if (bytes.byteLength > MAX_EDIT_BYTES) {
+      const error = new MapwireError('ERR_MW_INVALID_ARGUMENT', `an edit of ${bytes.byteLength} bytes`, {
+        hint: `at most ${MAX_EDIT_BYTES} at a time; larger tables belong into a file`,
+      });
+      return json(context, errorBody(error), 413);
+    }
+    const accepted = scene.source.edit(bytes, expected);
+    const [applied] = await Promise.all([scene.applier.waitFor(accepted.table.revision), accepted.durable]);
+    return json(context, {
+      revision: accepted.table.revision,
+      records: accepted.records,
+      writes: applied.report.total,
+      diagnostics: accepted.diagnostics,
+    });
+  });
+  return api;
+}

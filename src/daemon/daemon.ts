@@ -1,0 +1,216 @@
+/** The daemon: sources to table, table to plan, plan to kernel; and the API beside it. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Dataplane, type DataplaneEvent } from '../dataplane/index.ts';
+import { MapwireError } from '../errors.ts';
+import { sdNotify } from '../libbpf/index.ts';
+import { ApiSource } from '../sources/api.ts';
+import { FileSource, SourceSet, type SourceSetEvent } from '../sources/index.ts';
+import { renderDiagnostic } from '../table/index.ts';
+import { makeApi } from './api.ts';
+import { Applier } from './applier.ts';
+import type { Config } from './config-schema.ts';
+import type { Logger } from './log.ts';
+import { type ApiServer, serve } from './server.ts';
+import { version } from './version.ts';
+import { type DaemonState, type StatusView, statusView } from './views.ts';
+
+/** How long `ready` waits for underlay next hops. */
+const NEXT_HOP_WAIT_MS = 2_000;
+/** Diagnostics of one reading that the log shows; all are in `status`. */
+const LOGGED_DIAGNOSTICS = 10;
+
+export class Daemon {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #plane: Dataplane;
+  readonly #file: FileSource;
+  readonly #api: ApiSource;
+  readonly #set: SourceSet;
+  readonly #applier: Applier;
+  #server: ApiServer | undefined;
+  #ready = false;
+  #stopping: Promise<void> | undefined;
+  #ended!: () => void;
+  /** Resolves when the daemon was asked to end and has ended. */
+  readonly ended: Promise<void>;
+
+  private constructor(config: Config, log: Logger, plane: Dataplane, opened: { source: ApiSource; revision: number }) {
+    this.#config = config;
+    this.#log = log;
+    this.#plane = plane;
+    this.#api = opened.source;
+    this.#file = new FileSource(config.table);
+    this.ended = new Promise((resolve) => {
+      this.#ended = resolve;
+    });
+    // Revisions rise over restarts: from what is pinned and what the log of edits knows.
+    let last = Math.max(plane.adoptedRevision, opened.revision);
+    this.#set = new SourceSet({ revision: () => ++last });
+    this.#set.add(this.#file);
+    this.#set.add(this.#api);
+    this.#set.onEvent((event) => this.#onSource(event));
+    this.#api.onCompactError = (error) => this.#complain('the log of edits could not be compacted', error);
+    this.#applier = new Applier(plane, config.node, {
+      applied: (report, table) => {
+        const { revision, total, milliseconds, switched } = report;
+        log.info(
+          { revision, writes: total, ms: Math.round(milliseconds), ports: table.portCount, switched },
+          'applied',
+        );
+        if (!this.#ready) void this.#becomeReady();
+      },
+      failed: (error, retryMs) =>
+        this.#complain(retryMs > 0 ? `not applied; again in ${retryMs} ms` : 'not applied', error),
+    });
+    plane.onEvent((event) => this.#onPlane(event));
+  }
+
+  /**
+   * Takes the instance over and begins to follow its sources.
+   *
+   * @throws ERR_MW_BUSY when a daemon is at work on the pin directory or the socket; what `Dataplane.open` throws
+   */
+  static async start(config: Config, log: Logger): Promise<Daemon> {
+    mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
+    const plane = await Dataplane.open({
+      pinDir: config.pinDir,
+      stateDir: config.stateDir,
+      underlay: config.underlay,
+      hook: config.hook,
+      guard: config.guard,
+      guardGraceMs: config.guardGraceMs,
+      vxlanPort: config.vxlanPort,
+      unknownSegment: config.unknownSegment,
+      tooBigRate: config.tooBigRate,
+    });
+    try {
+      let set: SourceSet | undefined;
+      const opened = await ApiSource.open(join(config.stateDir, 'edits'), { table: () => set?.table });
+      const daemon = new Daemon(config, log, plane, opened);
+      set = daemon.#set;
+      daemon.#server = await serve(
+        makeApi({
+          plane,
+          applier: daemon.#applier,
+          source: daemon.#api,
+          status: () => daemon.status(),
+          stop: () => void daemon.stop('the API'),
+        }),
+        config.socket,
+      );
+      await daemon.#set.start();
+      if (daemon.#set.table === undefined) {
+        log.warn(
+          { sources: daemon.#set.status().map(({ name, state }) => `${name}: ${state}`) },
+          'waiting for a good table',
+        );
+      }
+      return daemon;
+    } catch (error) {
+      await plane.close();
+      throw error;
+    }
+  }
+
+  status(): StatusView {
+    return statusView({
+      version: version(),
+      node: this.#config.node,
+      state: this.#state(),
+      tableRevision: this.#set.table?.revision,
+      sources: this.#set.status(),
+      applier: this.#applier,
+      plane: this.#plane,
+    });
+  }
+
+  /** Reads the table again, as on SIGHUP. */
+  reload(): void {
+    this.#log.info('reading the table again');
+    this.#file.rescan();
+  }
+
+  /** Ends the daemon; the data plane goes on. Idempotent. */
+  stop(why: string): Promise<void> {
+    this.#stopping ??= this.#stop(why);
+    return this.#stopping;
+  }
+
+  async #stop(why: string): Promise<void> {
+    this.#log.info({ why }, 'stopping; the data plane goes on forwarding');
+    sdNotify('STOPPING=1');
+    await this.#server?.close();
+    await this.#set.close();
+    await this.#applier.close();
+    await this.#plane.close();
+    this.#ended();
+  }
+
+  #state(): DaemonState {
+    const table = this.#set.table?.revision;
+    if (table === undefined) return 'waiting';
+    if (this.#applier.failure !== undefined) return 'failing';
+    return this.#applier.last?.revision === table && this.#ready ? 'ready' : 'applying';
+  }
+
+  async #becomeReady(): Promise<void> {
+    this.#ready = true;
+    const missing = await this.#plane.waitForNextHops(NEXT_HOP_WAIT_MS).catch((error: unknown) => {
+      this.#complain('next hops could not be looked up', error);
+      return [];
+    });
+    if (this.#stopping !== undefined) return;
+    const names = missing.map(({ node, why }) => `${node} (${why ?? 'unresolved'})`);
+    const unresolved = names.length === 0 ? '' : `; next hops missing: ${names.join(', ')}`;
+    const revision = this.#applier.last?.revision ?? 0;
+    process.stdout.write(`mapwire ${version()} ready: node ${this.#config.node}, revision ${revision}${unresolved}\n`);
+    sdNotify(`READY=1\nSTATUS=node ${this.#config.node}, revision ${revision}${unresolved}`);
+  }
+
+  #onSource(event: SourceSetEvent): void {
+    if (event.type === 'held') {
+      this.#log.info({ source: event.source }, 'on hold');
+      return;
+    }
+    for (const diagnostic of event.diagnostics.slice(0, LOGGED_DIAGNOSTICS)) {
+      const level = diagnostic.severity === 'error' ? 'error' : 'warn';
+      this.#log[level]({ code: diagnostic.code }, renderDiagnostic(diagnostic));
+    }
+    if (event.type === 'refused') {
+      const kept =
+        this.#set.table === undefined ? 'what is pinned stays in force' : 'the last good table stays in force';
+      this.#log.error({ source: event.source, mistakes: event.diagnostics.length }, `refused; ${kept}`);
+      return;
+    }
+    this.#applier.want(event.table);
+  }
+
+  #onPlane(event: DataplaneEvent): void {
+    switch (event.type) {
+      case 'device': {
+        const { name, role, port, hook, why } = event.device;
+        this.#log.info({ device: name, role, port, hook, why }, 'device');
+        break;
+      }
+      case 'nexthop': {
+        const { node, resolved, via, mac, why } = event.nextHop;
+        this.#log.info({ node, resolved, via, mac, why }, 'next hop');
+        break;
+      }
+      case 'problem':
+        this.#log.warn({ code: event.problem.code, hint: event.problem.hint }, event.problem.message);
+        break;
+      case 'error':
+        this.#complain('could not follow a change of the host; again soon', event.error);
+    }
+  }
+
+  #complain(what: string, error: unknown): void {
+    if (error instanceof MapwireError) {
+      this.#log.error({ code: error.code, hint: error.hint }, `${what}: ${error.message}`);
+    } else {
+      this.#log.error({ err: error }, `${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/** The daemon, for `mapwire run` and for embedders. */
+
+export type { Config } from './config-schema.ts';
+export { Daemon } from './daemon.ts';
+
+import type { Config } from './config-schema.ts';
+import { Daemon } from './daemon.ts';
+import { makeLogger } from './log.ts';
+
+/**
+ * Runs the daemon until it is told to end, by a signal or through its API.
+ *
+ * @returns the exit status
+ * @throws what `Daemon.start` throws
+ */
+export async function runDaemon(config: Config): Promise<number> {
+  const log = makeLogger(config.logLevel, process.stderr, process.stderr.isTTY === true);
+  const daemon = await Daemon.start(config, log);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.stop(signal));
+  process.on('SIGHUP', () => daemon.reload());
+  await daemon.ended;
+  return 0;
+}

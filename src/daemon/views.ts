@@ -1,0 +1,170 @@
+/** What the API tells, as plain data: the table joined with what the kernel holds. */
+import type { Plan } from '../compiler/index.ts';
+import type { Dataplane, DataplaneStatus, TrafficCount } from '../dataplane/index.ts';
+import type { SourceStatus } from '../sources/index.ts';
+import type { Applier } from './applier.ts';
+
+export type DaemonState = 'waiting' | 'applying' | 'ready' | 'failing';
+
+export interface StatusView {
+  readonly version: string;
+  readonly pid: number;
+  readonly node: string;
+  readonly state: DaemonState;
+  /** null: there is none yet. */
+  readonly revision: { readonly table: number | null; readonly applied: number | null };
+  readonly sources: readonly SourceStatus[];
+  readonly ports: { readonly table: number; readonly local: number; readonly attached: number };
+  readonly lastApply: {
+    readonly revision: number;
+    readonly total: number;
+    readonly writes: Readonly<Record<string, number>>;
+    readonly milliseconds: number;
+    readonly switched: string | null;
+  } | null;
+  /** Why the wanted table is not in force. */
+  readonly failure: string | null;
+  readonly dataplane: DataplaneStatus;
+}
+
+/** Everything the views look at. */
+export interface Scene {
+  readonly version: string;
+  readonly node: string;
+  readonly state: DaemonState;
+  readonly tableRevision: number | undefined;
+  readonly sources: readonly SourceStatus[];
+  readonly applier: Applier;
+  readonly plane: Dataplane;
+}
+
+export function statusView(scene: Scene): StatusView {
+  const { applier, plane } = scene;
+  const dataplane = plane.status();
+  const last = applier.last;
+  const failure = applier.failure;
+  const devices = dataplane.devices.filter(({ role }) => role === 'port');
+  return {
+    version: scene.version,
+    pid: process.pid,
+    node: scene.node,
+    state: scene.state,
+    revision: { table: scene.tableRevision ?? null, applied: last?.revision ?? null },
+    sources: scene.sources,
+    ports: {
+      table: applier.plan?.table.portCount ?? 0,
+      local: applier.plan === undefined ? 0 : count(applier.plan.localPorts()),
+      attached: devices.filter(({ hook }) => hook !== 'none').length,
+    },
+    lastApply:
+      last === undefined
+        ? null
+        : {
+            revision: last.revision,
+            total: last.total,
+            writes: last.writes,
+            milliseconds: last.milliseconds,
+            switched: last.switched ?? null,
+          },
+    failure: failure === undefined ? null : failure instanceof Error ? failure.message : String(failure),
+    dataplane,
+  };
+}
+
+function count(items: Iterable<unknown>): number {
+  let total = 0;
+  for (const _ of items) total += 1;
+  return total;
+}
+
+export interface PortView {
+  readonly port: string;
+  readonly network: string;
+  readonly mac: string;
+  readonly ips: readonly string[];
+  /** `node:segment`, in order of preference. */
+  readonly at: readonly string[];
+  readonly local: boolean;
+  readonly interface: string | null;
+  readonly hook: string | null;
+  readonly rxPackets: bigint;
+  readonly txPackets: bigint;
+  readonly drops: bigint;
+}
+
+/** Ports of the networks that this node takes part in. */
+export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
+  const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
+  const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
+  const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
+  for (const port of plan.table.ports()) {
+    const network = networks.get(port.network);
+    if (network === undefined) continue;
+    const local = plan.localPort(port.id);
+    const device = local === undefined ? undefined : devices.get(port.id);
+    const counts = local === undefined ? undefined : traffic.get(port.id);
+    yield {
+      port: port.id,
+      network: port.network,
+      mac: port.mac,
+      ips: port.ips,
+      at: port.at.map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      local: local !== undefined,
+      interface: local?.interface ?? null,
+      hook: device?.hook ?? null,
+      rxPackets: counts?.rxPackets ?? 0n,
+      txPackets: counts?.txPackets ?? 0n,
+      drops: counts?.drops ?? 0n,
+    };
+  }
+}
+
+export interface NodeView {
+  readonly node: string;
+  readonly underlay: readonly string[];
+  readonly self: boolean;
+  /** Shares a network with this node. */
+  readonly peer: boolean;
+  readonly resolved: boolean | null;
+  readonly device: string | null;
+  readonly via: string | null;
+  readonly mac: string | null;
+  readonly why: string | null;
+}
+
+export function* nodeViews(plan: Plan, plane: Dataplane): Generator<NodeView> {
+  const hops = new Map(plane.status().nextHops.map((one) => [one.node, one]));
+  for (const node of plan.table.nodes.values()) {
+    const hop = hops.get(node.id);
+    yield {
+      node: node.id,
+      underlay: node.underlay,
+      self: node.id === plan.node,
+      peer: plan.peer(node.id) !== undefined,
+      resolved: hop?.resolved ?? null,
+      device: hop?.device ?? null,
+      via: hop?.via ?? null,
+      mac: hop?.mac ?? null,
+      why: hop?.why ?? null,
+    };
+  }
+}
+
+export interface NetworkView {
+  readonly network: string;
+  readonly encap: string;
+  readonly segment: number;
+  readonly mtu: number;
+  readonly flood: string;
+  readonly unknown: string;
+  readonly ports: number;
+  readonly localPorts: number;
+  readonly nodes: readonly string[];
+}
+
+export function* networkViews(plan: Plan): Generator<NetworkView> {
+  for (const { network, definition, mtu, ports, localPorts, nodes } of plan.networks()) {
+    const { encap, segment, flood, unknown } = definition;
+    yield { network, encap, segment, mtu, flood, unknown, ports, localPorts, nodes };
+  }
+}
