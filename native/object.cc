@@ -279,8 +279,7 @@ Napi::Value BpfObject::Load(const Napi::CallbackInfo& info) {
         result.Set("maps", list(state->maps, FdKind::kMap));
         result.Set("programs", list(state->programs, FdKind::kProgram));
         return result;
-      },
-      info.This().As<Napi::Object>());
+      });
 }
 
 // close(): frees it; idempotent

@@ -23,10 +23,8 @@ export interface Offloads {
   /** Names as `ethtool -k --json` and the kernel have them, e.g. `rx-gro`, `tx-checksum-ip-generic`. */
   readonly active: ReadonlySet<string>;
   readonly wanted: ReadonlySet<string>;
-  /** Can be switched on this device. */
+  /** Can be switched on this device; the others are fixed. */
   readonly changeable: ReadonlySet<string>;
-  /** Can never be switched. */
-  readonly fixed: ReadonlySet<string>;
 }
 
 function bitset(bytes: Uint8Array | undefined): Set<string> {
@@ -57,11 +55,11 @@ export async function getOffloads(socket: NetlinkSocket, family: number, ifindex
     encodeAttributes([header(ifindex)]),
   );
   const { attributes } = genericMessage(message!);
+  const never = bitset(attributes.bytes(ETHTOOL_A_FEATURES_NOCHANGE));
   return {
     active: bitset(attributes.bytes(ETHTOOL_A_FEATURES_ACTIVE)),
     wanted: bitset(attributes.bytes(ETHTOOL_A_FEATURES_WANTED)),
-    changeable: bitset(attributes.bytes(ETHTOOL_A_FEATURES_HW)),
-    fixed: bitset(attributes.bytes(ETHTOOL_A_FEATURES_NOCHANGE)),
+    changeable: new Set([...bitset(attributes.bytes(ETHTOOL_A_FEATURES_HW))].filter((name) => !never.has(name))),
   };
 }
 

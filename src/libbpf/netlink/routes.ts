@@ -130,7 +130,8 @@ export async function getRoute(
   const rtmsg = new DataView(new ArrayBuffer(12));
   rtmsg.setUint8(0, family);
   rtmsg.setUint8(1, destination.byteLength * 8);
-  rtmsg.setUint32(8, RTM_F_LOOKUP_TABLE, LITTLE_ENDIAN); // else the answer names table main whatever it was
+  // else an IPv4 answer names table main whatever it was; IPv6 refuses the flag and needs none
+  if (family === AF_INET) rtmsg.setUint32(8, RTM_F_LOOKUP_TABLE, LITTLE_ENDIAN);
   const attributes: Attribute[] = [[RTA_DST, destination]];
   if (question.ifindex !== undefined) attributes.push([RTA_OIF, u32(question.ifindex)]);
   const [message] = await socket.request(
