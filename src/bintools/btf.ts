@@ -388,9 +388,9 @@ export function findType<K extends BtfKind>(
   btf: Btf,
   kind: K,
   name: string,
-): Extract<BtfType, { kind: K }> | undefined {
+): (BtfType & { readonly kind: K }) | undefined {
   for (const type of btf.types) {
-    if (type.kind === kind && 'name' in type && type.name === name) return type as Extract<BtfType, { kind: K }>;
+    if (type.kind === kind && 'name' in type && type.name === name) return type as BtfType & { readonly kind: K };
   }
   return undefined;
 }

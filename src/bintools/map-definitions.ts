@@ -55,6 +55,7 @@ function readDefinition(btf: Btf, name: string, struct: BtfStruct, isInner: bool
   const numbers = new Map<string, number>();
   const types = new Map<string, number>();
   let inner: MapDefinition | undefined;
+  let holdsObjects = false;
   for (const member of struct.members) {
     switch (member.name) {
       case 'type':
@@ -76,6 +77,7 @@ function readDefinition(btf: Btf, name: string, struct: BtfStruct, isInner: bool
       }
       case 'values':
         if (isInner) throw damaged(name, 'is a map of maps inside a map of maps');
+        holdsObjects = true;
         inner = readValues(btf, member.type, name);
         break;
       default:
@@ -97,8 +99,8 @@ function readDefinition(btf: Btf, name: string, struct: BtfStruct, isInner: bool
     type: mapTypeName(typeNumber),
     typeNumber,
     keySize: sizes.key,
-    // the elements of a map of maps are file descriptors when written, ids when read: 32 bits
-    valueSize: inner && sizes.value === 0 ? 4 : sizes.value,
+    // maps and programs are file descriptors when written, ids when read: 32 bits
+    valueSize: holdsObjects && sizes.value === 0 ? 4 : sizes.value,
     keyType: types.get('key'),
     valueType: types.get('value'),
     maxEntries: numbers.get('max_entries') ?? 0,

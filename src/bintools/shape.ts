@@ -31,7 +31,7 @@ export interface ArrayShape {
 
 export interface StructShape {
   readonly kind: 'struct';
-  /** Without the word `struct`; empty when anonymous. */
+  /** Without the word `struct`; of one without name its typedef's, or empty. */
   readonly name: string;
   readonly size: number;
   /** In order of offset, without gaps. */
@@ -99,7 +99,7 @@ function shape(btf: Btf, id: number, path: string, depth: number): Shape {
       return { kind: 'array', size, count: type.count, element };
     }
     case 'struct':
-      return structShape(btf, type, path, depth);
+      return structShape(btf, type, type.name || (typedefs.at(-1) ?? ''), path, depth);
     case 'union':
       throw refuse(path, 'is a union', 'tag the field with btf_decl_tag("mw:as=<member>"), or split it into fields');
     case 'ptr':
@@ -113,7 +113,7 @@ function shape(btf: Btf, id: number, path: string, depth: number): Shape {
   }
 }
 
-function structShape(btf: Btf, struct: BtfStruct, path: string, depth: number): StructShape {
+function structShape(btf: Btf, struct: BtfStruct, name: string, path: string, depth: number): StructShape {
   const size = limited(struct.size, path);
   if (size === 0) throw refuse(path, 'is an empty struct', 'give it a field');
   const fields: FieldShape[] = [];
@@ -147,7 +147,7 @@ function structShape(btf: Btf, struct: BtfStruct, path: string, depth: number): 
   }
   if (end < size) throw implicitPadding(path, `${path} (at its end)`, end, size - end);
   if (size % align !== 0) throw refuse(path, `is packed: ${size} bytes, aligned to ${align}`, 'do not pack structs');
-  return { kind: 'struct', name: struct.name, size, fields };
+  return { kind: 'struct', name, size, fields };
 }
 
 const PADDING = /^pad(\d*|_\w+)$/;
