@@ -13,7 +13,7 @@ import {
 } from './entries.ts';
 import { type IdBook, networkNatural, nodeNatural, portNatural, portOwner } from './ids.ts';
 import { nodeEntries, underlayAddress } from './node-entries.ts';
-import { isLocal, type PortContext, portEntries } from './port-entries.ts';
+import { isLocal, PORT_MAPS, type PortContext, portEntries } from './port-entries.ts';
 
 /** Ids of what was added, changed or removed between two tables. Ids of things that did not change do no harm. */
 export interface TableEdits {
@@ -225,11 +225,13 @@ class CompiledPlan implements Plan {
 
   *entries(map?: PlanMap): IterableIterator<Entry> {
     const state = this.#open;
+    const ofPorts = map === undefined || (PORT_MAPS as readonly PlanMap[]).includes(map);
     for (const entries of state.nodes.values()) yield* only(entries, map);
     for (const [name, network] of state.active) {
       yield* only(network.entries(), map);
+      if (!ofPorts) continue;
       for (const port of (state.index.get(name) as NetworkPorts).ports) {
-        yield* only(portEntries(tablePort(state.table, port), portContext(state, network, port)), map);
+        yield* portEntries(tablePort(state.table, port), portContext(state, network, port), map);
       }
     }
   }

@@ -1,7 +1,7 @@
 import { IpFlags, PortFlags } from '../generated/layout.ts';
 import { ipBytes, macBytes, prefixBytes } from '../table/address.ts';
 import type { TableLocator, TableNetwork, TablePort } from '../table/model.ts';
-import type { Entry } from './entries.ts';
+import type { Entry, PlanMap } from './entries.ts';
 
 /** RFC 9300 section 4: a locator of this priority is never used to send. */
 export const PRIORITY_NEVER = 255;
@@ -38,17 +38,36 @@ export function isIpv6(text: string): boolean {
   return text.includes(':');
 }
 
-/** All entries that belong to one port alone. Entries shared by ports (`source_mac`, `flood`) belong to the network. */
-export function* portEntries(port: TablePort, context: PortContext): IterableIterator<Entry> {
+/** Maps whose entries belong to one port alone. */
+export const PORT_MAPS = ['port', 'mac', 'ip4', 'ip6', 'allow4', 'allow6'] as const;
+export type PortMap = (typeof PORT_MAPS)[number];
+
+/** All entries that belong to one port alone, or those of one map. Entries shared by ports (`source_mac`, `flood`) belong to the network. */
+export function* portEntries(port: TablePort, context: PortContext, only?: PlanMap): IterableIterator<Entry<PortMap>> {
+  const { id, network } = context;
+  const wants = (map: PortMap): boolean => only === undefined || only === map;
+  if (wants('port')) yield portEntry(port, context);
+  if (wants('mac')) {
+    const mac = macBytes(port.mac);
+    yield { map: 'mac', key: { network, mac }, value: { port: id, network, mac } };
+  }
+  if (wants('ip4') || wants('ip6')) {
+    for (const ip of port.ips) if (wants(isIpv6(ip) ? 'ip6' : 'ip4')) yield addressEntry(ip, id, network);
+  }
+  // Only the guard of frames from the port itself reads these, and that runs where the port is.
+  if (port.allow.length === 0 || !isLocal(port, context.node)) return;
+  for (const prefix of port.allow) if (wants(isIpv6(prefix) ? 'allow6' : 'allow4')) yield allowEntry(prefix, id);
+}
+
+function portEntry(port: TablePort, context: PortContext): Entry<'port'> {
   const { id, network, definition } = context;
-  const mac = macBytes(port.mac);
-  yield {
+  return {
     map: 'port',
     key: id,
     value: {
       port: id,
       network,
-      mac,
+      mac: macBytes(port.mac),
       flags: portFlags(port),
       at: port.at.map((at) => ({
         node: context.nodeId(at.node),
@@ -61,31 +80,24 @@ export function* portEntries(port: TablePort, context: PortContext): IterableIte
       formerUntil: 0n,
     },
   };
-  yield { map: 'mac', key: { network, mac }, value: { port: id, network, mac } };
-  for (const ip of port.ips) {
-    const bytes = ipBytes(ip);
-    if (bytes.length === 4) {
-      const addr = word(bytes);
-      yield { map: 'ip4', key: { network, addr }, value: { port: id, network, addr, flags: IpFlags.ANSWER } };
-    } else {
-      yield {
-        map: 'ip6',
-        key: { network, addr: bytes },
-        value: { port: id, network, addr: bytes, flags: IpFlags.ANSWER },
-      };
-    }
+}
+
+function addressEntry(ip: string, port: number, network: number): Entry<'ip4' | 'ip6'> {
+  const bytes = ipBytes(ip);
+  const flags = IpFlags.ANSWER;
+  if (bytes.length === 16) {
+    return { map: 'ip6', key: { network, addr: bytes }, value: { port, network, addr: bytes, flags } };
   }
-  // Only the guard of frames from the port itself reads these, and that runs where the port is.
-  if (!isLocal(port, context.node)) return;
-  for (const prefix of port.allow) {
-    const { bytes, length } = prefixBytes(prefix);
-    const prefixlen = 32 + length;
-    if (bytes.length === 4) {
-      yield { map: 'allow4', key: { prefixlen, port: id, addr: word(bytes) }, value: { port: id } };
-    } else {
-      yield { map: 'allow6', key: { prefixlen, port: id, addr: bytes }, value: { port: id } };
-    }
-  }
+  const addr = word(bytes);
+  return { map: 'ip4', key: { network, addr }, value: { port, network, addr, flags } };
+}
+
+function allowEntry(prefix: string, port: number): Entry<'allow4' | 'allow6'> {
+  const { bytes, length } = prefixBytes(prefix);
+  // The trie matches the port's 32 bits first.
+  const prefixlen = 32 + length;
+  if (bytes.length === 16) return { map: 'allow6', key: { prefixlen, port, addr: bytes }, value: { port } };
+  return { map: 'allow4', key: { prefixlen, port, addr: word(bytes) }, value: { port } };
 }
 
 function portFlags(port: TablePort): number {

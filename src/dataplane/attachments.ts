@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MapwireError } from '../errors.ts';
 import { Link, Program, removePin, TcFilter } from '../libbpf/index.ts';
@@ -130,7 +131,10 @@ export class Attachments {
 
   /** Takes everything off a device; one without anything is fine. */
   async detach(ifindex: number): Promise<void> {
-    for (const pin of this.#pins()) if (pin.ifindex === ifindex) await remove(pin, this.#state);
+    for (const kind of ['xdp', 'tc', 'clsact'] as const) {
+      const pin = this.#existing(kind, ifindex);
+      if (pin !== undefined) await remove(pin, this.#state);
+    }
   }
 
   /** Removes attachments of devices that are gone or not wanted. Gives how many. */
@@ -149,13 +153,19 @@ export class Attachments {
     return pins(this.#links);
   }
 
+  /** The pin of one attachment, if there is one. Looked up by name: there may be thousands of others. */
+  #existing(kind: PinKind, ifindex: number): Pin | undefined {
+    const path = this.#pin(kind, ifindex);
+    return existsSync(path) ? { kind, ifindex, path } : undefined;
+  }
+
   #pin(kind: PinKind, ifindex: number): string {
     return join(this.#links, `${kind}-${ifindex}`);
   }
 
   async #attachTc(device: AttachDevice, role: Role, program: Program): Promise<void> {
     const { ifindex } = device;
-    const known = this.#pins().find((pin) => pin.ifindex === ifindex && pin.kind !== 'xdp');
+    const known = this.#existing('tc', ifindex) ?? this.#existing('clsact', ifindex);
     if (known !== undefined && (await this.#adoptTc(known, program))) return;
     await this.#step(`attach tc-${ifindex} ${role}`);
     const attachment = await this.#attachTcAnew(ifindex, program);
@@ -219,7 +229,7 @@ export class Attachments {
 
   async #attachXdp(device: AttachDevice, role: Role, program: Program): Promise<void> {
     const path = this.#pin('xdp', device.ifindex);
-    const known = this.#pins().find((pin) => pin.path === path);
+    const known = this.#existing('xdp', device.ifindex);
     if (known !== undefined && (await this.#adoptLink(known, program))) return;
     await this.#step(`attach xdp-${device.ifindex} ${role}`);
     using link = await program.attachXdp({ ifindex: device.ifindex, mode: 'native' });
@@ -235,8 +245,7 @@ export class Attachments {
   }
 
   async #removeXdp(ifindex: number): Promise<void> {
-    const path = this.#pin('xdp', ifindex);
-    const known = this.#pins().find((pin) => pin.path === path);
+    const known = this.#existing('xdp', ifindex);
     if (known === undefined) return;
     await this.#step(`detach xdp-${ifindex}`);
     await remove(known, this.#state);

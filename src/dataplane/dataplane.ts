@@ -22,7 +22,7 @@ import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
 import { makeFolder, PinDirectory } from './pin-dir.ts';
 import { finished, reconcile, type Surroundings } from './reconcile.ts';
-import { recover } from './recover.ts';
+import { type Recovered, recover } from './recover.ts';
 import { Slots } from './slots.ts';
 import { StateFile } from './state-file.ts';
 import { trace } from './trace.ts';
@@ -80,6 +80,8 @@ export class Dataplane implements AsyncDisposable {
   readonly #problems = new Map<string, Problem>();
   /** Runtime entries in force, by the name of their device. */
   readonly #runtime = new Map<string, RawEntry[]>();
+  /** Which device an entry of `#runtime` belongs to. */
+  readonly #owners = new Map<string, string>();
   #generation: Generation | undefined;
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
   #old: Generation[];
@@ -130,10 +132,12 @@ export class Dataplane implements AsyncDisposable {
     const layout = layoutOfObject(objects.xdp);
     const pins = PinDirectory.open(options.pinDir);
     let network: HostNetwork | undefined;
+    let opened: Recovered | undefined;
     try {
       makeFolder(pins.links);
       const state = StateFile.open(options.stateDir);
-      const { current, old } = recover(pins);
+      opened = recover(pins);
+      const { current, old } = opened;
       const ids = new IdBook();
       if (current?.layout === layout) {
         assertLayouts(current);
@@ -145,6 +149,8 @@ export class Dataplane implements AsyncDisposable {
       return plane;
     } catch (error) {
       network?.close();
+      opened?.current?.close();
+      for (const generation of opened?.old ?? []) generation.close();
       pins.close();
       throw error;
     }
@@ -230,7 +236,7 @@ export class Dataplane implements AsyncDisposable {
       devices: [...names].map((name) => this.#devices.status(name)),
       nextHops: this.#hops.status(),
       maps: this.fill(),
-      problems: [...this.#problems.values()],
+      problems: [...this.#problems.values(), ...this.#devices.conflicts()],
     };
   }
 
@@ -339,7 +345,9 @@ export class Dataplane implements AsyncDisposable {
       this.#retireOld();
       this.#pins.pointCurrent(generation.number);
     }
-    if (generation.layout !== this.#layout) return;
+    // Also of another layout version, if this part of it is the same: the counters of a slot stay with their device.
+    const links = generation.maybeMap('link');
+    if (links === undefined || !sameLayout('link', links)) return;
     for (const { key, value } of (await readMap(generation, 'link')).values()) {
       const entry: LinkEntry = linkCodec.decode(value);
       this.#slots.adopt(u32.decode(key), entry.slot);
@@ -399,8 +407,14 @@ export class Dataplane implements AsyncDisposable {
     this.#devices.refresh(await this.#readDevices());
     this.#hops.setPeers(plan.peers());
     await this.#hops.refresh();
-    for (const name of this.#devices.names()) this.#runtime.set(name, this.#devices.entries(name));
-    for (const name of this.#runtime.keys()) if (this.#devices.roleOf(name) === undefined) this.#runtime.delete(name);
+    const fresh: number[] = [];
+    for (const name of [...this.#runtime.keys()]) this.#setRuntime(name, []);
+    for (const name of this.#devices.names()) {
+      const device = this.#devices.device(name);
+      const taken = device === undefined ? undefined : this.#slots.take(device.ifindex);
+      if (taken?.fresh === true) fresh.push(taken.slot);
+      this.#setRuntime(name, this.#devices.entries(name));
+    }
     let writer: MapWriter;
     if (reason === undefined) {
       writer = new MapWriter(this.#present());
@@ -409,6 +423,7 @@ export class Dataplane implements AsyncDisposable {
     } else {
       writer = await this.#switch(plan, config, full);
     }
+    for (const slot of fresh) clearTraffic(writer.generation.map('traffic'), slot);
     for (const name of this.#devices.names()) await this.#attach(name, writer);
     await this.#detachGone();
     this.#pins.pointCurrent(writer.generation.number);
@@ -588,22 +603,30 @@ export class Dataplane implements AsyncDisposable {
     }
     const before = this.#runtime.get(name) ?? [];
     const after = this.#devices.entries(name);
-    const old = new Map(before.map((entry) => [`${entry.map}:${textOf(entry.key)}`, entry]));
+    const old = new Map(before.map((entry) => [runtimeKey(entry), entry]));
     for (const entry of after) {
-      const key = `${entry.map}:${textOf(entry.key)}`;
+      const key = runtimeKey(entry);
       const had = old.get(key);
       old.delete(key);
+      this.#owners.set(key, name);
       if (had === undefined || Buffer.compare(had.value, entry.value) !== 0) await writer.put(entry.map, [entry]);
     }
-    // Another device may have taken the key over (a port that changed its interface).
-    const taken = new Set<string>();
-    for (const [other, entries] of this.#runtime) {
-      if (other !== name) for (const entry of entries) taken.add(`${entry.map}:${textOf(entry.key)}`);
+    // Another device may have taken a key over by now: a port that changed its interface.
+    for (const [key, entry] of [...old].reverse()) {
+      if (this.#owners.get(key) === name) await writer.remove(entry.map, [entry.key]);
     }
-    for (const [key, entry] of [...old].reverse()) if (!taken.has(key)) await writer.remove(entry.map, [entry.key]);
-    if (after.length > 0) this.#runtime.set(name, after);
-    else this.#runtime.delete(name);
+    this.#setRuntime(name, after);
     await this.#attach(name, writer);
+  }
+
+  #setRuntime(name: string, entries: RawEntry[]): void {
+    for (const entry of this.#runtime.get(name) ?? []) {
+      const key = runtimeKey(entry);
+      if (this.#owners.get(key) === name) this.#owners.delete(key);
+    }
+    for (const entry of entries) this.#owners.set(runtimeKey(entry), name);
+    if (entries.length > 0) this.#runtime.set(name, entries);
+    else this.#runtime.delete(name);
   }
 
   #hopNodes(): number[] {
@@ -682,4 +705,8 @@ export class Dataplane implements AsyncDisposable {
 
 function rolePrograms(generation: Generation, role: Role): RolePrograms {
   return { xdp: generation.program('xdp', role), tc: generation.program('tc', role) };
+}
+
+function runtimeKey(entry: RawEntry): string {
+  return `${entry.map}:${textOf(entry.key)}`;
 }

@@ -12,7 +12,7 @@ import { macBytes } from '../table/address.ts';
 import { type DeviceFacts, deviceFlags } from './device-rules.ts';
 import { type RawEntry, runtimeCodec } from './map-table.ts';
 import type { Slots } from './slots.ts';
-import type { DeviceStatus, GuardSetting } from './types.ts';
+import type { DeviceStatus, GuardSetting, Problem } from './types.ts';
 
 /** A device of this host as netlink tells it. */
 export interface HostDevice {
@@ -47,6 +47,8 @@ export class DeviceTable {
   readonly #wanted = new Map<string, Wanted>();
   /** Table id of a port -> name of its interface. */
   readonly #interfaceOf = new Map<string, string>();
+  /** By table id of the port. */
+  readonly #conflicts = new Map<string, Problem>();
   #present = new Map<string, HostDevice>();
   readonly #attached = new Map<string, Attached>();
 
@@ -73,7 +75,7 @@ export class DeviceTable {
   /** Sets the local ports; the underlay stays. Returns the names that changed. */
   setPorts(ports: Iterable<LocalPort>): Set<string> {
     const changed = new Set<string>();
-    const left = new Set(this.#interfaceOf.keys());
+    const left = new Set([...this.#interfaceOf.keys(), ...this.#conflicts.keys()]);
     for (const port of ports) {
       left.delete(port.port);
       for (const name of this.setPort(port.port, port)) changed.add(name);
@@ -86,6 +88,7 @@ export class DeviceTable {
   setPort(id: string, port: LocalPort | undefined): Set<string> {
     const changed = new Set<string>();
     const before = this.#interfaceOf.get(id);
+    this.#conflicts.delete(id);
     if (before !== undefined && before !== port?.interface) {
       this.#interfaceOf.delete(id);
       if (this.#wanted.get(before)?.port?.port === id) this.#wanted.delete(before);
@@ -95,11 +98,25 @@ export class DeviceTable {
     if (port === undefined || name === undefined) return changed;
     const wanted = this.#wanted.get(name);
     // A name that the underlay or another port has already is a mistake of the table; the first one keeps it.
-    if (wanted?.role === 'underlay' || (wanted !== undefined && wanted.port?.port !== id)) return changed;
+    if (wanted?.role === 'underlay' || (wanted !== undefined && wanted.port?.port !== id)) {
+      const whose = wanted.port === undefined ? 'an underlay device' : `the interface of port '${wanted.port.port}'`;
+      this.#conflicts.set(id, {
+        code: 'ERR_MW_CONFIG',
+        message: `port '${id}' names interface '${name}', which is ${whose}`,
+        hint: 'give each port an interface of its own, or mend the underlay setting',
+        subject: `port ${id}`,
+      });
+      return changed;
+    }
     this.#interfaceOf.set(id, name);
     this.#wanted.set(name, { role: 'port', port });
     changed.add(name);
     return changed;
+  }
+
+  /** Ports whose interface cannot be theirs. */
+  conflicts(): Problem[] {
+    return [...this.#conflicts.values()];
   }
 
   names(): string[] {

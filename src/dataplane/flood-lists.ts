@@ -1,22 +1,46 @@
-import { MapFlag, RawMap } from '../libbpf/index.ts';
+import { readBtf } from '../bintools/btf.ts';
+import { floodTarget } from '../generated/layout.ts';
+import { Btf, MapFlag, RawMap } from '../libbpf/index.ts';
+import type { Generation } from './generation.ts';
 
 /**
  * Flood lists: each value of the outer map is an array of its own, so that a list is replaced as one value and no reader
  * sees half of one. Here a list is the bytes of its elements.
  */
 
-const ELEMENT = 16;
+const ELEMENT = floodTarget.size;
 
-function innerMap(bytes: Uint8Array): RawMap {
-  const count = bytes.length / ELEMENT;
-  return RawMap.create({
+/** Types of an inner map, for bpftool: from the BTF that the object gave its other maps. */
+interface Types {
+  readonly btfId: number;
+  readonly keyTypeId: number;
+  readonly valueTypeId: number;
+}
+
+const typesOf = new WeakMap<Generation, Types | undefined>();
+
+function findTypes(generation: Generation): Types | undefined {
+  const { btfId, btfKeyTypeId } = generation.map('network').info();
+  if (btfId === 0) return undefined;
+  using loaded = Btf.fromId(btfId);
+  const value = readBtf(loaded.raw()).types.find((type) => type.kind === 'struct' && type.name === 'mw_flood_target');
+  return value === undefined ? undefined : { btfId, keyTypeId: btfKeyTypeId, valueTypeId: value.id };
+}
+
+function createList(generation: Generation, elements: number): RawMap {
+  if (!typesOf.has(generation)) typesOf.set(generation, findTypes(generation));
+  const types = typesOf.get(generation);
+  const spec = {
     type: 'array',
     name: 'mw_flood_list',
     keySize: 4,
     valueSize: ELEMENT,
-    maxEntries: count,
+    maxEntries: elements,
     flags: MapFlag.INNER_MAP,
-  });
+  } as const;
+  if (types === undefined) return RawMap.create(spec);
+  using btf = Btf.fromId(types.btfId);
+  return RawMap.create({ ...spec, btf: { btf, keyTypeId: types.keyTypeId, valueTypeId: types.valueTypeId } });
 }
 
 function u32Bytes(value: number): Uint8Array {
@@ -26,13 +50,13 @@ function u32Bytes(value: number): Uint8Array {
 }
 
 /** Replaces a list. One write of the outer map; the inner one is filled before anyone can see it. */
-export async function writeFloodList(outer: RawMap, key: Uint8Array, list: Uint8Array): Promise<void> {
-  using inner = innerMap(list);
+export async function writeFloodList(generation: Generation, key: Uint8Array, list: Uint8Array): Promise<void> {
   const count = list.length / ELEMENT;
+  using inner = createList(generation, count);
   const keys = new Uint8Array(new Uint32Array(count).map((_, i) => i).buffer);
   const error = inner.batchError(await inner.updateBatch(keys, list, count));
   if (error !== undefined) throw error;
-  outer.update(key, u32Bytes(inner.fd));
+  generation.map('flood').update(key, u32Bytes(inner.fd));
 }
 
 /** The elements of the list that the outer map's value (a map id) names; empty when it vanished meanwhile. */

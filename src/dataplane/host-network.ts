@@ -120,8 +120,15 @@ export class HostNetwork implements HostNetlink, Disposable {
 
   async #watch(): Promise<void> {
     const { signal } = this.#ended;
-    using watch = new NetlinkWatch({ groups: ['devices', 'routes', 'neighbours'], signal });
-    // What was lost in an overrun is found by reading everything again, which listeners do anyway.
-    for await (const _ of watch) for (const listener of this.#listeners) listener();
+    while (!signal.aborted) {
+      try {
+        using watch = new NetlinkWatch({ groups: ['devices', 'routes', 'neighbours'], signal });
+        // What was lost in an overrun is found by reading everything again, which listeners do anyway.
+        for await (const _ of watch) for (const listener of this.#listeners) listener();
+      } catch {
+        // Out of descriptors or memory: the callers' own periodic look goes on; listen again a little later.
+        await new Promise((done) => setTimeout(done, 1000).unref());
+      }
+    }
   }
 }

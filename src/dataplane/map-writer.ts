@@ -81,7 +81,7 @@ export class MapWriter {
   async #putOne(map: EntryMap, entry: RawEntry): Promise<void> {
     const raw = this.generation.map(map);
     try {
-      if (map === 'flood') await writeFloodList(raw, entry.key, entry.value);
+      if (map === 'flood') await writeFloodList(this.generation, entry.key, entry.value);
       else raw.update(entry.key, entry.value);
       this.#count(map, 1);
     } catch (error) {

@@ -24,6 +24,8 @@ const NUD_VALID = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
 const NUD_FAILED = 0x20;
 /** Notifications come in bursts. */
 const SETTLE_MS = 20;
+/** At most a fifth of the time is spent on looking again, however many neighbours are confirmed all the time. */
+const REST_FACTOR = 4;
 
 interface State {
   readonly hop: Hop | undefined;
@@ -49,6 +51,8 @@ export class NextHops {
   #managed = new Map<string, MadeNeighbour>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** What the last look took, milliseconds. */
+  #cost = 0;
 
   constructor(options: NextHopOptions) {
     this.#netlink = options.netlink;
@@ -69,6 +73,15 @@ export class NextHops {
    * Gives the kernel ids of the nodes whose next hop is another than before.
    */
   async refresh(): Promise<Set<number>> {
+    const start = performance.now();
+    try {
+      return await this.#refresh();
+    } finally {
+      this.#cost = performance.now() - start;
+    }
+  }
+
+  async #refresh(): Promise<Set<number>> {
     const links = new Map((await this.#netlink.links()).map((link) => [link.ifindex, link]));
     const routes = await this.#routes(links);
     await this.#manage(routes);
@@ -123,10 +136,13 @@ export class NextHops {
 
   #settle(): void {
     if (this.#closed || this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      for (const listener of this.#listeners) listener();
-    }, SETTLE_MS);
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        for (const listener of this.#listeners) listener();
+      },
+      SETTLE_MS + REST_FACTOR * this.#cost,
+    );
   }
 
   async #routes(links: ReadonlyMap<number, HostLink>): Promise<Map<number, Route>> {
