@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { formatRows, type Row } from '../compiler/index.ts';
 import type { DataplaneStatus, MapDump, TraceResult } from '../dataplane/index.ts';
+import { type Diagnostic, renderDiagnostic } from '../table/index.ts';
 import { call } from './client.ts';
 import { PLACE_KEYS, placeOf, withConfig } from './options.ts';
 import { columns, print, printJson } from './output.ts';
@@ -27,7 +28,7 @@ export interface StatusAnswer {
   readonly sources: readonly {
     readonly name: string;
     readonly state: string;
-    readonly diagnostics: readonly { readonly code: string; readonly message: string }[];
+    readonly diagnostics: readonly Diagnostic[];
   }[];
   readonly dataplane: DataplaneStatus;
 }
@@ -41,7 +42,7 @@ function statusWords(status: StatusAnswer): string {
   ];
   for (const source of status.sources) {
     lines.push(`source ${source.name}: ${source.state}`);
-    for (const { code, message } of source.diagnostics) lines.push(`  ${code} ${message}`);
+    for (const diagnostic of source.diagnostics) lines.push(renderDiagnostic(diagnostic));
   }
   for (const { subject, message, hint } of dataplane.problems) {
     lines.push(`problem with ${subject}: ${message}`);

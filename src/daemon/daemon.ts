@@ -1,9 +1,10 @@
 /** The daemon: sources to table, table to plan, plan to kernel; and the API beside it. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { Dataplane, type DataplaneEvent } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
-import { sdNotify } from '../libbpf/index.ts';
+import { DirectoryLock, sdNotify } from '../libbpf/index.ts';
+import { assertTrustedFile } from '../safe-file.ts';
 import { ApiSource } from '../sources/api.ts';
 import { FileSource, SourceSet, type SourceSetEvent } from '../sources/index.ts';
 import { renderDiagnostic } from '../table/index.ts';
@@ -29,6 +30,7 @@ export class Daemon {
   readonly #set: SourceSet;
   readonly #applier: Applier;
   #server: ApiServer | undefined;
+  #stateLock: DirectoryLock | undefined;
   #ready = false;
   #stopping: Promise<void> | undefined;
   #ended!: () => void;
@@ -73,6 +75,7 @@ export class Daemon {
    */
   static async start(config: Config, log: Logger): Promise<Daemon> {
     mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
+    assertTrustedFile(config.stateDir);
     const plane = await Dataplane.open({
       pinDir: config.pinDir,
       stateDir: config.stateDir,
@@ -84,18 +87,30 @@ export class Daemon {
       unknownSegment: config.unknownSegment,
       tooBigRate: config.tooBigRate,
     });
+    let daemon: Daemon | undefined;
+    let stateLock: DirectoryLock | undefined;
     try {
+      // Two instances with pin directories of their own could still share this one by mistake.
+      stateLock = DirectoryLock.acquire(realpathSync(config.stateDir));
       let set: SourceSet | undefined;
-      const opened = await ApiSource.open(join(config.stateDir, 'edits'), { table: () => set?.table });
-      const daemon = new Daemon(config, log, plane, opened);
+      const opened = await ApiSource.open(join(config.stateDir, 'edits'), {
+        table: () => set?.table,
+        onFailure: (error) => log.error({ code: error.code, hint: error.hint }, error.message),
+      });
+      const { tornBytes, setAside } = opened.content;
+      if (tornBytes > 0) log.warn({ bytes: tornBytes }, 'an edit that was never acknowledged was cut off the log');
+      for (const path of setAside)
+        log.error({ path }, 'the log of edits was damaged; what could not be applied is here');
+      daemon = new Daemon(config, log, plane, opened);
+      daemon.#stateLock = stateLock;
       set = daemon.#set;
       daemon.#server = await serve(
         makeApi({
           plane,
           applier: daemon.#applier,
           source: daemon.#api,
-          status: () => daemon.status(),
-          stop: () => void daemon.stop('the API'),
+          status: () => (daemon as Daemon).status(),
+          stop: () => void daemon?.stop('the API'),
         }),
         config.socket,
       );
@@ -108,6 +123,11 @@ export class Daemon {
       }
       return daemon;
     } catch (error) {
+      if (daemon !== undefined) {
+        await daemon.#server?.close();
+        await daemon.#set.close();
+      }
+      stateLock?.close();
       await plane.close();
       throw error;
     }
@@ -139,10 +159,11 @@ export class Daemon {
 
   async #stop(why: string): Promise<void> {
     this.#log.info({ why }, 'stopping; the data plane goes on forwarding');
-    sdNotify('STOPPING=1');
+    this.#notify('STOPPING=1');
     await this.#server?.close();
     await this.#set.close();
     await this.#applier.close();
+    this.#stateLock?.close();
     await this.#plane.close();
     this.#ended();
   }
@@ -165,7 +186,16 @@ export class Daemon {
     const unresolved = names.length === 0 ? '' : `; next hops missing: ${names.join(', ')}`;
     const revision = this.#applier.last?.revision ?? 0;
     process.stdout.write(`mapwire ${version()} ready: node ${this.#config.node}, revision ${revision}${unresolved}\n`);
-    sdNotify(`READY=1\nSTATUS=node ${this.#config.node}, revision ${revision}${unresolved}`);
+    this.#notify(`READY=1\nSTATUS=node ${this.#config.node}, revision ${revision}${unresolved}`);
+  }
+
+  /** Nothing ends because systemd does not listen. */
+  #notify(state: string): void {
+    try {
+      sdNotify(state);
+    } catch (error) {
+      this.#complain('systemd could not be told', error);
+    }
   }
 
   #onSource(event: SourceSetEvent): void {
