@@ -1,6 +1,6 @@
 import { MapwireError } from '../errors.ts';
 import type { Btf } from './btf.ts';
-import type { MapSpec, OuterMapSpec } from './map-spec.ts';
+import type { MapLayout } from './map-spec.ts';
 import { type Shape, shapeName, shapeOf } from './shape.ts';
 
 /** What the kernel tells of a map (BPF_OBJ_GET_INFO_BY_FD). */
@@ -34,7 +34,7 @@ const BPF_F_RDONLY_PROG = 1 << 7;
  * that it can be used. Without BTF only type, sizes and flags are compared. Never throws for what the kernel holds: a
  * type that cannot be represented is a difference too.
  */
-export function compareMap(kernel: KernelMap, expected: MapSpec<never, never>): MapDifference[] {
+export function compareMap(kernel: KernelMap, expected: Omit<MapLayout, 'name'>): MapDifference[] {
   const differences: MapDifference[] = [];
   const compare: Compare = (field, found, wanted) => {
     if (found !== wanted) differences.push({ field, kernel: found, expected: wanted });
@@ -49,11 +49,6 @@ export function compareMap(kernel: KernelMap, expected: MapSpec<never, never>): 
     compareType(kernel.btf, kernel.valueTypeId ?? 0, 'value', expected.value.shape, compare);
   }
   return differences;
-}
-
-/** The same for the inner map of a map of maps. */
-export function compareInnerMap(kernel: KernelMap, expected: OuterMapSpec<never, never, never>): MapDifference[] {
-  return compareMap(kernel, expected.inner);
 }
 
 type Compare = (field: string, kernel: string | number, expected: string | number) => void;

@@ -12,7 +12,7 @@ export type { NamedObject } from './exported-types.ts';
 export { type GeneratedFiles, generate } from './generate.ts';
 export { keyShape, layoutHash, objectLayoutHash, valueShape } from './layout-hash.ts';
 export { type MapDefinition, readMapDefinitions } from './map-definitions.ts';
-export type { MapSpec, ObjectSpec, OuterMapSpec, ProgramSpec } from './map-spec.ts';
+export type { MapLayout, MapSpec, ObjectSpec, OuterMapSpec, ProgramSpec } from './map-spec.ts';
 export * from './map-types.ts';
 export * from './object.ts';
 export { renderDescription } from './render-description.ts';

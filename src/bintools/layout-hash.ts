@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { MapDefinition } from './map-definitions.ts';
-import type { MapSpec, OuterMapSpec } from './map-spec.ts';
+import type { MapLayout } from './map-spec.ts';
 import type { ObjectFile } from './object.ts';
 import { type Shape, shapeOf } from './shape.ts';
 
@@ -17,7 +17,7 @@ interface HashedMap {
  * One short text for the layout of all maps: names, types, flags and every field of keys and values. Sizes in entries
  * do not count, the plan decides them. Equal hashes mean that maps can be shared.
  */
-export function layoutHash(maps: Iterable<MapSpec<never, never> | OuterMapSpec<never, never, never>>): string {
+export function layoutHash(maps: Iterable<MapLayout>): string {
   return digest([...maps].map(hashedSpec));
 }
 
@@ -31,14 +31,14 @@ function digest(maps: readonly HashedMap[]): string {
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 16);
 }
 
-function hashedSpec(map: MapSpec<never, never> | OuterMapSpec<never, never, never>): HashedMap {
+function hashedSpec(map: MapLayout): HashedMap {
   return {
     name: map.name,
     type: map.type,
     flags: map.flags,
     key: canonical(map.key.shape),
     value: canonical(map.value.shape),
-    ...('inner' in map ? { inner: hashedSpec({ ...map.inner, name: '' }) } : {}),
+    ...(map.inner ? { inner: hashedSpec({ ...map.inner, name: '' }) } : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Codec } from './codec.ts';
+import type { Shape } from './shape.ts';
 
 /** What this build expects of a map: the generated table of maps consists of these. */
 export interface MapSpec<K = unknown, V = unknown> {
@@ -15,6 +16,16 @@ export interface MapSpec<K = unknown, V = unknown> {
   readonly maxEntries: number;
   /** `BPF_F_*` of creation. */
   readonly flags: number;
+}
+
+/** What of a map's spec can be compared without its values: any MapSpec is one. */
+export interface MapLayout {
+  readonly name: string;
+  readonly type: string;
+  readonly flags: number;
+  readonly key: { readonly size: number; readonly shape: Shape };
+  readonly value: { readonly size: number; readonly shape: Shape };
+  readonly inner?: MapLayout;
 }
 
 /** A map of maps. */
