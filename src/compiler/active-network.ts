@@ -52,8 +52,12 @@ export class ActiveNetwork {
   readonly #sharedMacs = new Map<string, Set<string>>();
   /** What is in force, by key text. */
   #entries = new Map<string, Entry>();
-  #reachChanged = true;
-  #floodChanged = true;
+  /** Everything has to be worked out again. */
+  #all = true;
+  /** Places (`node segment`) that came or went, with what was true of them at the last `refresh`. */
+  readonly #places = new Map<string, { readonly reached: boolean; readonly used: boolean }>();
+  /** Ports that were taken in or out, with whether they were in `#floodPorts` then. */
+  readonly #members = new Map<string, boolean>();
   readonly #macsChanged = new Set<string>();
 
   constructor(id: number, definition: TableNetwork) {
@@ -85,20 +89,19 @@ export class ActiveNetwork {
         segments = new Map();
         this.#reach.set(at.node, segments);
         fresh.push(at.node);
-        this.#reachChanged = true;
       }
+      this.#touchPlace(at.node, segment);
       let reach = segments.get(segment);
       if (reach === undefined) {
         reach = { all: 0, used: 0 };
         segments.set(segment, reach);
-        this.#reachChanged = true;
       }
       reach.all++;
       if (at.priority === PRIORITY_NEVER) continue;
-      if (reach.used++ === 0) this.#floodChanged = true;
-      if (at.node === node && !this.#floodPorts.has(port.id)) {
+      reach.used++;
+      if (at.node === node) {
+        this.#touchMember(port.id);
         this.#floodPorts.add(port.id);
-        this.#floodChanged = true;
       }
     }
     for (const mac of port.macs) {
@@ -118,17 +121,18 @@ export class ActiveNetwork {
       const segments = this.#reach.get(at.node);
       const reach = segments?.get(segment);
       if (segments === undefined || reach === undefined) continue;
-      if (at.priority !== PRIORITY_NEVER && --reach.used === 0) this.#floodChanged = true;
+      this.#touchPlace(at.node, segment);
+      if (at.priority !== PRIORITY_NEVER) reach.used--;
       if (--reach.all === 0) {
         segments.delete(segment);
-        this.#reachChanged = true;
         if (segments.size === 0) {
           this.#reach.delete(at.node);
           gone.push(at.node);
         }
       }
     }
-    if (this.#floodPorts.delete(port.id)) this.#floodChanged = true;
+    this.#touchMember(port.id);
+    this.#floodPorts.delete(port.id);
     for (const mac of port.macs) {
       const sharers = this.#sharedMacs.get(mac);
       sharers?.delete(port.id);
@@ -140,8 +144,35 @@ export class ActiveNetwork {
 
   /** The definition changed in something other than encapsulation and segment, or a node's MTU did. */
   touch(): void {
-    this.#reachChanged = true;
-    this.#floodChanged = true;
+    this.#all = true;
+  }
+
+  #touchPlace(node: string, segment: number): void {
+    const key = `${node} ${segment}`;
+    if (this.#places.has(key)) return;
+    const reach = this.#reach.get(node)?.get(segment);
+    this.#places.set(key, { reached: reach !== undefined, used: (reach?.used ?? 0) > 0 });
+  }
+
+  #touchMember(port: string): void {
+    if (!this.#members.has(port)) this.#members.set(port, this.#floodPorts.has(port));
+  }
+
+  /** What is other than at the last `refresh`; an edit takes a port out and in again, which often changes neither. */
+  #differences(): { readonly reach: boolean; readonly flood: boolean } {
+    let reach = this.#all;
+    let flood = this.#all;
+    for (const [key, before] of this.#places) {
+      const space = key.lastIndexOf(' ');
+      const now = this.#reach.get(key.slice(0, space))?.get(Number(key.slice(space + 1)));
+      if (before.reached !== (now !== undefined)) reach = true;
+      if (before.used !== (now?.used ?? 0) > 0) flood = true;
+    }
+    for (const [port, before] of this.#members) if (before !== this.#floodPorts.has(port)) flood = true;
+    this.#all = false;
+    this.#places.clear();
+    this.#members.clear();
+    return { reach, flood };
   }
 
   /** Largest layer-3 packet of the network in bytes. */
@@ -154,11 +185,12 @@ export class ActiveNetwork {
 
   /** Works out again what may have changed; reports each difference to what was in force. */
   refresh(context: NetworkContext, changed: (before: Entry | undefined, after: Entry | undefined) => void): void {
-    if (this.#reachChanged) {
+    const differs = this.#differences();
+    if (differs.reach) {
       this.#replace('network', [this.#networkEntry(context)], changed);
       this.#replace('segment', this.#segmentEntries(context), changed);
     }
-    if (this.#floodChanged || this.#reachChanged) {
+    if (differs.flood || differs.reach) {
       const flood = this.#floodEntry(context);
       this.#replace('flood', flood === undefined ? [] : [flood], changed);
     }
@@ -167,8 +199,6 @@ export class ActiveNetwork {
       const key = keyText(entry ?? emptySharedMac(this.id, mac));
       this.#set(key, entry, changed);
     }
-    this.#reachChanged = false;
-    this.#floodChanged = false;
     this.#macsChanged.clear();
   }
 

@@ -99,6 +99,7 @@ export interface Plan {
   entries(map?: PlanMap): IterableIterator<Entry>;
   /** Networks in which this node has a port. */
   networks(): IterableIterator<PlannedNetwork>;
+  readonly localPortCount: number;
   localPort(port: string): LocalPort | undefined;
   localPorts(): IterableIterator<LocalPort>;
   peer(node: string): Peer | undefined;
@@ -203,6 +204,13 @@ class CompiledPlan implements Plan {
       macs: sizes.source_mac > 0,
       unknownFlood: state.unknownFlood > 0,
     };
+  }
+
+  get localPortCount(): number {
+    const state = this.#open;
+    let count = 0;
+    for (const name of state.active.keys()) count += (state.index.get(name) as NetworkPorts).locals.size;
+    return count;
   }
 
   get revision(): number {

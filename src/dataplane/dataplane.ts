@@ -181,6 +181,11 @@ export class Dataplane implements AsyncDisposable {
   apply(plan: Plan, changes?: PlanChanges): Promise<ApplyReport> {
     return this.#mutex.run(async () => {
       this.#assertOpen();
+      if (plan.ids !== this.ids) {
+        throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'the plan was made with ids of its own', {
+          hint: 'make it with the ids of the data plane: plan(table, node, dataplane.ids)',
+        });
+      }
       const start = performance.now();
       const whole = changes === undefined || this.#stale || this.#plan === undefined;
       this.#stale = true;
@@ -388,8 +393,7 @@ export class Dataplane implements AsyncDisposable {
   /** Entries that each map has to take. */
   #needs(plan: Plan): Map<string, number> {
     const needs = new Map<string, number>(Object.entries(plan.sizes));
-    let locals = this.#options.underlay.length;
-    for (const _ of plan.localPorts()) locals++;
+    const locals = this.#options.underlay.length + plan.localPortCount;
     for (const map of RUNTIME_MAPS) needs.set(map, locals);
     const slots = Math.max(locals, this.#slots.extent);
     needs.set('traffic', slots);

@@ -190,7 +190,15 @@ function make(path: string): void {
 
 /** Also true for a symbolic link that leads nowhere. */
 function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EACCES') throw cause;
+    throw new MapwireError('ERR_MW_PRIVILEGE', `pin directory '${path}' cannot be reached`, {
+      cause,
+      hint: 'run as root, or with the capabilities of the unit file',
+    });
+  }
 }
 
 function openChecked(path: string): number {
