@@ -1,0 +1,96 @@
+/** The table of codes and its documentation, and how diagnostics look. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { excerptOf, quote } from '../../../src/table/diagnostics.ts';
+import { DIAGNOSTICS, parseTable, renderDiagnostic, renderDiagnostics } from '../../../src/table/index.ts';
+import { editDistance, nearest } from '../../../src/table/suggest.ts';
+
+const HEAD = 'mapwire: 1\nnodes:\n  host-a: { underlay: 192.0.2.1 }\nnetworks:\n  blue: { segment: 5001 }\n';
+
+test('docs/diagnostics.md has one row for each code, and no other', () => {
+  const page = readFileSync(new URL('../../../docs/diagnostics.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `(MW\d{3})` \| ([a-z0-9-]+) \| (error|warning) \|/gm)];
+  expect(rows.map(([, code, name, severity]) => [code, name, severity])).toEqual(
+    Object.entries(DIAGNOSTICS).map(([code, { name, severity }]) => [code, name, severity]),
+  );
+});
+
+test('names of codes are unique', () => {
+  const names = Object.values(DIAGNOSTICS).map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+describe('rendering', () => {
+  test('shows the line with a caret, the related place and a hint', () => {
+    const text = `${HEAD}ports:
+  web-1: { network: blue, mac: 02:00:00:00:00:01, ips: [10.1.0.1], at: { node: host-a } }
+  web-2:
+    network: blue
+    mac: 02:00:00:00:00:02
+    ips: [10.1.0.1]
+    at:
+      - { node: host-x }
+`;
+    const { diagnostics } = parseTable(text, { name: 'table.yaml' });
+    expect(
+      renderDiagnostics(diagnostics),
+    ).toBe(`table.yaml:11:11: error MW127: port 'web-2' has the address 10.1.0.1 of port 'web-1' in network 'blue'
+ 11 |     ips: [10.1.0.1]
+    |           ^~~~~~~~
+  table.yaml:7:57: 'web-1' has it here
+table.yaml:13:17: error MW104: port 'web-2' names node 'host-x', which is not in 'nodes'
+ 13 |       - { node: host-x }
+    |                 ^~~~~~
+  hint: did you mean 'host-a'?
+2 errors
+`);
+  });
+
+  test('keeps tabs in front of the caret and counts characters, not halves of them', () => {
+    const { diagnostics } = parseTable('{"mapwire": 1,\n\t"nodes": {"𝒽": {"underlay": "x"}}}', { name: 't.json' });
+    expect(
+      renderDiagnostic(diagnostics[0]!),
+    ).toBe(`t.json:2:30: error MW140: the underlay address of node '𝒽' 'x' is no IP address
+ 2 | \t"nodes": {"𝒽": {"underlay": "x"}}}
+   | \t                            ^~~`);
+  });
+
+  test('shows the part of a long line that matters', () => {
+    const excerpt = excerptOf(`${'a'.repeat(500)}X${'b'.repeat(500)}`, 501);
+    expect(Array.from(excerpt.text)[excerpt.column - 1]).toBe('X');
+    expect(excerpt.text.length).toBeLessThan(200);
+    expect(excerpt.text).toMatch(/^….*…$/);
+  });
+
+  test('lets no control character through to the terminal', () => {
+    expect(quote('a\u001b[31m\u202eb')).toBe("'a\\u001b[31m\\u202eb'");
+    expect(excerptOf('a\u001b[31m', 1).text).toBe('a\ufffd[31m');
+    const { diagnostics } = parseTable('mapwire: 1\nnodes: { "\u009bx": { underlay: "\u2066" } }\n');
+    expect(diagnostics.length).toBeGreaterThan(0);
+    expect(renderDiagnostics(diagnostics)).not.toMatch(/[\u009b\u2066]/);
+  });
+});
+
+test('a file shows so many mistakes and counts the rest', () => {
+  const lines = Array.from({ length: 250 }, (_, i) => `  n${i}: { underlay: nowhere }`);
+  const { diagnostics } = parseTable(`mapwire: 1\nnodes:\n${lines.join('\n')}\n`, { name: 't.yaml', limit: 20 });
+  expect(diagnostics).toHaveLength(21);
+  expect(diagnostics.at(-1)).toMatchObject({ code: 'MW199', message: '230 more errors in this file', line: 0 });
+});
+
+describe('suggestions', () => {
+  test('count inserted, lost, changed and swapped letters', () => {
+    expect(editDistance('node', 'node', 3)).toBe(0);
+    expect(editDistance('ndoe', 'node', 3)).toBe(1);
+    expect(editDistance('nodes', 'node', 3)).toBe(1);
+    expect(editDistance('kitten', 'sitting', 3)).toBe(3);
+    expect(editDistance('kitten', 'sitting', 2)).toBe(3);
+  });
+
+  test('are near or not made', () => {
+    expect(nearest('netwrok', ['node', 'network', 'mac'])).toBe('network');
+    expect(nearest('MAC', ['node', 'network', 'mac'])).toBe('mac');
+    expect(nearest('banana', ['node', 'network', 'mac'])).toBeUndefined();
+    expect(nearest('x'.repeat(1000), ['x'])).toBeUndefined();
+  });
+});
