@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { TableEdits } from '../../../src/compiler/index.ts';
+import type { Entry, TableEdits } from '../../../src/compiler/index.ts';
 import { diff, IdBook, keyText, plan, replan, valueBytes, WRITE_ORDER } from '../../../src/compiler/index.ts';
+import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
 import { smallTable } from '../../support/small-table.ts';
 import { RandomTable } from './random-table.ts';
 import { content, named, referencePlan } from './reference-plan.ts';
@@ -15,6 +16,22 @@ function changesBetween(before: object, after: object): Set<string> {
   for (const id of ids) if (JSON.stringify(a[id]) === JSON.stringify(b[id])) ids.delete(id);
   return ids;
 }
+
+it('gives a renamed port the id that it had, and the entries that stay', () => {
+  const port = { network: 'blue', mac: '02:00:00:00:00:01', ips: ['10.1.0.1'], at: [{ node: 'a' }] };
+  const base = { nodes: { a: { underlay: '192.0.2.1' } }, networks: { blue: { segment: 1 } } };
+  const ids = new IdBook();
+  const before = plan(smallTable({ ...base, ports: { old: port } }), 'a', ids);
+  const { plan: after, changes } = replan(before, smallTable({ ...base, ports: { fresh: port } }), {
+    nodes: [],
+    networks: [],
+    ports: ['old', 'fresh'],
+  });
+  expect(changes.entries).toEqual([]);
+  expect(ids.portName(1)).toBe('fresh');
+  expect(after.localPort('fresh')?.id).toBe(1);
+  expect(() => before.localPort('old')).toThrow(expect.objectContaining({ code: 'ERR_MW_CLOSED' }));
+});
 
 describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
   it('recomputing the change gives what recomputing everything gives, and what the reference gives', () => {
@@ -59,6 +76,13 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
         expect(kernel, why).toEqual(now);
         expect(named(current), why).toEqual(referencePlan(nextTable, 'n0'));
 
+        // Ids are held for what is in the plan, and for nothing else.
+        expect([ids.ports.size, ids.networks.size, ids.nodes.size], why).toEqual([
+          current.sizes.port,
+          current.sizes.network,
+          nextTable.nodes.size,
+        ]);
+
         const whole = plan(nextTable, 'n0', ids);
         expect(content(whole.entries()), why).toEqual(now);
         expect(diff(whole, current), why).toEqual([]);
@@ -100,10 +124,8 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
   });
 });
 
-function adopt(ids: IdBook, entry: import('../../../src/compiler/index.ts').Entry): void {
+function adopt(ids: IdBook, entry: Entry): void {
   if (entry.map === 'vtep') ids.nodes.adopt(entry.value.node, ipFromMappedBytes(entry.key.addr));
   if (entry.map === 'network') ids.networks.adopt(entry.key, `${entry.value.encap}/${entry.value.segment}`);
   if (entry.map === 'port') ids.ports.adopt(entry.key, `${entry.value.network} ${macFromBytes(entry.value.mac)}`);
 }
-
-import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
