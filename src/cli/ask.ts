@@ -1,19 +1,32 @@
 /** Commands that ask the daemon and print what it says. */
 import type { Command } from 'commander';
 import { formatRows, type Row } from '../compiler/index.ts';
-import type { DataplaneStatus, MapDump, TraceResult } from '../dataplane/index.ts';
+import { version } from '../daemon/version.ts';
+import type { Dataplane, DataplaneStatus, DropCount, MapDump, TraceResult } from '../dataplane/index.ts';
 import { type Diagnostic, renderDiagnostic } from '../table/index.ts';
 import { call } from './client.ts';
+import { fromPins } from './offline.ts';
 import { PLACE_KEYS, placeOf, withConfig } from './options.ts';
 import { columns, print, printJson } from './output.ts';
 import { withQuestion } from './simulate.ts';
 
 /** A command that prints the answer to one GET: as JSON, or in words. */
-function ask<T>(program: Command, name: string, description: string, path: string, words: (answer: T) => string): void {
+function ask<T>(
+  program: Command,
+  name: string,
+  description: string,
+  path: string,
+  words: (answer: T) => string,
+  pinned?: (plane: Dataplane) => T,
+): void {
   withConfig(program.command(name).description(description), PLACE_KEYS)
     .option('--json', 'print JSON')
     .action(async (options: Record<string, unknown>) => {
-      const answer = await call<T>(placeOf(options).socket, 'GET', path);
+      const place = placeOf(options);
+      const answer = await call<T>(place.socket, 'GET', path).catch((error: unknown) => {
+        if (pinned === undefined) throw error;
+        return fromPins(place, error, pinned);
+      });
       await (options.json ? printJson(answer) : print(words(answer)));
     });
 }
@@ -22,8 +35,9 @@ function ask<T>(program: Command, name: string, description: string, path: strin
 export interface StatusAnswer {
   readonly node: string;
   readonly version: string;
-  readonly pid: number;
-  readonly state: 'waiting' | 'applying' | 'ready' | 'failing';
+  /** Null: no daemon runs, this was read from the pinned maps. */
+  readonly pid: number | null;
+  readonly state: 'waiting' | 'applying' | 'ready' | 'failing' | 'no daemon';
   readonly revision: { readonly table: number | null; readonly applied: number | null };
   readonly sources: readonly {
     readonly name: string;
@@ -37,8 +51,10 @@ function statusWords(status: StatusAnswer): string {
   const { table, applied } = status.revision;
   const { dataplane } = status;
   const lines = [
-    `node ${status.node}: ${status.state} (mapwire ${status.version}, process ${status.pid})`,
-    `revision ${applied ?? 'none'} in force${table === applied ? '' : `, ${table ?? 'none'} wanted`}; generation ${dataplane.generation}`,
+    status.pid === null
+      ? 'no daemon; the data plane goes on with what is pinned (start one with `mapwire run`)'
+      : `node ${status.node}: ${status.state} (mapwire ${status.version}, process ${status.pid})`,
+    `revision ${applied ?? 'none'} in force${table === applied || status.pid === null ? '' : `, ${table ?? 'none'} wanted`}; generation ${dataplane.generation}`,
   ];
   for (const source of status.sources) {
     lines.push(`source ${source.name}: ${source.state}`);
@@ -72,17 +88,41 @@ interface Drop {
   readonly bytes: number;
 }
 
+function numbers({ reason, packets, bytes }: DropCount): Drop {
+  return { reason, packets: Number(packets), bytes: Number(bytes) };
+}
+
+/** `status` without a daemon: what the kernel holds. */
+function pinnedStatus(plane: Dataplane): StatusAnswer {
+  const revision = plane.adoptedRevision;
+  return {
+    node: '',
+    version: version(),
+    pid: null,
+    state: 'no daemon',
+    revision: { table: null, applied: revision === 0 ? null : revision },
+    sources: [],
+    dataplane: plane.status(),
+  };
+}
+
 /** The commands `status`, `nodes`, `networks`, `ports`, `drops`, `dump` and `trace`. */
 export function askCommands(program: Command): void {
-  ask(program, 'status', 'what the daemon and the kernel hold', '/v1/status', statusWords);
+  ask(program, 'status', 'what the daemon and the kernel hold', '/v1/status', statusWords, pinnedStatus);
   ask(program, 'nodes', 'nodes, their addresses and next hops', '/v1/nodes', rowsWords('nodes'));
   ask(program, 'networks', 'networks of this node', '/v1/networks', rowsWords('networks'));
   ask(program, 'ports', 'ports, where they are, and their counters', '/v1/ports', rowsWords('ports'));
-  ask<readonly Drop[]>(program, 'drops', 'dropped packets by reason', '/v1/drops', (drops) =>
-    columns(
-      ['reason', 'packets', 'bytes'],
-      drops.filter(({ packets }) => packets > 0).map(({ reason, packets, bytes }) => [reason, packets, bytes]),
-    ),
+  ask<readonly Drop[]>(
+    program,
+    'drops',
+    'dropped packets by reason',
+    '/v1/drops',
+    (drops) =>
+      columns(
+        ['reason', 'packets', 'bytes'],
+        drops.filter(({ packets }) => packets > 0).map(({ reason, packets, bytes }) => [reason, packets, bytes]),
+      ),
+    (plane) => plane.drops().map(numbers),
   );
   dumpCommand(program);
   traceCommand(program);
@@ -99,7 +139,10 @@ function dumpCommand(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (map: string | undefined, options: Record<string, unknown>) => {
       const path = map === undefined ? '/v1/dump' : `/v1/dump?map=${encodeURIComponent(map)}`;
-      const answer = await call<readonly MapDump[]>(placeOf(options).socket, 'GET', path);
+      const place = placeOf(options);
+      const answer = await call<readonly MapDump[]>(place.socket, 'GET', path).catch((error: unknown) =>
+        fromPins(place, error, (plane) => plane.dump(map)),
+      );
       if (options.json) await printJson(answer);
       else await print(answer.map((one) => formatRows(one.map, one.entries)).join('\n'));
     });

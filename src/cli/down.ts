@@ -1,3 +1,4 @@
+import { lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { Dataplane, type DownReport } from '../dataplane/index.ts';
@@ -21,9 +22,20 @@ export function downCommand(program: Command): void {
       const { socket, pinDir, stateDir } = placeOf(options);
       const stopped = await stopDaemon(socket);
       const report = await downWhenFree({ pinDir, stateDir });
+      if (await isStale(socket)) unlinkSync(socket);
       if (options.json) await printJson({ stopped, ...report });
       else await print(summary(stopped, report));
     });
+}
+
+/** A daemon that was killed leaves its socket: nobody listens there any more. */
+async function isStale(socket: string): Promise<boolean> {
+  if (lstatSync(socket, { throwIfNoEntry: false })?.isSocket() !== true) return false;
+  const error = await call(socket, 'GET', '/v1/status').then(
+    () => undefined,
+    (reason: unknown) => (reason as Error).cause as NodeJS.ErrnoException | undefined,
+  );
+  return error?.code === 'ECONNREFUSED';
 }
 
 /** Asks the daemon to stop. False when none answers. */

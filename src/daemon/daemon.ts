@@ -203,6 +203,8 @@ export class Daemon {
       this.#log.info({ source: event.source }, 'on hold');
       return;
     }
+    // Whoever made an edit through the API gets its mistakes in the answer.
+    if (event.type === 'refused' && event.source === this.#api.name && this.#set.table !== undefined) return;
     for (const diagnostic of event.diagnostics.slice(0, LOGGED_DIAGNOSTICS)) {
       const level = diagnostic.severity === 'error' ? 'error' : 'warn';
       this.#log[level]({ code: diagnostic.code }, renderDiagnostic(diagnostic));

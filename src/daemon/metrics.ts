@@ -1,6 +1,7 @@
 /** Prometheus text exposition (version 0.0.4): values are read from the kernel's maps when they are asked for. */
 
 import type { DropCount, TrafficCount } from '../dataplane/index.ts';
+import { Reason, reasonName } from '../generated/layout.ts';
 import type { StatusView } from './views.ts';
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -19,11 +20,22 @@ function family(name: string, type: 'counter' | 'gauge', help: string, samples: 
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines].join('\n');
 }
 
+/** Every reason, also those that have not occurred: a series that begins at 0 can be watched for its first increase. */
+function everyReason(drops: readonly DropCount[]): DropCount[] {
+  const counted = new Map(drops.map((one) => [one.reason, one]));
+  const known = Object.values(Reason).filter((number) => number !== Reason.NONE && number !== Reason.COUNT);
+  for (const name of known.map(reasonName)) {
+    if (!counted.has(name)) counted.set(name, { reason: name, packets: 0n, bytes: 0n });
+  }
+  return [...counted.values()];
+}
+
 /** Every counter and reason, map fill, planned and applied revision. */
 export function metricsText(status: StatusView, drops: readonly DropCount[], traffic: readonly TrafficCount[]): string {
   const perDevice = (value: (one: TrafficCount) => bigint): Sample[] =>
     traffic.map((one) => [{ device: one.device, role: one.role, port: one.port ?? '' }, value(one)]);
   const { dataplane } = status;
+  const reasons = everyReason(drops);
   const parts = [
     family('mapwire_info', 'gauge', 'Version and node.', [[{ version: status.version, node: status.node }, 1]]),
     family('mapwire_ready', 'gauge', '1 when the newest table is in force.', [[{}, status.state === 'ready' ? 1 : 0]]),
@@ -68,13 +80,13 @@ export function metricsText(status: StatusView, drops: readonly DropCount[], tra
       'mapwire_drop_packets_total',
       'counter',
       'Dropped packets by reason (docs/drop-reasons.md).',
-      drops.map((one) => [{ reason: one.reason }, one.packets]),
+      reasons.map((one) => [{ reason: one.reason }, one.packets]),
     ),
     family(
       'mapwire_drop_bytes_total',
       'counter',
       'Dropped bytes by reason.',
-      drops.map((one) => [{ reason: one.reason }, one.bytes]),
+      reasons.map((one) => [{ reason: one.reason }, one.bytes]),
     ),
     family(
       'mapwire_device_rx_packets_total',

@@ -342,6 +342,17 @@ test('down ends the daemon and leaves nothing; twice, and after a crash', async 
   await nothing();
 });
 
+test('without a daemon, status, drops and dump read what is pinned', async () => {
+  await mapwire.run();
+  await mapwire.stop();
+  expect(await mapwire.json('status')).toMatchObject({ pid: null, state: 'no daemon', revision: { applied: 1 } });
+  const [dump] = await mapwire.json<{ entries: { port: string }[] }[]>('dump', 'mac');
+  expect(dump?.entries.map((one) => one.port).sort()).toEqual(['p1', 'q1']);
+  expect(await mapwire.json('drops')).toBeInstanceOf(Array);
+  const words = await mapwire.command(['status', '--config', mapwire.config]);
+  expect(words.stdout).toContain('no daemon');
+});
+
 test('without a daemon the commands say so, with the remedy', async () => {
   const answer = await mapwire.command(['ports', '--config', mapwire.config], { check: false });
   expect([answer.code, answer.stderr]).toEqual([1, expect.stringContaining('ERR_MW_NO_DAEMON')]);
