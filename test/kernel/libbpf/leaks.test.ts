@@ -11,6 +11,7 @@ import {
   Program,
   RawMap,
   RingBuffer,
+  TcFilter,
 } from '../../../src/libbpf/index.ts';
 import { eventually } from '../../support/process.ts';
 import {
@@ -101,14 +102,18 @@ describe('a thousand times', () => {
     ).toBe(0);
   });
 
-  test('links (fifty)', async () => {
+  test('links and filters (fifty)', async () => {
     await using pair = await Pair.create();
     using object = await loadEverything();
+    const tc = { ifindex: pair.ifindex, direction: 'ingress' } as const;
     expect(
       await leftBy(async () => {
-        using link = await object.programs.get('mark')!.attachTcx({ ifindex: pair.ifindex, direction: 'ingress' });
+        using link = await object.programs.get('drop')!.attachXdp({ ifindex: pair.ifindex, mode: 'generic' });
         using _twin = link.dup();
-        await caught(() => object.programs.get('mark')!.attachTcx({ ifindex: 0x7ffffff0, direction: 'ingress' }));
+        const filter = await TcFilter.attach(object.programs.get('mark')!, tc);
+        await caught(() => TcFilter.attach(object.programs.get('mark')!, tc));
+        await filter.detach();
+        await caught(() => object.programs.get('drop')!.attachXdp({ ifindex: 0x7ffffff0, mode: 'generic' }));
       }, 50),
     ).toBe(0);
   });
