@@ -62,8 +62,11 @@ static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 {
 	__u8 frame[MW_MIN_SHRUNK];
 
+	/* two comparisons, which the compiler must not merge into one: verifiers before 6.18 do not follow that */
+	if (size > sizeof(frame))
+		return MW_REASON_INTERNAL;
 	mw_hide(size);
-	if (size < MW_ETH_HLEN || size > sizeof(frame))
+	if (size < MW_ETH_HLEN)
 		return MW_REASON_INTERNAL;
 	if (bpf_skb_load_bytes(ctx, base, frame, size) || bpf_skb_change_tail(ctx, size, 0) ||
 	    mw_store(ctx, 0, frame, size))
