@@ -15,10 +15,9 @@ export interface Parsed {
  * `from` is the device that the packet came from, `to` the one it leaves by.
  */
 export function finish(run: Run, parsed: Parsed, from: Device, to: Device): Uint8Array | Decision {
-  const { frame, trace } = run;
+  const { frame, trace, multiBuffer } = run;
   const bytes = copyFrame(frame);
   if (run.hook === 'tc') return bytes;
-  const multiBuffer = frame.buffered < frame.end;
   if (!to.xdpRedirect || (multiBuffer && !to.xdpFrags)) {
     trace.note('5', `does ${to.name} take ${multiBuffer ? 'multi-buffer ' : ''}frames from XDP?`, 'no: left to TC');
     return left();

@@ -47,7 +47,7 @@ export function flood(run: Run, request: Flood): Decision {
 
 function copyForPort(run: Run, request: Flood, port: string): OutputFrame | undefined {
   const local = run.world.local(port);
-  const ready = local.state === 'found' && request.fits(local.value);
+  const ready = local.state === 'found' && run.world.port(port).state === 'found' && request.fits(local.value);
   run.trace.note(request.rule, `copy for ${port}`, ready ? local.value.device.name : 'none: not ready');
   return ready ? { device: local.value.device.name, frame: request.inner } : undefined;
 }

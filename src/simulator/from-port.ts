@@ -131,7 +131,6 @@ function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed,
   const id = network.network.id;
   for (const at of target.at) {
     const usable = world.usable(at);
-    if (usable === 'stale') return drop('stale', id);
     trace.note('2.9', `locator ${at.node} of ${target.id}`, usable ? 'used' : 'passed over');
     if (!usable) continue;
     if (world.isSelf(at.node)) return deliverHere(run, link, network, parsed, target);

@@ -10,6 +10,8 @@ export interface Run {
   /** Name of the device the frame came from. */
   readonly device: string;
   readonly frame: FrameView;
+  /** The frame came in more than one buffer (XDP). */
+  readonly multiBuffer: boolean;
   /** Segment size of a super-packet (TC); 0: none. */
   readonly gsoSize: number;
   /** A VLAN tag travels beside the frame (TC). */

@@ -28,16 +28,13 @@ export interface SimulationInput {
 export function simulate(input: SimulationInput): Simulation {
   const trace = new Trace();
   const { frame } = input;
+  const buffered = input.hook === 'xdp' ? Math.min(input.firstBuffer ?? frame.length, frame.length) : frame.length;
   const run = {
     world: input.world,
     hook: input.hook,
     device: input.device,
-    frame: {
-      bytes: frame,
-      start: 0,
-      end: frame.length,
-      buffered: input.hook === 'xdp' ? Math.min(input.firstBuffer ?? frame.length, frame.length) : frame.length,
-    },
+    frame: { bytes: frame, start: 0, end: frame.length, buffered },
+    multiBuffer: buffered < frame.length,
     gsoSize: input.hook === 'tc' ? (input.gsoSize ?? 0) : 0,
     metadataTag: input.hook === 'tc' && (input.metadataTag ?? false),
     trace,

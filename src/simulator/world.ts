@@ -202,13 +202,12 @@ export class World {
     return node === this.environment.node;
   }
 
-  /** Usable: not priority 255, and its node is this one or not down. A stale node entry makes the answer `stale`. */
-  usable(at: TableLocator): boolean | 'stale' {
+  /** Usable: not priority 255, and its node is this one or not known to be down. */
+  usable(at: TableLocator): boolean {
     if (at.priority === PRIORITY_NEVER) return false;
     if (this.isSelf(at.node)) return true;
     const node = this.node(at.node);
-    if (node.state === 'stale') return 'stale';
-    return node.state === 'missing' || !node.value.down;
+    return node.state !== 'found' || !node.value.down;
   }
 
   flood(network: string): Lookup<FloodMembers> {

@@ -112,7 +112,7 @@ function randomPorts(
     const mac = freeName(taken, network, () => macOf(random.below(24)));
     const ips: string[] = [];
     while (random.chance(0.8) && ips.length < 3)
-      ips.push(freeName(taken, network, () => `10.0.${networks.indexOf(network)}.${random.below(32)}`));
+      ips.push(freeName(taken, network, () => `10.0.${networks.indexOf(network)}.${random.between(1, 120)}`));
     while (!lean && random.chance(0.6) && ips.length < 5) ips.push(freeName(taken, network, () => randomIp6(random)));
     const macs: string[] = [];
     while (!lean && random.chance(0.2) && macs.length < 2) {
@@ -152,7 +152,7 @@ function randomIp6(random: Random): string {
   const kind = random.below(4);
   if (kind === 0) return formatIp(linkLocalOfMac(parseMac(macOf(random.below(40)))!));
   if (kind === 1) return `fe80::${random.between(1, 40)}`;
-  return `fd00::${random.between(1, 60).toString(16)}`;
+  return `fd00::${random.between(1, 120).toString(16)}`;
 }
 
 function randomLocators(

@@ -150,7 +150,12 @@ export async function badChecksums(file: string): Promise<{ readonly frames: num
   );
   const all = await run(['capinfos', '-c', '-M', '-T', '-r', file]);
   const frames = Number(all.stdout.trim().split('\t').at(-1));
-  const wrong = ['ip', 'tcp', 'udp', 'icmp', 'icmpv6'].map((protocol) => `${protocol}.checksum.status == "Bad"`);
+  // Where the sum comes to 0 the stack writes 0xffff for TCP too (CSUM_MANGLED_0), which means the same; tshark minds.
+  const wrong = ['ip', 'tcp', 'udp', 'icmp', 'icmpv6'].map((protocol) =>
+    protocol === 'tcp'
+      ? '(tcp.checksum.status == "Bad" && tcp.checksum != 0xffff)'
+      : `${protocol}.checksum.status == "Bad"`,
+  );
   const { stdout } = await run(['tshark', '-r', file, ...verify, '-Y', wrong.join(' || ')], { timeout: 120_000 });
   return { frames, bad: stdout.split('\n').filter((line) => line.trim() !== '') };
 }
