@@ -78,6 +78,22 @@ test('a file shows so many mistakes and counts the rest', () => {
   expect(diagnostics.at(-1)).toMatchObject({ code: 'MW199', message: '230 more errors in this file', line: 0 });
 });
 
+test('warnings do not keep a table from being one', () => {
+  const { table, diagnostics } = parseTable(
+    `${HEAD}ports:
+  p: { network: blue, mac: 02:00:00:00:00:01, allow: [0.0.0.0/0, "::/0"], at: { node: host-a, priority: 255 } }
+`,
+    { name: 't.yaml' },
+  );
+  expect(table?.portCount).toBe(1);
+  expect(diagnostics.map(({ code, severity, line, column }) => [code, severity, line, column])).toEqual([
+    ['MW202', 'warning', 7, 55],
+    ['MW202', 'warning', 7, 66],
+    ['MW201', 'warning', 7, 79],
+  ]);
+  expect(renderDiagnostics(diagnostics)).toMatch(/\n3 warnings\n$/);
+});
+
 describe('suggestions', () => {
   test('count inserted, lost, changed and swapped letters', () => {
     expect(editDistance('node', 'node', 3)).toBe(0);

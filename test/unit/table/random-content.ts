@@ -42,7 +42,7 @@ export function tableObject(): fc.Arbitrary<Content> {
     role: optional(fc.constantFrom('router', 'dhcp')),
     nodes: fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 4 }),
     interfaces: fc.boolean(),
-    priority: optional(fc.integer({ min: 0, max: 255 })),
+    priority: optional(fc.integer({ min: 0, max: 254 })),
     weight: optional(fc.integer({ min: 1, max: 100 })),
     segment: fc.boolean(),
     single: fc.boolean(),
