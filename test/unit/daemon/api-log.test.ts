@@ -24,7 +24,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const record = (revision: number): LogRecord => ({
   revision,
-  edits: [{ port: `p${revision}`, note: 'ü\n'.repeat(3) }],
+  edits: [{ port: `p${revision}`, note: 'ü\n' }],
 });
 
 /** Opens, reads and closes. */

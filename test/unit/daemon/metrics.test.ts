@@ -1,0 +1,106 @@
+import { expect, it } from 'vitest';
+import { metricsText } from '../../../src/daemon/metrics.ts';
+import type { StatusView } from '../../../src/daemon/views.ts';
+import { Reason, reasonName } from '../../../src/generated/layout.ts';
+
+const STATUS: StatusView = {
+  version: '1.2.3',
+  pid: 7,
+  node: 'a',
+  state: 'ready',
+  revision: { table: 5, applied: 4 },
+  sources: [
+    { name: 'file:/etc/t "x"\\y', state: 'good', diagnostics: [] },
+    { name: 'api', state: 'bad', diagnostics: [] },
+  ],
+  ports: { table: 3, local: 2, attached: 1 },
+  lastApply: null,
+  failure: null,
+  dataplane: {
+    revision: 4,
+    generation: 2,
+    layout: 1,
+    devices: [],
+    nextHops: [
+      {
+        node: 'b',
+        address: '192.0.2.2',
+        resolved: true,
+        device: 'eth0',
+        via: undefined,
+        mac: undefined,
+        why: undefined,
+      },
+    ],
+    maps: [{ map: 'mac', entries: 3, capacity: 4096 }],
+    problems: [],
+  },
+};
+
+const text = metricsText(
+  STATUS,
+  [{ reason: 'guard-mac', packets: 2n ** 60n, bytes: 128n }],
+  [
+    {
+      device: 'tap0',
+      role: 'port',
+      port: 'line\nbreak',
+      rxPackets: 1n,
+      rxBytes: 2n,
+      txPackets: 3n,
+      txBytes: 4n,
+      drops: 5n,
+      answers: 6n,
+    },
+  ],
+);
+
+it('follows the exposition format: one HELP and TYPE a family, then its samples, nothing twice', () => {
+  expect(text.endsWith('\n')).toBe(true);
+  const seen = new Set<string>();
+  const samples = new Set<string>();
+  let family = '';
+  let type = '';
+  for (const line of text.trimEnd().split('\n')) {
+    const help = /^# HELP (\w+) \S/.exec(line)?.[1];
+    if (help !== undefined) {
+      expect(seen.has(help), help).toBe(false);
+      seen.add(help);
+      family = help;
+      type = '';
+      continue;
+    }
+    const typed = /^# TYPE (\w+) (counter|gauge)$/.exec(line);
+    if (typed !== null) {
+      expect(typed[1]).toBe(family);
+      type = typed[2] as string;
+      expect(family.endsWith('_total')).toBe(type === 'counter');
+      continue;
+    }
+    const sample = /^([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*\})? -?\d+(\.\d+)?$/.exec(line);
+    expect(sample, line).not.toBeNull();
+    expect(sample?.[1]).toBe(family);
+    expect(type).not.toBe('');
+    const key = line.slice(0, line.lastIndexOf(' '));
+    expect(samples.has(key), key).toBe(false);
+    samples.add(key);
+  }
+});
+
+it('has every drop reason, exact 64-bit counters, and both revisions', () => {
+  for (const number of Object.values(Reason)) {
+    if (number === Reason.NONE || number === Reason.COUNT) continue;
+    expect(text).toContain(`mapwire_drop_packets_total{reason="${reasonName(number)}"} `);
+  }
+  expect(text).toContain('mapwire_drop_packets_total{reason="guard-mac"} 1152921504606846976\n');
+  expect(text).toContain('mapwire_drop_packets_total{reason="guard-ip"} 0\n');
+  expect(text).toContain('\nmapwire_planned_revision 5\n');
+  expect(text).toContain('\nmapwire_applied_revision 4\n');
+  expect(text).toContain('mapwire_map_entries{map="mac"} 3\n');
+  expect(text).toContain('mapwire_map_capacity{map="mac"} 4096\n');
+});
+
+it('escapes what labels may hold', () => {
+  expect(text).toContain('mapwire_source_good{source="file:/etc/t \\"x\\"\\\\y"} 1\n');
+  expect(text).toContain('port="line\\nbreak"');
+});
