@@ -43,8 +43,8 @@ function fingerprint(paths, salt) {
 export const steps = {
   typescript: {
     name: 'typescript',
-    inputs: ['src', 'test', 'scripts', 'tsconfig.json', 'package-lock.json'],
-    outputs: ['dist/src/errors.js'],
+    inputs: ['src', 'test', 'scripts', 'examples', 'tsconfig.json', 'package-lock.json'],
+    outputs: ['dist/src/cli/main.js'],
     make: () => mustRun(bin('tsc'), ['-p', '.']),
   },
   bpf: {

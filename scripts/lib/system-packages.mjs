@@ -63,6 +63,7 @@ export const requirements = [
   { packages: ['ethtool'], why: 'device offloads', present: command('ethtool'), for: 'test' },
   { packages: ['tcpdump'], why: 'captures', present: command('tcpdump'), for: 'test' },
   { packages: ['tshark'], why: 'verifies checksums in captures', present: command('tshark'), for: 'test' },
+  { packages: ['socat'], why: 'sockets of tests', present: command('socat'), for: 'test' },
   { packages: ['strace'], why: 'counts system calls from outside', present: command('strace'), for: 'test' },
   { packages: ['qemu-system-x86'], why: 'boots other kernels', present: command('qemu-system-x86_64'), for: 'kernels' },
   {
