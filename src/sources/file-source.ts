@@ -5,7 +5,7 @@
  * is told, and what was good before stays in force.
  */
 
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, statSync, watch } from 'node:fs';
 import { MapwireError } from '../errors.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import type { FileStamp } from '../table/byte-source.ts';
@@ -20,8 +20,16 @@ export interface FileSourceOptions {
   readonly settle?: number;
   /** Milliseconds between looks without an event, for file systems that give none (2000). */
   readonly poll?: number;
+  /** Ask the kernel for events (true). */
+  readonly watch?: boolean;
   /** Refuse files that others than root can change, when this process is root (true). */
   readonly trusted?: boolean;
+}
+
+/** A watch is of a folder that may have been replaced by another of the same name. */
+interface Watched {
+  readonly watcher: FSWatcher;
+  readonly inode: bigint | undefined;
 }
 
 /** A file of which the content is in force, or was offered. */
@@ -36,7 +44,8 @@ export class FileSource implements MappingSource {
   readonly #settle: number;
   readonly #poll: number;
   readonly #trusted: boolean;
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watching: boolean;
+  readonly #watchers = new Map<string, Watched>();
   #sink: SourceSink | undefined;
   #timer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
@@ -54,9 +63,10 @@ export class FileSource implements MappingSource {
     this.#settle = options.settle ?? 50;
     this.#poll = options.poll ?? 2000;
     this.#trusted = options.trusted ?? true;
+    this.#watching = options.watch ?? true;
   }
 
-  /** Files that are watched or will be: for tests and `status`. */
+  /** The file or folder. */
   get path(): string {
     return this.#path;
   }
@@ -74,7 +84,7 @@ export class FileSource implements MappingSource {
     this.#sink = undefined;
     clearTimeout(this.#timer);
     clearInterval(this.#pollTimer);
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
 
@@ -102,28 +112,34 @@ export class FileSource implements MappingSource {
 
   /** Watches these folders and no others; true when one was added. */
   #watch(folders: readonly string[]): boolean {
-    let added = false;
-    for (const [folder, watcher] of this.#watchers) {
-      if (folders.includes(folder)) continue;
+    if (!this.#watching) return false;
+    for (const [folder, { watcher, inode }] of this.#watchers) {
+      if (folders.includes(folder) && inodeOf(folder) === inode) continue;
       watcher.close();
       this.#watchers.delete(folder);
     }
+    let added = false;
     for (const folder of folders) {
-      if (this.#watchers.has(folder)) continue;
-      try {
-        const watcher = watch(folder, { persistent: false }, () => this.#check());
-        // A watched folder that goes away, or no more watches: the next look finds out what is left.
-        watcher.on('error', () => {
-          watcher.close();
-          this.#watchers.delete(folder);
-        });
-        this.#watchers.set(folder, watcher);
-        added = true;
-      } catch {
-        // Without a watch the poll finds changes.
-      }
+      if (!this.#watchers.has(folder) && this.#watchFolder(folder)) added = true;
     }
     return added;
+  }
+
+  #watchFolder(folder: string): boolean {
+    try {
+      const inode = inodeOf(folder);
+      const watcher = watch(folder, { persistent: false }, () => this.#check());
+      // A folder that goes away, or no more watches: the next look finds out what is left.
+      watcher.on('error', () => {
+        watcher.close();
+        if (this.#watchers.get(folder)?.watcher === watcher) this.#watchers.delete(folder);
+      });
+      this.#watchers.set(folder, { watcher, inode });
+      return true;
+    } catch {
+      // Without a watch the poll finds changes.
+      return false;
+    }
   }
 
   #check(): void {
@@ -139,6 +155,8 @@ export class FileSource implements MappingSource {
       this.#heldTold = true;
       return;
     }
+    // What was in force, or refused, before the hold is offered again: then it is told anew.
+    if (this.#heldTold) this.#judged = undefined;
     this.#heldTold = false;
     if (this.#judged !== undefined && sameState(this.#judged, state)) return;
     this.#candidate = state;
@@ -232,4 +250,8 @@ export class FileSource implements MappingSource {
       'names of table files end in .yaml, .yml, .json, .ndjson or .jsonl',
     );
   }
+}
+
+function inodeOf(folder: string): bigint | undefined {
+  return statSync(folder, { bigint: true, throwIfNoEntry: false })?.ino;
 }
