@@ -32,6 +32,7 @@ export class Mapwire {
   /** The launcher in use; undefined is this checkout's. */
   launcher: string | undefined;
   daemon: Background | undefined;
+  #wrapped = false;
 
   private constructor(host: Namespace, folder: string, from: string | undefined) {
     this.host = host;
@@ -71,6 +72,7 @@ export class Mapwire {
 
   /** `mapwire run`, in the background; waits for `ready` unless told not to. */
   async run(ready = true, prefix: readonly string[] = []): Promise<Background> {
+    this.#wrapped = prefix.length > 0;
     this.daemon = this.host.start([
       ...prefix,
       process.execPath,
@@ -129,6 +131,12 @@ export class Mapwire {
 
   /** Ends the daemon with a signal; the data plane goes on. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | undefined> {
+    if (this.#wrapped && this.daemon?.running) {
+      // strace holds signals back from itself: the daemon is told by its own process id.
+      const { pid } = await this.json<{ pid: number }>('status');
+      process.kill(pid, signal);
+      return this.daemon.exit();
+    }
     return this.daemon?.stop(signal, 10_000);
   }
 

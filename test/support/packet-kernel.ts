@@ -86,13 +86,18 @@ export interface PacketInput {
 
 /**
  * Frames that a test run of a TC program may refuse (EINVAL): it makes an skb of them, in one page, and wants the IP
- * header that the EtherType announces.
+ * header that the EtherType announces. XDP: before 6.18 the kernel itself chooses the size of the first buffer.
  */
-export function mayBeRefused({ hook, frame }: Pick<PacketInput, 'hook' | 'frame'>): boolean {
-  if (hook === 'xdp') return false;
+export function mayBeRefused({ hook, frame, firstBuffer }: PacketInput): boolean {
+  if (hook === 'xdp') return chosenBuffer(frame, firstBuffer) !== undefined;
   const etherType = frame.length < 14 ? 0 : (frame[12]! << 8) | frame[13]!;
   const shortest = { 2048: 14 + 20, 34525: 14 + 40 }[etherType] ?? 15;
   return frame.length < shortest || frame.length > LARGEST_SKB;
+}
+
+/** The size of the first buffer, when it is not the one that a test run makes by itself. */
+function chosenBuffer(frame: Uint8Array, firstBuffer: number | undefined): number | undefined {
+  return firstBuffer === undefined || firstBuffer >= Math.min(frame.length, FIRST_BUFFER) ? undefined : firstBuffer;
 }
 
 /** A page less NET_SKB_PAD (64) and skb_shared_info (320). */
@@ -382,7 +387,7 @@ export class PacketKernel implements AsyncDisposable {
     const ifindex = this.#ifindexes.get(device)!;
     const ctx =
       hook === 'xdp'
-        ? xdpContext({ dataLength: firstBuffer ?? frame.length, ingressIfindex: ifindex })
+        ? xdpContext({ dataLength: chosenBuffer(frame, firstBuffer) ?? frame.length, ingressIfindex: ifindex })
         : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0 });
     const { retval, data } = program.testRun({ data: frame, ctx, ctxOut: false });
     const names = new Map([...this.#ifindexes].map(([name, index]) => [index, name]));
@@ -413,8 +418,9 @@ export class PacketKernel implements AsyncDisposable {
     return loaded;
   }
 
-  get loads(): number {
-    return this.#loads.size;
+  /** The sets of constants that were loaded, as hex. */
+  get loads(): readonly string[] {
+    return [...this.#loads.keys()];
   }
 
   #config({ tooBigRate, quiet, allFeatures }: LoadVariant): Config {

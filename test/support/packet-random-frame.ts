@@ -29,7 +29,7 @@ export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
   const underlay = random.chance(0.45);
   const device = underlay ? random.pick(['u0', 'u0', 'u1']) : randomPortDevice(random, world);
   let bytes = underlay ? fromUnderlay(random, world, device) : frame(fromPort(random, world, device));
-  if (random.chance(0.3)) bytes = damage(random, bytes);
+  if (random.chance(0.22)) bytes = damage(random, bytes);
   const gsoSize = !underlay && bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
   const firstBuffer = random.chance(0.04) && bytes.length > 200 ? random.between(120, bytes.length - 1) : undefined;
   return { device, program: underlay ? 'underlay' : 'port', frame: bytes, gsoSize, firstBuffer };
@@ -50,10 +50,11 @@ function inNetwork(world: RandomWorld, network: string): TablePort[] {
   return [...world.table.ports()].filter((port) => port.network === network);
 }
 
-/** A frame such as this port might send, or pretend to. */
-function layers(random: Random, world: RandomWorld, port: TablePort): string {
+/** A frame such as this port might send, or pretend to; `toHere`: to a port of this node, if possible. */
+function layers(random: Random, world: RandomWorld, port: TablePort, toHere = false): string {
   const others = inNetwork(world, port.network);
-  const target = random.chance(0.95) ? random.pick(others) : random.pick([...world.table.ports()]);
+  const likely = others.filter(({ id, at }) => id !== port.id && (!toHere || at.some(({ node }) => node === 'a')));
+  const target = likely.length > 0 && random.chance(0.92) ? random.pick(likely) : random.pick([...world.table.ports()]);
   const source = random.chance(0.93)
     ? port.mac
     : random.pick([...port.macs, random.pick(others).mac, '02:00:00:00:00:fe', '03:00:00:00:00:01']);
@@ -195,14 +196,16 @@ function fromUnderlay(random: Random, world: RandomWorld, device: string): Uint8
   const router = '02:00:00:00:bb:01';
   if (random.chance(0.05)) return frame(`eth ${router}>${mac} | ${random.pick(notTunnels)}`);
   const nodes = [...world.table.nodes.values()];
-  const port = random.pick([...world.table.ports()]);
+  const ports = [...world.table.ports()];
+  const remote = ports.filter((port) => port.at.some(({ node }) => node !== 'a'));
+  const port = random.pick(remote.length > 0 && random.chance(0.95) ? remote : ports);
   const at = port.at.filter(({ node }) => node !== 'a');
   const former = world.environment.former.get(port.id)?.node;
   const place = random.chance(0.85) && at.length > 0 ? random.pick(at).node : (former ?? random.pick(nodes).id);
   const source = random.chance(0.97)
     ? world.table.nodes.get(place)!.underlay[0]!
     : random.pick(['198.51.100.1', '192.0.2.1', '192.0.2.200']);
-  const inner = layers(random, world, random.chance(0.97) ? port : random.pick([...world.table.ports()]));
+  const inner = layers(random, world, random.chance(0.97) ? port : random.pick([...world.table.ports()]), true);
   const segment = random.chance(0.96) ? segmentHere(world, port) : random.pick([4242, 0, 1000, 0xffffff]);
   const toMac = random.chance(0.98) ? mac : BROADCAST;
   const port4789 = random.chance(0.98) ? world.environment.vxlanPort : 4788;
@@ -210,7 +213,7 @@ function fromUnderlay(random: Random, world: RandomWorld, device: string): Uint8
   const text =
     `eth ${router}>${toMac} | ip4 ${source}>192.0.2.1 tos=${random.below(256)} ${random.chance(0.02) ? 'mf' : 'df'}${random.chance(0.03) ? ' opts=01010101' : ''}` +
     `${random.chance(0.02) ? ' sum=bad' : ''} | udp ${random.between(1, 65535)}>${port4789} sum=${random.chance(0.8) ? 0 : 0x1234}` +
-    `${random.chance(0.03) ? ` len=${random.between(0, 120)}` : ''} | vxlan ${segment}${flags} | ${inner}`;
+    `${random.chance(0.02) ? ` len=${random.between(0, 120)}` : ''} | vxlan ${segment}${flags} | ${inner}`;
   return random.chance(0.1) ? concat(frame(text), new Uint8Array(random.between(1, 40))) : frame(text);
 }
 

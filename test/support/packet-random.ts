@@ -70,7 +70,8 @@ function randomTableObject(random: Random, lean: boolean): TableObject {
   const nodeCount = random.between(2, NODE_NAMES.length);
   const nodes: Record<string, { underlay: string[]; mtu?: number }> = {};
   for (let i = 0; i < nodeCount; i++) {
-    const ip6 = !lean && random.chance(0.2) ? [`2001:db8::${i + 1}`] : [];
+    // this node's own addresses are constants of the programs: the same in every table
+    const ip6 = !lean && i > 0 && random.chance(0.25) ? [`2001:db8::${i + 1}`] : [];
     nodes[NODE_NAMES[i]!] = {
       underlay: [`192.0.2.${i + 1}`, ...ip6],
       ...(random.chance(0.5) && { mtu: random.pick([1400, 1500, 9000]) }),
@@ -163,11 +164,11 @@ function randomLocators(
 ) {
   const left = [...nodes];
   const at: TableObject['ports'][string]['at'][number][] = [];
-  const count = random.chance(0.05) ? 0 : random.chance(0.75) ? 1 : random.between(2, 4);
+  const count = random.chance(0.03) ? 0 : random.chance(0.75) ? 1 : random.between(2, 4);
   while (at.length < count && left.length > 0) {
     const [node] = left.splice(random.below(left.length), 1) as [string];
     const segment = overrides.get(`${network} ${node}`);
-    at.push({ node, priority: random.pick([1, 1, 2, 3, 255]), ...(segment !== undefined && { segment }) });
+    at.push({ node, priority: random.pick([1, 1, 1, 2, 2, 3, 255]), ...(segment !== undefined && { segment }) });
   }
   return at;
 }
@@ -196,7 +197,7 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     vxlanPort: loadClass === 'open' ? 8472 : 4789,
     down: [...table.nodes.keys()].filter((node) => node !== 'a' && random.chance(0.12)),
     former: randomFormers(random, table),
-    faults: random.chance(0.4) ? randomFaults(random, table, devices) : [],
+    faults: random.chance(0.25) ? randomFaults(random, table, devices) : [],
   });
   return { scene, table, environment, loadClass };
 }
