@@ -89,6 +89,14 @@ MW_ARRAY(limit, BPF_MAP_TYPE_ARRAY, struct mw_limit, 4096);
 /* room to build an answer in; TC */
 MW_ARRAY(scratch, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_scratch, 1);
 MW_ARRAY(verdict, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_verdict, 1);
-MW_ARRAY(meta, BPF_MAP_TYPE_ARRAY, struct mw_meta, 1);
+
+/* mapped into the daemon's memory: the revision of each edit is noted without a map write */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct mw_meta);
+} MW_MAP(meta) SEC(".maps");
 
 #endif
