@@ -4,6 +4,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 
+/** A machine this many times slower (software emulation: test/support/qemu) gets as much more time. */
+const SLOW = Number(process.env.MAPWIRE_SLOW ?? 1);
+
 export interface RunResult {
   readonly code: number;
   readonly stdout: string;
@@ -46,7 +49,7 @@ function collect(
   const timer = setTimeout(() => {
     late = true;
     child.kill('SIGKILL');
-  }, options.timeout ?? 60_000);
+  }, (options.timeout ?? 60_000) * SLOW);
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;
   });
@@ -134,7 +137,7 @@ export class Background {
 
   /** Waits until the output matches, or rejects with everything printed so far. */
   async waitFor(pattern: RegExp, timeout = 20_000): Promise<RegExpMatchArray> {
-    const until = Date.now() + timeout;
+    const until = Date.now() + timeout * SLOW;
     for (;;) {
       const match = (this.stdout + this.stderr).match(pattern);
       if (match) return match;
@@ -160,7 +163,7 @@ export class Background {
   async stop(signal: NodeJS.Signals = 'SIGTERM', grace = 5_000): Promise<number> {
     if (this.running) {
       this.child.kill(signal);
-      const timer = setTimeout(() => this.child.kill('SIGKILL'), grace);
+      const timer = setTimeout(() => this.child.kill('SIGKILL'), grace * SLOW);
       await this.#exit;
       clearTimeout(timer);
     }
@@ -174,7 +177,7 @@ export async function eventually<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   timeout = 10_000,
 ): Promise<T> {
-  const until = Date.now() + timeout;
+  const until = Date.now() + timeout * SLOW;
   let last: unknown;
   for (;;) {
     try {
