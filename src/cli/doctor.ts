@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import type { Place } from '../daemon/config-schema.ts';
+import { missingCapabilities } from '../daemon/privileges.ts';
 import { chooseHook } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
@@ -89,9 +90,8 @@ function kernel(): Finding {
 }
 
 function privileges(): Finding {
-  const has = effectiveCapabilities();
-  const missing = (['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON'] as const).filter((name) => !has.has(name));
-  if (missing.length === 0 || has.has('CAP_SYS_ADMIN')) return { what: 'privileges', state: 'ok', found: 'enough' };
+  const missing = missingCapabilities(effectiveCapabilities());
+  if (missing.length === 0) return { what: 'privileges', state: 'ok', found: 'enough' };
   return {
     what: 'privileges',
     state: 'fail',

@@ -6,14 +6,16 @@ export { Daemon } from './daemon.ts';
 import type { Config } from './config-schema.ts';
 import { Daemon } from './daemon.ts';
 import { makeLogger } from './log.ts';
+import { assertPrivileges } from './privileges.ts';
 
 /**
  * Runs the daemon until it is told to end, by a signal or through its API.
  *
  * @returns the exit status
- * @throws what `Daemon.start` throws
+ * @throws ERR_MW_PRIVILEGE; what `Daemon.start` throws
  */
 export async function runDaemon(config: Config): Promise<number> {
+  assertPrivileges();
   const log = makeLogger(config.logLevel, process.stderr, process.stderr.isTTY === true);
   const daemon = await Daemon.start(config, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.stop(signal));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ask, ndjson } from '../../support/api.ts';
 import { Lab, type Namespace } from '../../support/hosts.ts';
-import { Mapwire } from '../../support/mapwire.ts';
+import { launcher, Mapwire } from '../../support/mapwire.ts';
 import { eventually, run } from '../../support/process.ts';
 
 let lab: Lab;
@@ -233,6 +233,16 @@ test('refuses a socket path that is taken', async () => {
   const busy = await mapwire.command(['run', '--config', mapwire.config], { check: false });
   expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining('ERR_MW_BUSY')]);
   await new Promise((resolve) => other.close(resolve));
+});
+
+test('names the capabilities that are missing', async () => {
+  const argv = ['run', '--config', mapwire.config];
+  const { code, stderr } = await host.run(
+    ['setpriv', '--bounding-set', '-net_admin,-perfmon', '--', process.execPath, launcher, ...argv],
+    { check: false },
+  );
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/CAP_NET_ADMIN[\s\S]*ERR_MW_PRIVILEGE[\s\S]*hint:/)]);
+  expect(existsSync(mapwire.pinDir)).toBe(false);
 });
 
 test('refuses a table that others can write', async () => {
