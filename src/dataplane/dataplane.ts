@@ -205,8 +205,7 @@ export class Dataplane implements AsyncDisposable {
       this.#stale = false;
       const generation = this.#present();
       if (Number(generation.meta()?.revision) !== plan.revision && (writer.total > 0 || switched !== undefined)) {
-        generation.setMeta({ revision: plan.revision });
-        writer.writes.meta = 1;
+        generation.setRevision(plan.revision);
       }
       for (const problem of writer.problems) this.#report(problem);
       this.#follow();

@@ -90,6 +90,14 @@ export class Generation {
     return map === undefined ? undefined : readMetaHead(map);
   }
 
+  /** Notes the revision in force: through mapped memory, not by a map write. */
+  setRevision(revision: number): void {
+    const field = metaCodec.shape.kind === 'struct' && metaCodec.shape.fields.find(({ name }) => name === 'revision');
+    if (!field) throw new MapwireError('ERR_MW_LAYOUT', 'struct mw_meta has no revision');
+    const memory = new BigUint64Array(this.map('meta').mmap(), field.offset, 1);
+    Atomics.store(memory, 0, BigInt(revision));
+  }
+
   /** One write. */
   setMeta(change: { state?: 'building' | 'complete'; revision?: number; self?: number; instance?: Uint8Array }): void {
     const map = this.map('meta');

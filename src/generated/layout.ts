@@ -1741,7 +1741,7 @@ export const MAPS = {
     key: u32,
     value: meta,
     maxEntries: 1,
-    flags: 0,
+    flags: 1024,
   } satisfies MapSpec<number, Meta>,
   network: {
     name: 'mw1_network',
@@ -1827,4 +1827,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'ca55cbe3546d0284';
+export const LAYOUT_HASH = '8a55fec7ddaf5524';

@@ -172,8 +172,8 @@ async function otherLayout(folder: string): Promise<void> {
   const text = await readFile(types, 'utf8');
   const changed = text
     .replace('#define MW_LAYOUT_VERSION 1', '#define MW_LAYOUT_VERSION 2')
-    .replace('struct mw_port {\n', 'struct mw_port {\n\t__u64 epoch;\n');
-  expect(changed.match(/epoch|VERSION 2/g)).toHaveLength(2);
+    .replace('struct mw_port {\n', 'struct mw_port {\n\t__u64 pad_epoch;\n');
+  expect(changed.match(/pad_epoch|VERSION 2/g)).toHaveLength(2);
   await writeFile(types, changed);
   const tsconfig = join(folder, 'tsconfig.json');
   await writeFile(tsconfig, (await readFile(tsconfig, 'utf8')).replace(/"include": \[[^\]]*\]/, '"include": ["src"]'));

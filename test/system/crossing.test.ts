@@ -145,7 +145,10 @@ describe.each(['tc', 'xdp', 'auto'] as const)('hook: %s', (hook) => {
     expect(after.stdout).toMatch(new RegExp(`inet6 ${taken}/64 .*dadfailed`));
     await guest.ip(`addr del ${taken}/64 dev eth0`);
     const drops = await hosts.a.json<{ reason: string; packets: number }[]>('drops');
-    const guarded = drops.filter(({ reason, packets }) => reason.startsWith('guard-') && packets > 0);
+    // guard-remote: the bridge of host-c sends multicast of its own, from a MAC that the table does not hold.
+    const guarded = drops.filter(
+      ({ reason, packets }) => reason.startsWith('guard-') && reason !== 'guard-remote' && packets > 0,
+    );
     // Nothing that an honest guest sends is refused.
     expect(guarded.map(({ reason }) => reason)).toEqual([]);
   });

@@ -147,6 +147,7 @@ describe('a table of 10,000 ports', () => {
     hosts = await ThreeHosts.build();
     ga = await hosts.guest('a', 'ga', 10);
     await hosts.guest('b', 'gb', 20);
+    await hosts.guest('c', 'gc', 30);
     for (let n = 0; n < 10_000; n++) {
       const low = `${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`;
       hosts.table.ports[`bulk-${n}`] = {
