@@ -54,10 +54,13 @@ function share(id: string, path: string, readOnly: boolean): string[] {
 
 function ended(child: ChildProcess, limit: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => child.kill('SIGKILL'), limit);
+    const kill = () => child.kill('SIGKILL');
+    const timer = setTimeout(kill, limit);
+    process.once('exit', kill);
     child.once('error', reject);
     child.once('close', () => {
       clearTimeout(timer);
+      process.off('exit', kill);
       resolve();
     });
   });

@@ -13,5 +13,5 @@ describe('src/generated', () => {
     const files = generate(await buildObjects(root));
     expect(readdirSync(folder).sort()).toEqual([...files.keys()].sort());
     for (const [name, text] of files) expect(readFileSync(join(folder, name), 'utf8'), name).toBe(text);
-  });
+  }, 120_000);
 });
