@@ -76,8 +76,12 @@ export async function setup({ kernels = false } = {}) {
     else unmet.push(`system packages: ${missing.flatMap((one) => one.packages).join(' ')}`);
   }
   if (!npmPackagesAreCurrent()) {
-    say('Installing the npm packages of package-lock.json into node_modules/ (npm ci)');
-    await mustRun('npm', ['ci', '--no-audit', '--no-fund'], { stdio: ['ignore', 'inherit', 'inherit'] });
+    say('Installing the npm packages of package-lock.json into node_modules/');
+    // Not `npm ci`: it refuses a lock file from a registry mirror that lacks the packages of other platforms. This
+    // installs the same locked versions and, with --no-save, leaves the lock file as it is.
+    await mustRun('npm', ['install', '--no-save', '--no-audit', '--no-fund'], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
   }
   if (!bpffsIsMounted()) {
     if (isRoot) {
