@@ -14,6 +14,8 @@ import { nearest } from './suggest.ts';
 
 /** IPv6 needs links of this MTU (RFC 8200 section 5). */
 const IPV6_MIN_MTU = 1280;
+/** Each clash of segments costs a walk over all ports; after so many the rest is left for the next run. */
+const CLASHES_TRACED = 100;
 
 export function runChecks(edit: TableEdit): void {
   if (!edit.isIncomplete) checkReferences(edit);
@@ -68,7 +70,7 @@ function inOrder(edit: TableEdit, rows: readonly number[]): number[] {
 
 function related(edit: TableEdit, row: number, find: (value: unknown) => Path, message: string) {
   const id = edit.store.id(row);
-  return [{ ...edit.place(originOfRow(edit, row), 'port', id, find), message }];
+  return () => [{ ...edit.place(originOfRow(edit, row), 'port', id, find), message }];
 }
 
 // references
@@ -90,7 +92,7 @@ function checkReferences(edit: TableEdit): void {
   if (nodes.size + networks.size === 0) return;
   const { store } = edit;
   const meant = new Map<string, string | undefined>();
-  const guess = (name: string, kind: 'node' | 'network'): string | undefined => {
+  const guess = (name: string, kind: 'node' | 'network') => (): string | undefined => {
     const key = `${kind} ${name}`;
     if (!meant.has(key)) meant.set(key, nearest(name, (kind === 'node' ? edit.nodes : edit.networks).values.keys()));
     const word = meant.get(key);
@@ -119,7 +121,7 @@ function reportPort(
   row: number,
   find: (value: unknown) => Path,
   message: string,
-  hint?: string,
+  hint?: () => string | undefined,
 ): void {
   edit.report(code, originOfRow(edit, row), 'port', edit.store.id(row), find, message, { hint });
 }
@@ -249,10 +251,11 @@ function underlayIp(edit: TableEdit, reported: Set<string>, row: number, ip: IpN
   if (reported.has(mark)) return;
   reported.add(mark);
   const message = `port ${quote(id)} has ${address}, the underlay address of node ${quote(node)}`;
-  const place = edit.place(edit.nodes.origins.get(node)!, 'node', node, (value) => pathOfUnderlay(value, address));
+  const place = () =>
+    edit.place(edit.nodes.origins.get(node)!, 'node', node, (value) => pathOfUnderlay(value, address));
   edit.report('MW128', originOfRow(edit, row), 'port', id, (value) => pathOfIp(value, ip), message, {
     hint: 'a guest with an address of the underlay could forge tunnels; number one of the two anew',
-    related: [{ ...place, message: `${quote(node)} has it here` }],
+    related: () => [{ ...place(), message: `${quote(node)} has it here` }],
   });
 }
 
@@ -267,7 +270,9 @@ function duplicateUnderlay(edit: TableEdit, reported: Set<string>, address: stri
   for (const id of others) {
     const message = `node ${quote(id)} has the underlay address ${address} of node ${quote(first!)}`;
     edit.report('MW141', origins.get(id)!, 'node', id, find, message, {
-      related: [{ ...edit.place(origins.get(first!)!, 'node', first!, find), message: `${quote(first!)} has it here` }],
+      related: () => [
+        { ...edit.place(origins.get(first!)!, 'node', first!, find), message: `${quote(first!)} has it here` },
+      ],
     });
   }
 }
@@ -344,6 +349,7 @@ function segmentClash(
   key: string,
   networks: readonly string[],
 ): void {
+  if (reported.size >= CLASHES_TRACED) return;
   const segment = Number(key.slice(key.indexOf(' ') + 1));
   const sources = networks
     .map((id) => ({ network: id, ...segmentSource(edit, edit.networks.values.get(id)!, node, segment) }))
@@ -357,7 +363,7 @@ function segmentClash(
     const message = `network ${quote(other.network)} is addressed by segment ${segment} on node ${quote(node)}, as network ${quote(first!.network)} is`;
     edit.report('MW151', other.origin, other.kind, other.id, other.find, message, {
       hint: 'give one of them another segment',
-      related: [
+      related: () => [
         {
           ...edit.place(first!.origin, first!.kind, first!.id, first!.find),
           message: `${quote(first!.network)} has it here`,
@@ -381,38 +387,42 @@ function checkIpv6Mtu(edit: TableEdit): void {
     const number = store.networks.find(id);
     if (network?.mtu === undefined || network.mtu >= IPV6_MIN_MTU || number === undefined) continue;
     if (store.ipv6Ports(number) === 0) continue;
-    const rows: number[] = [];
-    for (let row = 0; row < store.limit; row++) {
-      if (!store.isLive(row) || store.network(row) !== id) continue;
-      if (store.ips(row).some((ip) => typeof ip !== 'number')) rows.push(row);
-    }
-    const first = inOrder(edit, rows)[0]!;
-    const ip = store.ips(first).find((own) => typeof own !== 'number')!;
     const message = `the mtu of network ${quote(id)} is ${network.mtu}; with IPv6 addresses it must be at least ${IPV6_MIN_MTU}`;
     edit.report('MW153', edit.networks.origins.get(id)!, 'network', id, () => ['mtu'], message, {
-      related: related(
-        edit,
-        first,
-        (value) => pathOfIp(value, ip),
-        `port ${quote(store.id(first))} has an IPv6 address`,
-      ),
+      related: () => firstIpv6Port(edit, id),
     });
   }
 }
 
+/** The first port of a network that has an IPv6 address, as a related place. */
+function firstIpv6Port(edit: TableEdit, network: string) {
+  const { store } = edit;
+  const rows: number[] = [];
+  for (let row = 0; row < store.limit; row++) {
+    if (!store.isLive(row) || store.network(row) !== network) continue;
+    if (store.ips(row).some((ip) => typeof ip !== 'number')) rows.push(row);
+  }
+  const first = inOrder(edit, rows)[0]!;
+  const ip = store.ips(first).find((own) => typeof own !== 'number')!;
+  return related(edit, first, (value) => pathOfIp(value, ip), `port ${quote(store.id(first))} has an IPv6 address`)();
+}
+
 function checkSharedMacs(edit: TableEdit): void {
   const { store } = edit;
-  const done = new Set<string>();
+  /** Network and MAC -> the rows that list it, for those that too many list. */
+  const crowded = new Map<string, { readonly mac: number; readonly rows: number[] }>();
   for (const [number, mac] of store.dirtyShared) {
-    if (store.sharedMacPorts(number, mac) <= MAX_SHARED_MAC || done.has(`${number} ${mac}`)) continue;
-    done.add(`${number} ${mac}`);
-    const network = store.networks.name(number);
-    const rows: number[] = [];
-    for (let row = 0; row < store.limit; row++) {
-      if (store.isLive(row) && store.macs(row).includes(mac) && store.network(row) === network) rows.push(row);
-    }
+    if (store.sharedMacPorts(number, mac) <= MAX_SHARED_MAC) continue;
+    crowded.set(`${store.networks.name(number)} ${mac}`, { mac, rows: [] });
+  }
+  if (crowded.size === 0) return;
+  for (let row = 0; row < store.limit; row++) {
+    if (!store.isLive(row)) continue;
+    for (const mac of store.macs(row)) crowded.get(`${store.network(row)} ${mac}`)?.rows.push(row);
+  }
+  for (const { mac, rows } of crowded.values()) {
     for (const row of inOrder(edit, rows).slice(MAX_SHARED_MAC)) {
-      const message = `port ${quote(store.id(row))} is one more than the ${MAX_SHARED_MAC} ports of network ${quote(network)} that may share ${formatMac(mac)} under 'macs'`;
+      const message = `port ${quote(store.id(row))} is one more than the ${MAX_SHARED_MAC} ports of network ${quote(store.network(row))} that may share ${formatMac(mac)} under 'macs'`;
       reportPort(edit, 'MW130', row, (value) => pathOfSharedMac(value, mac), message);
     }
   }
@@ -450,7 +460,7 @@ function checkFamilies(edit: TableEdit): void {
     const network = store.networks.name(number);
     const message = `node ${quote(clash)} and node ${quote(first)} of network ${quote(network)} have no underlay address family in common`;
     edit.report('MW143', origins.get(clash)!, 'node', clash, () => ['underlay'], message, {
-      related: [
+      related: () => [
         {
           ...edit.place(origins.get(first)!, 'node', first, () => ['underlay']),
           message: `${quote(first)} is defined here`,

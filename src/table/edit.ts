@@ -9,7 +9,7 @@ import { runChecks } from './checks.ts';
 import { CompactTable, type FileList, type Origin, type TableChanges, type Undo } from './compact-table.ts';
 import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
 import type { Document, RecordKind, RecordSink, TableFile } from './document.ts';
-import { compareText, Mistakes, placeIn } from './mistakes.ts';
+import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts';
 import type { TableNetwork, TableNode } from './model.ts';
 import { PortStore, type StoredRow } from './port-store.ts';
 import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
@@ -35,6 +35,12 @@ const MAX_FILES = 0xffff;
 /** The path of a record itself. */
 const RECORD = (): Path => [];
 const NO_FILES: FileList = { byNumber: [] };
+
+/** What `report` may add to a mistake. */
+export interface ReportExtra extends Pick<FoundMistake, 'hint' | 'related'> {
+  /** The mistake is the key at the end of the path, not its value. */
+  readonly key?: boolean;
+}
 
 /** Nodes or networks during an edit: copied from the base when the first of them changes. */
 export class Definitions<T extends { readonly id: string }> {
@@ -308,7 +314,7 @@ export class TableEdit implements RecordSink {
   }
 
   #duplicate(kind: RecordKind, id: string, at: Origin, first: Origin, message: string): void {
-    const related = [{ ...this.place(first, kind, id), message: 'first defined here' }];
+    const related = () => [{ ...this.place(first, kind, id), message: 'first defined here' }];
     this.report('MW106', at, kind, id, () => [], message, { key: true, related });
   }
 
@@ -359,10 +365,9 @@ export class TableEdit implements RecordSink {
     extra?: { hint?: string | undefined; first?: Position; firstMessage?: string },
   ): void {
     const file = this.file(this.#file);
+    const first = extra?.first;
     const related =
-      extra?.first === undefined
-        ? undefined
-        : [{ ...placeIn(file, extra.first), message: extra.firstMessage ?? 'here' }];
+      first === undefined ? undefined : () => [{ ...placeIn(file, first), message: extra?.firstMessage ?? 'here' }];
     this.mistakes.add(file, { code, message, hint: extra?.hint, related }, () => position);
   }
 
@@ -417,7 +422,7 @@ export class TableEdit implements RecordSink {
     id: string,
     find: (value: unknown) => Path,
     message: string,
-    extra: MistakeExtra & { related?: readonly (ReturnType<typeof placeIn> & { message: string })[] } = {},
+    extra: ReportExtra = {},
   ): void {
     const position = () => this.#locate(origin, kind, id, find, extra.key ?? false);
     const { hint, related } = extra;

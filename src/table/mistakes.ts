@@ -10,8 +10,9 @@ export const SHOWN_PER_FILE = 100;
 export interface FoundMistake {
   readonly code: DiagnosticCode;
   readonly message: string;
-  readonly hint?: string | undefined;
-  readonly related?: readonly RelatedPlace[] | undefined;
+  /** What costs something to find out is asked for only when the mistake will be shown. */
+  readonly hint?: string | (() => string | undefined) | undefined;
+  readonly related?: (() => readonly RelatedPlace[]) | undefined;
 }
 
 interface Tally {
@@ -53,7 +54,9 @@ export class Mistakes {
     if (severity === 'error') this.#errors++;
     if (count > this.#limit) return;
     const at = position();
-    const { code, message, hint, related } = mistake;
+    const { code, message } = mistake;
+    const hint = typeof mistake.hint === 'function' ? mistake.hint() : mistake.hint;
+    const related = mistake.related?.() ?? [];
     this.#found.push({
       rank: file.rank,
       number: this.#found.length,
@@ -64,7 +67,7 @@ export class Mistakes {
         ...placeIn(file, at, line),
         ...(at !== undefined && { length: at.length, excerpt: at.excerpt }),
         ...(hint !== undefined && { hint }),
-        ...(related !== undefined && related.length > 0 && { related }),
+        ...(related.length > 0 && { related }),
       },
     });
   }

@@ -16,6 +16,7 @@ import { badByte, byteOrderMark, type EncodingMistake, firstBadByte } from './ut
 /** No record needs more; a longer line is a mistake. */
 export const MAX_LINE_BYTES = 1024 * 1024;
 const CHUNK = 256 * 1024;
+const LINES_A_MARK = 1024;
 const NEWLINE = 0x0a;
 const KINDS: readonly RecordKind[] = ['node', 'network', 'port'];
 
@@ -66,8 +67,8 @@ function lineBytes(kept: Buffer[], last: Buffer, size: number): Buffer | undefin
 
 export class NdjsonDocument implements Document {
   readonly #source: ByteSource;
-  /** Where the last line that was looked for begins. */
-  #known = { number: 1, offset: 0 };
+  /** Where every 1024th line begins. */
+  readonly #marks: number[] = [0];
   #text: { number: number; text: string } | undefined;
 
   constructor(source: ByteSource) {
@@ -76,14 +77,21 @@ export class NdjsonDocument implements Document {
 
   /** Told by the reader, so that the line at hand need not be read again. */
   now(number: number, offset: number, text: string): void {
-    this.#known = { number, offset };
+    this.#mark(number, offset);
     this.#text = { number, text };
+  }
+
+  #mark(number: number, offset: number): void {
+    if ((number - 1) % LINES_A_MARK === 0) this.#marks[(number - 1) / LINES_A_MARK] = offset;
   }
 
   text(number: number): string | undefined {
     if (this.#text?.number === number) return this.#text.text;
-    if (number < this.#known.number) this.#known = { number: 1, offset: 0 };
-    for (const line of lines(this.#source, this.#known)) {
+    let mark = Math.floor((number - 1) / LINES_A_MARK);
+    while (this.#marks[mark] === undefined) mark--;
+    const from = { number: mark * LINES_A_MARK + 1, offset: this.#marks[mark]! };
+    for (const line of lines(this.#source, from)) {
+      this.#mark(line.number, line.offset);
       if (line.number < number) continue;
       if (line.bytes === undefined) return undefined;
       this.now(number, line.offset, line.bytes.toString('utf8').replace(/\r$/, ''));
