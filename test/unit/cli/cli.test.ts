@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../src/cli/main.ts';
 
+vi.setConfig({ testTimeout: 30_000 });
+
 const TABLE = `mapwire: 1
 nodes:
   a: { underlay: 192.0.2.1 }

@@ -2,11 +2,14 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ApiSource } from '../../../src/sources/api.ts';
 import { SourceSet } from '../../../src/sources/index.ts';
 import type { MappingSource, SourceSink } from '../../../src/sources/source.ts';
 import type { readDeltas } from '../../../src/table/delta.ts';
+
+// Edits are synced to the disk: on a busy machine that takes its time.
+vi.setConfig({ testTimeout: 60_000 });
 
 const BASE = [
   { node: 'a', underlay: '192.0.2.1' },
