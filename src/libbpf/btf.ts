@@ -15,7 +15,7 @@ export class Btf implements Disposable {
     this.id = objectInfo(fd, 'BTF').getUint32(12, LITTLE_ENDIAN);
   }
 
-  /** @throws ERR_MW_NOT_FOUND */
+  /** @throws ERR_MW_NOT_FOUND, ERR_MW_PRIVILEGE: every kernel wants CAP_SYS_ADMIN for this. `load` needs CAP_BPF only. */
   static fromId(id: number): Btf {
     return new Btf(openById('btf', id));
   }

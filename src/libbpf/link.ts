@@ -77,7 +77,7 @@ export class Link implements Disposable {
     return new Link(openPinned('link', path));
   }
 
-  /** @throws ERR_MW_NOT_FOUND */
+  /** @throws ERR_MW_NOT_FOUND, ERR_MW_PRIVILEGE: every kernel wants CAP_SYS_ADMIN for this. */
   static fromId(id: number): Link {
     return new Link(openById('link', id));
   }

@@ -93,7 +93,7 @@ export class Program implements Disposable {
     return new Program(openPinned('program', path), undefined);
   }
 
-  /** @throws ERR_MW_NOT_FOUND */
+  /** @throws ERR_MW_NOT_FOUND, ERR_MW_PRIVILEGE: every kernel wants CAP_SYS_ADMIN for this. */
   static fromId(id: number): Program {
     return new Program(openById('program', id), undefined);
   }

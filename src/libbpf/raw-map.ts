@@ -150,7 +150,7 @@ export class RawMap implements Disposable {
     return new RawMap(openPinned('map', path), undefined);
   }
 
-  /** @throws ERR_MW_NOT_FOUND */
+  /** @throws ERR_MW_NOT_FOUND, ERR_MW_PRIVILEGE: every kernel wants CAP_SYS_ADMIN for this. */
   static fromId(id: number): RawMap {
     return new RawMap(openById('map', id), undefined);
   }

@@ -16,7 +16,7 @@ test('the example counts, tells and leaves nothing behind', async () => {
     await using pair = await Pair.create();
     await pair.configure();
     const main = join(packageRoot(), 'dist/examples/libbpf-ts/main.js');
-    const example = new Background([process.execPath, main, output, pair.name, '3']);
+    const example = new Background([process.execPath, main, output, pair.name, '5']);
     try {
       await example.waitFor(/attached to .* by (tcx|clsact)/);
       await run(['ping', '-c3', '-i0.2', '-I', pair.name, '198.51.100.2']);

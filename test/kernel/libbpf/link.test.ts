@@ -41,7 +41,7 @@ const program = (name: string): Program => object.programs.get(name)!;
 
 /** Whether a ping gets through the pair. */
 async function reaches(): Promise<boolean> {
-  const { code } = await run(['ping', '-c1', '-W1', '-I', pair.name, '198.51.100.2'], { check: false });
+  const { code } = await run(['ping', '-c2', '-i0.2', '-W1', '-I', pair.name, '198.51.100.2'], { check: false });
   return code === 0;
 }
 

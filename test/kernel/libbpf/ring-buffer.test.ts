@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type BpfObject, type MapCodec, RawMap, RingBuffer } from '../../../src/libbpf/index.ts';
+import { eventually } from '../../support/process.ts';
 import { caught, loadEverything, mapwireError, openDescriptors } from './support.ts';
 
 let object: BpfObject;
@@ -98,12 +99,16 @@ describe('ending', () => {
   test('close() finishes the iteration, and gives everything back', async () => {
     const before = openDescriptors();
     const ring = new RingBuffer(object.maps.get('events')!);
-    const all = take(ring, 1000);
+    const records: Uint8Array[] = [];
+    const reading = (async () => {
+      for await (const record of ring) records.push(record);
+    })();
     emit(2, 8);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await eventually('both records arrive', () => records.length === 2);
     ring.close();
     ring.close();
-    expect(await all).toHaveLength(2);
+    await reading;
+    expect(records).toHaveLength(2);
     expect(await caught(() => ring.drain())).toEqual(mapwireError('ERR_MW_CLOSED'));
     expect(openDescriptors()).toBe(before);
   });
