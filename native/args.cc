@@ -74,13 +74,15 @@ int FdMember(const Napi::Object& object, const char* name, FdKind kind) {
   Napi::Value value = object.Get(name);
   if (value.IsUndefined()) return -1;
   int fd = static_cast<int>(U32Arg(value, name));
-  if (!Context::Of(object.Env()).fds.Holds(fd, kind)) ThrowType(object.Env(), name, "an open descriptor of the right kind");
+  if (!Context::Of(object.Env()).fds.Holds(fd, kind))
+    ThrowType(object.Env(), name, "an open descriptor of the right kind");
   return fd;
 }
 
 int FdArg(const Napi::CallbackInfo& info, size_t index, FdKind kind) {
   int fd = static_cast<int>(U32Arg(info[index], "fd"));
-  if (!Context::Of(info.Env()).fds.Holds(fd, kind)) ThrowType(info.Env(), "fd", "an open descriptor of the right kind");
+  if (!Context::Of(info.Env()).fds.Holds(fd, kind))
+    ThrowType(info.Env(), "fd", "an open descriptor of the right kind");
   return fd;
 }
 

@@ -66,7 +66,8 @@ class RingReader : public Napi::ObjectWrap<RingReader> {
   }
 
   // drain(buffer): {bytes, records, needed, pending}. Records as [u32 length][payload], padded to 4 bytes.
-  // `needed`: size the first record wants if not even that fits. `pending`: more is there (perhaps not yet committed).
+  // `needed`: size the first record wants if not even that fits. `pending`: more is there (perhaps not yet
+  // committed).
   Napi::Value Drain(const Napi::CallbackInfo& info) {
     if (consumer_ == nullptr) throw Napi::Error::New(info.Env(), "the ring reader is closed");
     Bytes out = BytesArg(info[0], "buffer");

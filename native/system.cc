@@ -54,7 +54,8 @@ Value SendUnixDatagram(const CallbackInfo& info) {
   socklen_t length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
   UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Number::New(info.Env(), -errno);
-  ssize_t sent = sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address), length);
+  ssize_t sent =
+      sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address), length);
   return Number::New(info.Env(), sent < 0 ? -errno : 0);
 }
 
