@@ -2,13 +2,15 @@
 import { MapwireError } from '../errors.ts';
 import { type Capability, effectiveCapabilities } from '../libbpf/index.ts';
 
-/** Loading programs and maps; attaching, neighbours and netlink; programs that the verifier lets read packets freely. */
-const NEEDED = ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON'] as const satisfies readonly Capability[];
+/**
+ * Attaching, neighbours and netlink; and opening maps, links and BTF by their kernel ids, for which every kernel asks for
+ * CAP_SYS_ADMIN (kernel/bpf/syscall.c, bpf_map_get_fd_by_id). That one stands for CAP_BPF and CAP_PERFMON too.
+ */
+const NEEDED = ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'] as const satisfies readonly Capability[];
 
-/** Capabilities that are missing in a set. CAP_SYS_ADMIN stands for those that were split off it (Linux 5.8). */
+/** Capabilities that are missing in a set. */
 export function missingCapabilities(has: ReadonlySet<Capability>): Capability[] {
-  const split: readonly Capability[] = ['CAP_BPF', 'CAP_PERFMON'];
-  return NEEDED.filter((name) => !has.has(name) && !(split.includes(name) && has.has('CAP_SYS_ADMIN')));
+  return NEEDED.filter((name) => !has.has(name));
 }
 
 /** @throws ERR_MW_PRIVILEGE naming what is missing */
