@@ -4,7 +4,7 @@ import type { Fault } from '../../src/simulator/types.ts';
 import { formatIp, formatMac, linkLocalOfMac, parseMac } from '../../src/table/address.ts';
 import type { Table, TablePort } from '../../src/table/model.ts';
 import { environmentOf, type Scene, type SceneDevice } from './scene.ts';
-import { smallTable, type TableObject } from './small-table.ts';
+import { type TableObject, tableOf } from './table-object.ts';
 
 /** A stream of numbers from a text seed: FNV-1a into xorshift. */
 export class Random {
@@ -57,6 +57,8 @@ export interface RandomWorld {
 }
 
 export const DEVICES = 12;
+/** The table asks for it where it has IPv6. */
+const SMALLEST_IPV6_MTU = 1280;
 const SELF_MAC = '02:00:00:00:aa:00';
 const OTHER_MAC = '02:00:00:00:aa:01';
 const NODE_NAMES = ['a', 'b', 'c', 'd', 'e'] as const;
@@ -85,18 +87,19 @@ function randomTableObject(random: Random, lean: boolean): TableObject {
       ...(random.chance(0.7) && { mtu: random.pick([600, 1280, 1400, 1450, 3000]) }),
       flood: random.chance(0.75) ? 'replicate' : 'none',
       unknown: !lean && random.chance(0.3) ? 'flood' : 'drop',
-      linkLocal: random.chance(0.6) ? 'any' : 'eui64',
+      'link-local': random.chance(0.6) ? 'any' : 'eui64',
     };
   }
-  return { nodes, networks, ports: randomPorts(random, lean, Object.keys(nodes), Object.keys(networks)) };
+  return { nodes, networks, ports: randomPorts(random, lean, Object.keys(nodes), networks) };
 }
 
 function randomPorts(
   random: Random,
   lean: boolean,
   nodes: readonly string[],
-  networks: readonly string[],
+  definitions: TableObject['networks'],
 ): TableObject['ports'] {
+  const networks = Object.keys(definitions);
   const ports: Record<string, TableObject['ports'][string]> = {};
   const taken = new Set<string>();
   const shared = new Map<string, number>();
@@ -114,7 +117,8 @@ function randomPorts(
     const ips: string[] = [];
     while (random.chance(0.8) && ips.length < 3)
       ips.push(freeName(taken, network, () => `10.0.${networks.indexOf(network)}.${random.between(1, 120)}`));
-    while (!lean && random.chance(0.6) && ips.length < 5) ips.push(freeName(taken, network, () => randomIp6(random)));
+    const ip6 = !lean && (definitions[network]!.mtu ?? SMALLEST_IPV6_MTU) >= SMALLEST_IPV6_MTU;
+    while (ip6 && random.chance(0.6) && ips.length < 5) ips.push(freeName(taken, network, () => randomIp6(random)));
     const macs: string[] = [];
     while (!lean && random.chance(0.2) && macs.length < 2) {
       const other = macOf(64 + random.below(6));
@@ -125,7 +129,9 @@ function randomPorts(
     }
     const allow = lean
       ? []
-      : ['10.9.0.0/16', '10.9.3.0/24', '0.0.0.0/0', 'fd99::/64', 'fe80::/10', '::/0'].filter(() => random.chance(0.08));
+      : ['10.9.0.0/16', '10.9.3.0/24', '0.0.0.0/0', 'fd99::/64', 'fe80::/10', '::/0'].filter(
+          (prefix) => (ip6 || !prefix.includes(':')) && random.chance(0.08),
+        );
     const role = random.pick(['router', 'dhcp', undefined, undefined] as const);
     ports[`p${i}`] = {
       network,
@@ -164,7 +170,7 @@ function randomLocators(
 ) {
   const left = [...nodes];
   const at: TableObject['ports'][string]['at'][number][] = [];
-  const count = random.chance(0.03) ? 0 : random.chance(0.75) ? 1 : random.between(2, 4);
+  const count = random.chance(0.75) ? 1 : random.between(2, 4);
   while (at.length < count && left.length > 0) {
     const [node] = left.splice(random.below(left.length), 1) as [string];
     const segment = overrides.get(`${network} ${node}`);
@@ -176,7 +182,7 @@ function randomLocators(
 export function randomWorld(seed: string, index: number): RandomWorld {
   const random = new Random(`${seed} table ${index}`);
   const loadClass = LOAD_CLASSES[index % LOAD_CLASSES.length]!;
-  const table = smallTable(randomTableObject(random, loadClass === 'lean'));
+  const table = tableOf(randomTableObject(random, loadClass === 'lean'));
   const devices: Record<string, SceneDevice> = {
     u0: { ...randomDevice(random), mac: SELF_MAC, is: 'underlay', mtu: 9000 },
     u1: { ...randomDevice(random), mac: OTHER_MAC, is: 'underlay', mtu: 9000 },

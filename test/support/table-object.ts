@@ -1,0 +1,33 @@
+/** Tables of tests as objects of the file format, typed; `tableFromObject` reads them and refuses what is wrong in them. */
+import { tableFromObject } from '../../src/table/index.ts';
+import type { Table, TableNetwork } from '../../src/table/model.ts';
+
+export interface TableObject {
+  readonly nodes: Readonly<Record<string, { underlay: string | readonly string[]; mtu?: number }>>;
+  readonly networks: Readonly<Record<string, NetworkObject>>;
+  readonly ports: Readonly<
+    Record<
+      string,
+      {
+        network: string;
+        mac: string;
+        macs?: readonly string[];
+        ips?: readonly string[];
+        allow?: readonly string[];
+        role?: 'router' | 'dhcp';
+        at: readonly { node: string; interface?: string; segment?: number; priority?: number; weight?: number }[];
+      }
+    >
+  >;
+}
+
+/** Keys as the format writes them. */
+type NetworkObject = Partial<Omit<TableNetwork, 'id' | 'linkLocal'>> & {
+  segment: number;
+  'link-local'?: TableNetwork['linkLocal'];
+};
+
+/** @throws ERR_MW_TABLE with all mistakes */
+export function tableOf(object: TableObject): Table {
+  return tableFromObject({ mapwire: 1, ...object });
+}
