@@ -18,7 +18,7 @@ import { type RandomPacket, randomPacket } from '../../support/packet-random-fra
 const LONG = process.env.MAPWIRE_LONG === '1';
 const SEED = process.env.MAPWIRE_SEED ?? String(Math.floor(Math.random() * 1e9));
 const CASE = process.env.MAPWIRE_CASE;
-const TABLES = Number(process.env['MAPWIRE_TABLES'] ?? (LONG ? 5000 : 210));
+const TABLES = Number(process.env.MAPWIRE_TABLES ?? (LONG ? 5000 : 210));
 const FRAMES = LONG ? 200 : 100;
 const MOST_SHOWN = 5;
 
