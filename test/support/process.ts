@@ -46,10 +46,13 @@ function collect(
   let stdout = '';
   let stderr = '';
   let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    child.kill('SIGKILL');
-  }, (options.timeout ?? 60_000) * SLOW);
+  const timer = setTimeout(
+    () => {
+      late = true;
+      child.kill('SIGKILL');
+    },
+    (options.timeout ?? 60_000) * SLOW,
+  );
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk;
   });

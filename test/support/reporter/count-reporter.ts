@@ -36,7 +36,7 @@ function count(modules: readonly TestModule[], unhandled: number): TestCounts {
 /** Writes the counts of a run as JSON to the file named by MAPWIRE_TEST_COUNTS, for scripts/test.mjs. */
 export default class CountReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
-    const file = process.env['MAPWIRE_TEST_COUNTS'];
+    const file = process.env.MAPWIRE_TEST_COUNTS;
     if (file !== undefined) writeFileSync(file, JSON.stringify(count(modules, unhandledErrors.length)));
   }
 }
