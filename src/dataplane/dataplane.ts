@@ -175,7 +175,8 @@ export class Dataplane implements AsyncDisposable {
    * Brings the kernel to a plan.
    *
    * @param changes what `replan` said: only that is written. Without it everything is read and compared.
-   * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_MAP_FULL (no memory for larger maps). What was in force stays, perhaps
+   * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_MAP_FULL (no memory for larger maps); ERR_MW_PRIVILEGE and others when an
+   * entry could not be written, after the rest was. What was in force stays, perhaps
    * with a part of the edit; the next `apply` reads and compares everything.
    */
   apply(plan: Plan, changes?: PlanChanges): Promise<ApplyReport> {
@@ -202,13 +203,14 @@ export class Dataplane implements AsyncDisposable {
         result = await this.#applyWhole(plan, config, `map ${map} is full`, map);
       }
       const { writer, switched } = result;
+      this.#follow();
+      this.#assertWritten(writer);
+      for (const subject of this.#problems.keys()) if (subject.startsWith('map ')) this.#problems.delete(subject);
       this.#stale = false;
       const generation = this.#present();
       if (Number(generation.meta()?.revision) !== plan.revision && (writer.total > 0 || switched !== undefined)) {
         generation.setRevision(plan.revision);
       }
-      for (const problem of writer.problems) this.#report(problem);
-      this.#follow();
       return {
         revision: plan.revision,
         writes: writer.writes,
@@ -491,6 +493,7 @@ export class Dataplane implements AsyncDisposable {
       await step('fill');
       const writer = new MapWriter(generation);
       await reconcile(plan, this.#around, writer, readable);
+      this.#assertWritten(writer);
       await step('programs');
       pinPrograms(generation, this.#objects, config);
       await step('complete');
@@ -693,6 +696,18 @@ export class Dataplane implements AsyncDisposable {
     } catch (error) {
       if (!this.#closed) this.#emit({ type: 'error', error });
     }
+  }
+
+  /** A plan is in force only when every entry of it is. */
+  #assertWritten(writer: MapWriter): void {
+    const [first] = writer.problems;
+    if (first === undefined) return;
+    for (const problem of writer.problems) this.#report(problem);
+    const more = writer.problems.length > 1 ? ` (and ${writer.problems.length - 1} more)` : '';
+    throw new MapwireError(first.code, `${first.message}${more}`, {
+      ...(first.hint === undefined ? {} : { hint: first.hint }),
+      details: { problems: writer.problems },
+    });
   }
 
   #report(problem: Problem): void {

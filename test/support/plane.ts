@@ -43,12 +43,12 @@ export class Plane {
 
   /** Waits until the process is gone. */
   async ended(): Promise<void> {
-    for (let i = 0; i < 600 && this.process.running; i++) await new Promise((done) => setTimeout(done, 50));
+    for (let i = 0; i < 1200 && this.process.running; i++) await new Promise((done) => setTimeout(done, 50));
     if (this.process.running) throw new Error('the worker does not end');
   }
 
   async #line(): Promise<string | undefined> {
-    for (let i = 0; i < 1200; i++) {
+    for (let i = 0; i < 4000; i++) {
       const end = this.process.stdout.indexOf('\n', this.#seen);
       if (end >= 0) {
         const line = this.process.stdout.slice(this.#seen, end);

@@ -189,6 +189,20 @@ describe('a data plane', () => {
     await plane.close();
   });
 
+  it('does not call a plan applied that it could not write whole, and mends it later', async () => {
+    // Flood lists need CAP_SYS_ADMIN: the kernel opens objects by their id for nobody else.
+    const caps = '-all,+bpf,+net_admin,+perfmon,+dac_override';
+    const plane = scene.worker(['setpriv', `--bounding-set=${caps}`, `--inh-caps=${caps}`]);
+    await plane.open(scene.options);
+    await expect(plane.ask('apply', { table: twoHosts() })).rejects.toMatchObject({ code: 'ERR_MW_PRIVILEGE' });
+    const { revision, problems } = await plane.ask<{ revision?: number; problems: object[] }>('status');
+    expect(revision).toBeUndefined();
+    expect(problems).toContainEqual(expect.objectContaining({ code: 'ERR_MW_PRIVILEGE', subject: 'map flood' }));
+    await plane.close();
+    expect(await scene.settle(twoHosts())).toMatchObject({ generation: 1 });
+    expect(await scene.dumpMap('flood')).toHaveLength(1);
+  });
+
   it('answers trace from the live maps', async () => {
     const plane = scene.worker();
     await plane.open(scene.options);

@@ -5,7 +5,7 @@ import { Link } from '../../../src/libbpf/index.ts';
 import { Lab, type Namespace } from '../../support/hosts.ts';
 import { Plane } from '../../support/plane.ts';
 import { run } from '../../support/process.ts';
-import type { TableObject } from '../../support/small-table.ts';
+import type { TableObject } from '../../support/table-object.ts';
 
 /** Host `a` of the table in its own namespace with two guests, a neighbour `b` at the other end of the underlay. */
 export class Scene {

@@ -1,4 +1,4 @@
-import type { TableObject } from '../../support/small-table.ts';
+import type { TableObject } from '../../support/table-object.ts';
 
 /** Random numbers from a seed (mulberry32), so that a failure can be played again. */
 export function randomFrom(seed: number): (below: number) => number {
@@ -90,7 +90,7 @@ export class RandomTable {
       segment: 1000 * (index + 1) + this.#random(3),
       flood: this.#random(3) === 0 ? 'none' : 'replicate',
       unknown: this.#random(4) === 0 ? 'flood' : 'drop',
-      linkLocal: this.#random(2) === 0 ? 'any' : 'eui64',
+      'link-local': this.#random(2) === 0 ? 'any' : 'eui64',
       ...(this.#random(3) === 0 ? { mtu: 1300 + this.#random(50) } : {}),
     };
   }

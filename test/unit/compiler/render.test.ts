@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { formatPlan, IdBook, plan, renderPlan } from '../../../src/compiler/index.ts';
-import { smallTable } from '../../support/small-table.ts';
+import { tableOf } from '../../support/table-object.ts';
 
-const table = smallTable({
+const table = tableOf({
   nodes: {
     a: { underlay: '192.0.2.1', mtu: 9000 },
     b: { underlay: ['2001:db8::2', '192.0.2.2'] },
     c: { underlay: '192.0.2.3', mtu: 1400 },
   },
-  networks: { blue: { segment: 5001 }, red: { segment: 6001, flood: 'none', linkLocal: 'eui64' } },
+  networks: { blue: { segment: 5001 }, red: { segment: 6001, flood: 'none', 'link-local': 'eui64' } },
   ports: {
     one: {
       network: 'blue',

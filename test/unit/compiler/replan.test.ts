@@ -2,13 +2,15 @@ import { describe, expect, it } from 'vitest';
 import type { Entry, TableEdits } from '../../../src/compiler/index.ts';
 import { diff, IdBook, keyText, plan, replan, valueBytes, WRITE_ORDER } from '../../../src/compiler/index.ts';
 import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
-import { smallTable } from '../../support/small-table.ts';
+import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from './random-table.ts';
 import { content, named, referencePlan } from './reference-plan.ts';
 
 const SEED = Number(process.env.MAPWIRE_SEED ?? Date.now() % 1_000_000);
-const RUNS = 60;
-const EDITS = 25;
+const RUNS = 25;
+const EDITS = 20;
+/** A loaded machine. */
+const PATIENCE = 120_000;
 
 function changesBetween(before: object, after: object): Set<string> {
   const [a, b] = [before as Record<string, unknown>, after as Record<string, unknown>];
@@ -21,8 +23,8 @@ it('gives a renamed port the id that it had, and the entries that stay', () => {
   const port = { network: 'blue', mac: '02:00:00:00:00:01', ips: ['10.1.0.1'], at: [{ node: 'a' }] };
   const base = { nodes: { a: { underlay: '192.0.2.1' } }, networks: { blue: { segment: 1 } } };
   const ids = new IdBook();
-  const before = plan(smallTable({ ...base, ports: { old: port } }), 'a', ids);
-  const { plan: after, changes } = replan(before, smallTable({ ...base, ports: { fresh: port } }), {
+  const before = plan(tableOf({ ...base, ports: { old: port } }), 'a', ids);
+  const { plan: after, changes } = replan(before, tableOf({ ...base, ports: { fresh: port } }), {
     nodes: [],
     networks: [],
     ports: ['old', 'fresh'],
@@ -34,94 +36,102 @@ it('gives a renamed port the id that it had, and the entries that stay', () => {
 });
 
 describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
-  it('recomputing the change gives what recomputing everything gives, and what the reference gives', () => {
-    for (let run = 0; run < RUNS; run++) {
-      const random = new RandomTable(SEED + run);
-      let clock = 0;
-      const ids = new IdBook({ now: () => clock });
-      let draft = structuredClone(random.draft);
-      let table = smallTable(draft);
-      let current = plan(table, 'n0', ids);
-      const told: string[] = [];
-      expect(named(current), `seed ${SEED + run}`).toEqual(referencePlan(table, 'n0'));
-      for (let edit = 0; edit < EDITS; edit++) {
-        const why = `seed ${SEED + run}: ${told.join(', ')}`;
-        for (let i = edit % 3; i >= 0; i--) told.push(random.edit());
-        clock += 1000;
-        const next = structuredClone(random.draft);
-        const nextTable = smallTable(next);
-        const changes: TableEdits = {
-          nodes: changesBetween(draft.nodes, next.nodes),
-          networks: changesBetween(draft.networks, next.networks),
-          ports: changesBetween(draft.ports, next.ports),
-        };
-        const kernel = content(current.entries());
-        const localsBefore = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
-        const peersBefore = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
-        const result = replan(current, nextTable, changes);
-        current = result.plan;
+  it(
+    'recomputing the change gives what recomputing everything gives, and what the reference gives',
+    () => {
+      for (let run = 0; run < RUNS; run++) {
+        const random = new RandomTable(SEED + run);
+        let clock = 0;
+        const ids = new IdBook({ now: () => clock });
+        let draft = structuredClone(random.draft);
+        let table = tableOf(draft);
+        let current = plan(table, 'n0', ids);
+        const told: string[] = [];
+        expect(named(current), `seed ${SEED + run}`).toEqual(referencePlan(table, 'n0'));
+        for (let edit = 0; edit < EDITS; edit++) {
+          const why = `seed ${SEED + run}: ${told.join(', ')}`;
+          for (let i = edit % 3; i >= 0; i--) told.push(random.edit());
+          clock += 1000;
+          const next = structuredClone(random.draft);
+          const nextTable = tableOf(next);
+          const changes: TableEdits = {
+            nodes: changesBetween(draft.nodes, next.nodes),
+            networks: changesBetween(draft.networks, next.networks),
+            ports: changesBetween(draft.ports, next.ports),
+          };
+          const kernel = content(current.entries());
+          const localsBefore = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
+          const peersBefore = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
+          const result = replan(current, nextTable, changes);
+          current = result.plan;
 
-        // Applied to what was in force the changes give what is planned now, and each of them is needed.
-        for (const change of result.changes.entries) {
-          const key = keyText(change.entry);
-          if (change.op === 'delete') {
-            expect(kernel.delete(key), why).toBe(true);
-          } else {
-            const value = Buffer.from(valueBytes(change.entry)).toString('hex');
-            expect(kernel.get(key), why).not.toBe(value);
-            kernel.set(key, value);
+          // Applied to what was in force the changes give what is planned now, and each of them is needed.
+          for (const change of result.changes.entries) {
+            const key = keyText(change.entry);
+            if (change.op === 'delete') {
+              expect(kernel.delete(key), why).toBe(true);
+            } else {
+              const value = Buffer.from(valueBytes(change.entry)).toString('hex');
+              expect(kernel.get(key), why).not.toBe(value);
+              kernel.set(key, value);
+            }
           }
-        }
-        const now = content(current.entries());
-        expect(kernel, why).toEqual(now);
-        expect(named(current), why).toEqual(referencePlan(nextTable, 'n0'));
+          const now = content(current.entries());
+          expect(kernel, why).toEqual(now);
+          expect(named(current), why).toEqual(referencePlan(nextTable, 'n0'));
 
-        // Ids are held for what is in the plan, and for nothing else.
-        expect([ids.ports.size, ids.networks.size, ids.nodes.size], why).toEqual([
-          current.sizes.port,
-          current.sizes.network,
-          nextTable.nodes.size,
-        ]);
+          // Ids are held for what is in the plan, and for nothing else.
+          expect([ids.ports.size, ids.networks.size, ids.nodes.size], why).toEqual([
+            current.sizes.port,
+            current.sizes.network,
+            nextTable.nodes.size,
+          ]);
 
-        const whole = plan(nextTable, 'n0', ids);
-        expect(content(whole.entries()), why).toEqual(now);
-        expect(diff(whole, current), why).toEqual([]);
-        expect(current.sizes, why).toEqual(whole.sizes);
-        expect(current.features, why).toEqual(whole.features);
-        const sizes = Object.fromEntries(WRITE_ORDER.map((map) => [map, [...current.entries(map)].length]));
-        expect(current.sizes, why).toEqual(sizes);
-        expect(
-          [...current.networks()].map((one) => [one.network, one.mtu, one.ports, one.localPorts]).sort(),
-          why,
-        ).toEqual([...whole.networks()].map((one) => [one.network, one.mtu, one.ports, one.localPorts]).sort());
+          const whole = plan(nextTable, 'n0', ids);
+          expect(content(whole.entries()), why).toEqual(now);
+          expect(diff(whole, current), why).toEqual([]);
+          expect(current.sizes, why).toEqual(whole.sizes);
+          expect(current.features, why).toEqual(whole.features);
+          const sizes = Object.fromEntries(WRITE_ORDER.map((map) => [map, [...current.entries(map)].length]));
+          expect(current.sizes, why).toEqual(sizes);
+          expect(
+            [...current.networks()].map((one) => [one.network, one.mtu, one.ports, one.localPorts]).sort(),
+            why,
+          ).toEqual([...whole.networks()].map((one) => [one.network, one.mtu, one.ports, one.localPorts]).sort());
 
-        // Who follows local ports and peers is told of every one that changed.
-        const localsNow = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
-        for (const port of new Set([...localsBefore.keys(), ...localsNow.keys()])) {
-          if (localsBefore.get(port) !== localsNow.get(port))
-            expect(result.changes.localPorts.has(port), why).toBe(true);
+          // Who follows local ports and peers is told of every one that changed.
+          const localsNow = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
+          for (const port of new Set([...localsBefore.keys(), ...localsNow.keys()])) {
+            if (localsBefore.get(port) !== localsNow.get(port))
+              expect(result.changes.localPorts.has(port), why).toBe(true);
+          }
+          const peersNow = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
+          for (const node of new Set([...peersBefore.keys(), ...peersNow.keys()])) {
+            if (peersBefore.get(node) !== peersNow.get(node)) expect(result.changes.peers.has(node), why).toBe(true);
+          }
+          draft = next;
+          table = nextTable;
         }
-        const peersNow = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
-        for (const node of new Set([...peersBefore.keys(), ...peersNow.keys()])) {
-          if (peersBefore.get(node) !== peersNow.get(node)) expect(result.changes.peers.has(node), why).toBe(true);
-        }
-        draft = next;
-        table = nextTable;
       }
-    }
-  });
+    },
+    PATIENCE,
+  );
 
-  it('finds every id again from what the kernel holds', () => {
-    for (let run = 0; run < 10; run++) {
-      const random = new RandomTable(SEED + run);
-      const table = smallTable(random.draft);
-      const before = plan(table, 'n0', new IdBook());
-      const adopted = new IdBook();
-      for (const entry of before.entries()) adopt(adopted, entry);
-      const after = plan(table, 'n0', adopted);
-      expect(diff(before, after), `seed ${SEED + run}`).toEqual([]);
-    }
-  });
+  it(
+    'finds every id again from what the kernel holds',
+    () => {
+      for (let run = 0; run < 10; run++) {
+        const random = new RandomTable(SEED + run);
+        const table = tableOf(random.draft);
+        const before = plan(table, 'n0', new IdBook());
+        const adopted = new IdBook();
+        for (const entry of before.entries()) adopt(adopted, entry);
+        const after = plan(table, 'n0', adopted);
+        expect(diff(before, after), `seed ${SEED + run}`).toEqual([]);
+      }
+    },
+    PATIENCE,
+  );
 });
 
 function adopt(ids: IdBook, entry: Entry): void {
