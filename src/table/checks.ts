@@ -140,7 +140,7 @@ function checkDuplicates(edit: TableEdit): void {
       done,
       'MW126',
       `${network} ${mac}`,
-      store.findMac(network, mac),
+      () => store.findMac(network, mac),
       () => ['mac'],
       (id, first) => {
         return `port ${id} has the MAC address ${formatMac(mac)} of port ${first} in network ${quote(network)}`;
@@ -149,16 +149,32 @@ function checkDuplicates(edit: TableEdit): void {
     for (const ip of store.ips(suspect)) {
       const text = formatIp(ip);
       const find = (value: unknown) => pathOfIp(value, ip);
-      duplicateGroup(edit, done, 'MW127', `${network} ${text}`, store.findIp(network, ip), find, (id, first) => {
-        return `port ${id} has the address ${text} of port ${first} in network ${quote(network)}`;
-      });
+      duplicateGroup(
+        edit,
+        done,
+        'MW127',
+        `${network} ${text}`,
+        () => store.findIp(network, ip),
+        find,
+        (id, first) => {
+          return `port ${id} has the address ${text} of port ${first} in network ${quote(network)}`;
+        },
+      );
     }
     for (const { node, interface: name } of store.at(suspect)) {
       if (name === undefined) continue;
       const find = (value: unknown) => pathOfLocator(value, (locator) => locator.node === node, 'interface');
-      duplicateGroup(edit, done, 'MW164', `${node} ${name}`, store.findInterface(node, name), find, (id, first) => {
-        return `port ${id} uses interface ${quote(name)} of node ${quote(node)}, as port ${first} does`;
-      });
+      duplicateGroup(
+        edit,
+        done,
+        'MW164',
+        `${node} ${name}`,
+        () => store.findInterface(node, name),
+        find,
+        (id, first) => {
+          return `port ${id} uses interface ${quote(name)} of node ${quote(node)}, as port ${first} does`;
+        },
+      );
     }
   }
 }
@@ -168,14 +184,14 @@ function duplicateGroup(
   done: Set<string>,
   code: DiagnosticCode,
   key: string,
-  rows: readonly number[],
+  rows: () => readonly number[],
   find: (value: unknown) => Path,
   message: (id: string, first: string) => string,
 ): void {
   const mark = `${code} ${key}`;
-  if (rows.length < 2 || done.has(mark)) return;
+  if (done.has(mark)) return;
   done.add(mark);
-  const [first, ...others] = inOrder(edit, rows);
+  const [first, ...others] = inOrder(edit, rows());
   const firstId = edit.store.id(first!);
   for (const row of others) {
     const id = edit.store.id(row);

@@ -3,6 +3,11 @@
  * compares the rows that `first` and `next` offer. The same hash may stand for several rows.
  */
 
+import { randomBytes } from 'node:crypto';
+
+/** Start of every hash: nobody outside can make keys that all fall into one place. */
+export const HASH_SEED = randomBytes(4).readInt32LE();
+
 const EMPTY = 0;
 const REMOVED = 0xffff_ffff;
 const SMALLEST = 64;
@@ -89,6 +94,17 @@ export class HashIndex {
     cells[at] = row + 1;
     this.#used++;
     this.#live++;
+  }
+
+  /** Puts another row, of the same hash, in the place of one. */
+  replace(hash: number, row: number, other: number): void {
+    const cells = this.#cells;
+    const mask = cells.length - 1;
+    for (let at = hash & mask; cells[at] !== EMPTY; at = (at + 1) & mask) {
+      if (cells[at] !== row + 1) continue;
+      cells[at] = other + 1;
+      return;
+    }
   }
 
   /** Removes one cell with this row on the way of this hash. True when there was one. */

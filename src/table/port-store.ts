@@ -6,7 +6,7 @@
  */
 
 import { equalIp, formatIp, formatMac, type IpNumber } from './address.ts';
-import { finish, HashIndex, mix } from './hash-index.ts';
+import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
 import type { TableLocator, TablePort } from './model.ts';
 import { NameTable } from './name-table.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
@@ -51,16 +51,16 @@ const EXTRA_IPS = 16;
 const EXTRA_AT = 32;
 
 function hashMac(network: number, mac: number): number {
-  return finish(mix(mix(network, Math.floor(mac / TWO_32)), mac >>> 0));
+  return finish(mix(mix(network ^ HASH_SEED, Math.floor(mac / TWO_32)), mac >>> 0));
 }
 
 function hashIp(network: number, ip: IpNumber): number {
-  if (typeof ip === 'number') return finish(mix(network, ip));
-  return finish(mix(mix(mix(mix(network, ip[0]), ip[1]), ip[2]), ip[3]));
+  if (typeof ip === 'number') return finish(mix(network ^ HASH_SEED, ip));
+  return finish(mix(mix(mix(mix(network ^ HASH_SEED, ip[0]), ip[1]), ip[2]), ip[3]));
 }
 
 function hashInterface(node: number, name: string): number {
-  let hash = node;
+  let hash = node ^ HASH_SEED;
   for (let i = 0; i < name.length; i++) hash = mix(hash, name.charCodeAt(i));
   return finish(hash);
 }
@@ -86,6 +86,11 @@ function hasIpv6(row: PortRow): boolean {
   for (const ip of row.ips) if (typeof ip !== 'number') return true;
   return false;
 }
+
+// Keys of rows that are second.
+const macKey = (network: number, mac: number): string => `m${network} ${mac}`;
+const ipKey = (network: number, ip: IpNumber): string => `i${network} ${formatIp(ip)}`;
+const interfaceKey = (node: number, name: string): string => `d${node} ${name}`;
 
 export class PortStore {
   readonly nodes = new NameTable();
@@ -135,22 +140,32 @@ export class PortStore {
   });
   readonly #byMac = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
-      if (this.#id[row] !== FREE) add(hashMac(this.#network[row]!, this.mac(row)), row);
+      if (this.#id[row] === FREE) continue;
+      const network = this.#network[row]!;
+      const mac = this.mac(row);
+      if (!this.#isLater(row, macKey, network, mac)) add(hashMac(network, mac), row);
     }
   });
   readonly #byIp = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
       if (this.#id[row] === FREE) continue;
       const network = this.#network[row]!;
-      for (const ip of this.ips(row)) add(hashIp(network, ip), row);
+      for (const ip of this.ips(row)) if (!this.#isLater(row, ipKey, network, ip)) add(hashIp(network, ip), row);
     }
   });
   readonly #byInterface = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
       if (this.#id[row] === FREE || (this.#flags[row]! & (HAS_INTERFACE | EXTRA_AT)) === 0) continue;
-      this.#eachInterface(row, (node, name) => add(hashInterface(node, name), row));
+      this.#eachInterface(row, (node, name) => {
+        if (!this.#isLater(row, interfaceKey, node, name)) add(hashInterface(node, name), row);
+      });
     }
   });
+  /**
+   * Rows that came when another row had the same MAC, address or interface: the index holds the first of them only, so
+   * that a table in which all ports have one MAC costs no more than another.
+   */
+  readonly #later = new Map<string, Set<number>>();
 
   /** Number of ports. */
   get size(): number {
@@ -248,28 +263,33 @@ export class PortStore {
   /** All rows of a network with this MAC; more than one only while an edit is under way. */
   findMac(network: string, mac: number): number[] {
     const number = this.networks.find(network);
-    return number === undefined ? [] : this.#rowsOfMac(number, mac);
+    if (number === undefined) return [];
+    return this.#withLater(this.#rowOfMac(number, mac), macKey, number, mac);
   }
 
-  #rowsOfMac(network: number, mac: number): number[] {
-    const rows: number[] = [];
+  // The row that an index holds for a key. On the way to it lie rows for other keys; one of them may have this key too,
+  // being a later one of it, or being the row that is just put in.
+
+  #rowOfMac(network: number, mac: number): number {
     for (let row = this.#byMac.first(hashMac(network, mac)); row >= 0; row = this.#byMac.next()) {
-      if (this.#network[row] === network && this.mac(row) === mac) rows.push(row);
+      if (this.#network[row] === network && this.mac(row) === mac) return row;
     }
-    return rows;
+    return -1;
   }
 
+  /** All rows of a network with this address. */
   findIp(network: string, ip: IpNumber): number[] {
     const number = this.networks.find(network);
-    return number === undefined ? [] : this.#rowsOfIp(number, ip);
+    if (number === undefined) return [];
+    return this.#withLater(this.#rowOfIp(number, ip), ipKey, number, ip);
   }
 
-  #rowsOfIp(network: number, ip: IpNumber): number[] {
-    const rows: number[] = [];
+  #rowOfIp(network: number, ip: IpNumber, except = -1): number {
     for (let row = this.#byIp.first(hashIp(network, ip)); row >= 0; row = this.#byIp.next()) {
-      if (this.#network[row] === network && this.#hasIp(row, ip) && !rows.includes(row)) rows.push(row);
+      if (row === except || this.#network[row] !== network || !this.#hasIp(row, ip)) continue;
+      if (!this.#isLater(row, ipKey, network, ip)) return row;
     }
-    return rows;
+    return -1;
   }
 
   #hasIp(row: number, ip: IpNumber): boolean {
@@ -282,15 +302,58 @@ export class PortStore {
     return words[at] === ip[0] && words[at + 1] === ip[1] && words[at + 2] === ip[2] && words[at + 3] === ip[3];
   }
 
+  /** All rows with this interface of a node. */
   findInterface(node: string, name: string): number[] {
     const number = this.nodes.find(node);
     if (number === undefined) return [];
-    const rows: number[] = [];
+    return this.#withLater(this.#rowOfInterface(number, node, name), interfaceKey, number, name);
+  }
+
+  #rowOfInterface(number: number, node: string, name: string, except = -1): number {
     for (let row = this.#byInterface.first(hashInterface(number, name)); row >= 0; row = this.#byInterface.next()) {
-      if (rows.includes(row)) continue;
-      if (this.at(row).some((locator) => locator.node === node && locator.interface === name)) rows.push(row);
+      if (row === except || !this.at(row).some((at) => at.node === node && at.interface === name)) continue;
+      if (!this.#isLater(row, interfaceKey, number, name)) return row;
     }
-    return rows;
+    return -1;
+  }
+
+  #withLater<T>(first: number, key: (a: number, b: T) => string, a: number, b: T): number[] {
+    if (first < 0) return [];
+    const later = this.#later.size > 0 ? this.#later.get(key(a, b)) : undefined;
+    return later === undefined ? [first] : [first, ...later];
+  }
+
+  #isLater<T>(row: number, key: (a: number, b: T) => string, a: number, b: T): boolean {
+    return this.#later.size > 0 && (this.#later.get(key(a, b))?.has(row) ?? false);
+  }
+
+  /** A row with a key that `first` has already, if that is a row. */
+  #addKey(index: HashIndex, hash: number, row: number, first: number, key: () => string): void {
+    if (first < 0) {
+      index.add(hash, row);
+      return;
+    }
+    this.suspects.add(row);
+    const name = key();
+    const later = this.#later.get(name);
+    if (later === undefined) this.#later.set(name, new Set([row]));
+    else later.add(row);
+  }
+
+  #removeKey(index: HashIndex, hash: number, row: number, key: () => string): void {
+    const name = this.#later.size > 0 ? key() : '';
+    const later = this.#later.get(name);
+    if (later === undefined) {
+      index.remove(hash, row);
+      return;
+    }
+    if (!later.delete(row)) {
+      // The first of them goes: another one takes its place.
+      const next = later.values().next().value!;
+      later.delete(next);
+      index.replace(hash, row, next);
+    }
+    if (later.size === 0) this.#later.delete(name);
   }
 
   ipv6Ports(network: number): number {
@@ -447,17 +510,18 @@ export class PortStore {
   #enter(row: number, port: PortRow): void {
     this.#byId.add(this.#ids.hash(this.#id[row]!), row);
     const network = this.#network[row]!;
-    if (this.#rowsOfMac(network, port.mac).length > 0) this.suspects.add(row);
-    this.#byMac.add(hashMac(network, port.mac), row);
+    const { mac } = port;
+    const firstMac = this.#rowOfMac(network, mac);
+    this.#addKey(this.#byMac, hashMac(network, mac), row, firstMac, () => macKey(network, mac));
     for (const ip of port.ips) {
-      if (this.#rowsOfIp(network, ip).length > 0) this.suspects.add(row);
-      this.#byIp.add(hashIp(network, ip), row);
+      this.#addKey(this.#byIp, hashIp(network, ip), row, this.#rowOfIp(network, ip, row), () => ipKey(network, ip));
     }
     for (const locator of port.at) {
       const node = this.nodes.find(locator.node)!;
-      if (locator.interface !== undefined) {
-        if (this.findInterface(locator.node, locator.interface).length > 0) this.suspects.add(row);
-        this.#byInterface.add(hashInterface(node, locator.interface), row);
+      const name = locator.interface;
+      if (name !== undefined) {
+        const first = this.#rowOfInterface(node, locator.node, name, row);
+        this.#addKey(this.#byInterface, hashInterface(node, name), row, first, () => interfaceKey(node, name));
       }
       this.#present(node, network, locator.segment, 1);
     }
@@ -477,11 +541,14 @@ export class PortStore {
     const port = stored.row;
     const network = this.#network[row]!;
     this.#byId.remove(this.#ids.hash(this.#id[row]!), row);
-    this.#byMac.remove(hashMac(network, port.mac), row);
-    for (const ip of port.ips) this.#byIp.remove(hashIp(network, ip), row);
+    this.#removeKey(this.#byMac, hashMac(network, port.mac), row, () => macKey(network, port.mac));
+    for (const ip of port.ips) this.#removeKey(this.#byIp, hashIp(network, ip), row, () => ipKey(network, ip));
     for (const locator of port.at) {
       const node = this.nodes.find(locator.node)!;
-      if (locator.interface !== undefined) this.#byInterface.remove(hashInterface(node, locator.interface), row);
+      const name = locator.interface;
+      if (name !== undefined) {
+        this.#removeKey(this.#byInterface, hashInterface(node, name), row, () => interfaceKey(node, name));
+      }
       this.#present(node, network, locator.segment, -1);
     }
     if (hasIpv6(port)) {

@@ -3,7 +3,7 @@
  * usual form takes 17 bytes. Released texts leave holes until `compact`.
  */
 
-import { finish, mix } from './hash-index.ts';
+import { finish, HASH_SEED, mix } from './hash-index.ts';
 
 const UUID = 0;
 /** Texts from this many bytes on have a second length byte. */
@@ -121,7 +121,7 @@ export class TextHeap {
 }
 
 function hashBytes(bytes: Uint8Array, start: number, length: number): number {
-  let hash = length;
+  let hash = HASH_SEED ^ length;
   let i = start;
   const whole = start + (length & ~3);
   for (; i < whole; i += 4) {

@@ -351,3 +351,27 @@ describe('versions', () => {
     expect(clash.diagnostics[0]?.related).toMatchObject([{ file: 'api', line: 0 }]);
   });
 });
+
+// Quadratic work would take minutes here, far beyond the time limit.
+test('a table in which everything clashes is read, told of and mended like any', { timeout: 60_000 }, () => {
+  const count = 20_000;
+  const same = Array.from({ length: count }, (_, i) => {
+    const at = '{"node":"a","interface":"tap0"}';
+    return `{"port":"x${i}","network":"n1","mac":"02:00:00:00:09:09","ips":["10.9.9.9","fd00::9"],"at":${at}}\n`;
+  }).join('');
+  const whole = parseTable(`${START}${same}`, { format: 'ndjson' });
+  expect(whole.table).toBeUndefined();
+  expect(whole.diagnostics.at(-1)).toMatchObject({
+    code: 'MW199',
+    message: `${4 * (count - 1) - 100} more errors in this file`,
+  });
+
+  // The same as an edit: it is rolled back, and the next one finds the store in order.
+  const good = parseTable(START, { format: 'ndjson' }).table!;
+  const first = applyDelta(good, same.slice(0, same.indexOf('\n'))).table!;
+  expect(applyDelta(first, same).table).toBeUndefined();
+  expect(first.portCount).toBe(4);
+  checkLookups(first);
+  const removed = applyDelta(first, [{ delete: 'port', id: 'x0' }]).table!;
+  expect(removed.portByIp('n1', '10.9.9.9')).toBeUndefined();
+});
