@@ -1,11 +1,21 @@
 /** One content in all formats is one table; what is written reads back as the same. */
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import {
+  applyDelta,
   type CompactTable,
   diffTables,
   equalTables,
@@ -252,4 +262,22 @@ test('the difference of tables that have nothing to do with each other is found 
     ports: new Set(['q', 'r']),
   });
   expect(equalTables(one, other)).toBe(false);
+});
+
+test('the tables of the documentation and of the examples are right', () => {
+  const root = new URL('../../../', import.meta.url).pathname;
+  const page = readFileSync(join(root, 'docs/table-format.md'), 'utf8');
+  const blocks = [...page.matchAll(/```(yaml|json)\n(.*?)```/gs)].map(([, format, text]) => ({ format, text: text! }));
+  expect(blocks.map(({ format }) => format)).toEqual(['yaml', 'json', 'json']);
+  good(parseTable(blocks[0]!.text, { name: 'doc.yaml' }));
+  const table = good(parseTable(blocks[1]!.text, { name: 'doc.ndjson' }));
+  const more =
+    '{"node":"host-b","underlay":"192.0.2.2"}\n{"port":"web-2","network":"blue","mac":"02:00:00:00:00:02","at":{"node":"host-b"}}';
+  const { table: before } = applyDelta(table, more);
+  expect(applyDelta(before!, blocks[2]!.text).table?.port('web-1')?.ips).toEqual(['10.1.0.7']);
+
+  const examples = readdirSync(join(root, 'examples')).map((name) => join(root, 'examples', name, 'table.yaml'));
+  const tables = examples.filter((path) => existsSync(path));
+  expect(tables.length).toBeGreaterThan(0);
+  for (const path of tables) expect(renderDiagnostics(readTable(path).diagnostics)).toBe('');
 });
