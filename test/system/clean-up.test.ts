@@ -93,7 +93,7 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
     await writeFile(
       source,
       '__attribute__((section("xdp"), used)) int pass(void *ctx) { return 2; }\n' +
-        'char license[] __attribute__((section("license"), used)) = "GPL";\n',
+        'char _license[] __attribute__((section("license"), used)) = "GPL";\n',
     );
     await run(['clang-19', ...flags]);
     await host.run(['ip', 'link', 'set', 'dev', 'eth0', 'xdpdrv', 'obj', join(folder, 'pass.o'), 'sec', 'xdp']);
