@@ -253,9 +253,17 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 		return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
 	if (reason)
 		return mw_drop(out, reason);
-	/* several datagrams merged into one (ethtool's rx-udp-gro-forwarding): the first would take the others for padding */
-	if (mw_gso_size(ctx) && (out->bytes != MW_VXLAN4_SIZE + outer.inner || p.l3_len + MW_ETH_HLEN != outer.inner))
-		return mw_drop(out, MW_REASON_OUTER_MALFORMED);
+	if (mw_gso_size(ctx)) {
+		/* datagrams merged by the device (rx-udp-gro-forwarding): the first would take the others for padding */
+		if (out->bytes != MW_VXLAN4_SIZE + outer.inner || p.l3_len + MW_ETH_HLEN != outer.inner)
+			return mw_drop(out, MW_REASON_OUTER_MALFORMED);
+		/*
+		 * The packet stays marked as a tunnel's: nothing that a program can call takes the mark off. TCP does not mind;
+		 * for UDP, udp4_ufo_fragment() would look for the tunnel header again, at the guest's socket, and lose all of it.
+		 */
+		if (p.proto != MW_PROTO_TCP || !(p.flags & MW_PACKET_L4))
+			return mw_drop(out, MW_REASON_NESTED_GSO);
+	}
 	if (outer.ecn == MW_ECN_CE && p.ecn == MW_ECN_NOT && (p.l3 == MW_L3_IP4 || p.l3 == MW_L3_IP6))
 		return mw_drop(out, MW_REASON_ECN);
 	if (mw_config.guard_remote) {
