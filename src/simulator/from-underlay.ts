@@ -57,11 +57,12 @@ export function fromUnderlay(run: Run): Decision {
   if (node.state === 'stale') return drop('stale', network.value);
   if (node.state === 'missing' || world.isSelf(node.value)) return drop('unknown-node', network.value);
   const inner: Run = { ...run, frame: outer.inner };
-  return fromNode(inner, link.value, network.value, node.value, outer.ecn);
+  const padded = run.frame.end !== outer.inner.end;
+  return fromNode(inner, link.value, network.value, node.value, outer.ecn, padded);
 }
 
-/** Rules 3.6 to 3.8: the inner frame, from a known node. */
-function fromNode(run: Run, from: Device, network: string, node: string, outerEcn: number): Decision {
+/** Rules 3.6 to 3.8: the inner frame, from a known node; `padded`: the outer frame holds bytes behind it. */
+function fromNode(run: Run, from: Device, network: string, node: string, outerEcn: number, padded: boolean): Decision {
   const { trace } = run;
   const ethernet = parseEthernet(run.frame);
   if (typeof ethernet === 'string') return unparsed(run, '3.6', ethernet, network);
@@ -71,6 +72,12 @@ function fromNode(run: Run, from: Device, network: string, node: string, outerEc
   const layer3 = parseLayer3(run.frame, ethernet);
   if (typeof layer3 === 'string') return unparsed(run, '3.6', layer3, network);
   trace.note('3.6', `inner frame ${ethernet.source} > ${ethernet.destination}`, describe(layer3));
+  if (run.gsoSize > 0) {
+    const { start, end } = run.frame;
+    const whole = !padded && (!isIp(layer3) || start + 14 + layer3.length === end);
+    if (!whole) return drop('outer-malformed', network);
+    if (!isIp(layer3) || layer3.layer4?.kind !== 'tcp') return drop('nested-gso', network);
+  }
 
   const ecn = isIp(layer3) ? combineEcn(outerEcn, layer3.ecn) : 0;
   trace.note(
