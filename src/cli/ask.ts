@@ -1,6 +1,6 @@
 /** Commands that ask the daemon and print what it says. */
 import type { Command } from 'commander';
-import { formatRows, type Row } from '../compiler/index.ts';
+import { formatRows, type RowValue } from '../compiler/index.ts';
 import { version } from '../daemon/version.ts';
 import type { Dataplane, DataplaneStatus, DropCount, MapDump, TraceResult } from '../dataplane/index.ts';
 import { type Diagnostic, renderDiagnostic } from '../table/index.ts';
@@ -78,8 +78,13 @@ function statusWords(status: StatusAnswer): string {
   ].join('\n');
 }
 
-function rowsWords(title: string): (answer: readonly Row[]) => string {
-  return (answer) => formatRows(title, answer);
+/** JSON says null where there is nothing; people read a dash. */
+function rowsWords(title: string): (answer: readonly Readonly<Record<string, RowValue | null>>[]) => string {
+  return (answer) =>
+    formatRows(
+      title,
+      answer.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value ?? '-']))),
+    );
 }
 
 interface Drop {
