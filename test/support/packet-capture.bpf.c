@@ -44,7 +44,11 @@ int capture(struct __sk_buff *skb)
 		return TC_ACT_STOLEN;
 	slot = __sync_fetch_and_add(seen, 1);
 	to = bpf_map_lookup_elem(&captures, &slot);
-	if (!to || length == 0 || length > LARGEST)
+	if (!to || length > LARGEST)
+		return TC_ACT_STOLEN;
+	/* else clang makes one comparison of the two, which verifiers before 6.18 do not follow */
+	asm volatile("" : "+r"(length));
+	if (length == 0)
 		return TC_ACT_STOLEN;
 	to->ifindex = skb->ifindex;
 	to->length = length;
