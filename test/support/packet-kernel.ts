@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readBtf } from '../../src/bintools/btf.ts';
 import { packageRoot } from '../../src/bintools/package-root.ts';
 import { ENTRY_CODECS, type Entry, IdBook, type Plan, plan } from '../../src/compiler/index.ts';
 import {
@@ -25,6 +26,7 @@ import {
 } from '../../src/generated/layout.ts';
 import {
   BpfObject,
+  Btf,
   Errno,
   hasErrno,
   MapFlag,
@@ -333,6 +335,23 @@ export class PacketKernel implements AsyncDisposable {
     if (error !== undefined) throw error;
   }
 
+  /** An inner map with the types of the outer one's template: 6.1 takes no other. */
+  #makeList(): RawMap {
+    const { btfId, btfKeyTypeId } = this.#map('network').info();
+    using btf = Btf.fromId(btfId);
+    const value = readBtf(btf.raw()).types.find((type) => type.kind === 'struct' && type.name === 'mw_flood_target');
+    if (value === undefined) throw new Error('the objects have no struct mw_flood_target');
+    return RawMap.create({
+      type: 'array',
+      name: 'flood_list',
+      keySize: 4,
+      valueSize: floodTarget.size,
+      maxEntries: LIST_LENGTH,
+      flags: MapFlag.INNER_MAP,
+      btf: { btf, keyTypeId: btfKeyTypeId, valueTypeId: value.id },
+    });
+  }
+
   #writeFlood(gone: readonly Uint8Array[], changed: readonly MapEntry[]): void {
     const outer = this.#map('flood');
     for (const key of gone) {
@@ -345,14 +364,7 @@ export class PacketKernel implements AsyncDisposable {
       if (count > LIST_LENGTH) throw new Error(`a flood list of ${count} targets is too long`);
       let inner = this.#lists.get(hex(key));
       const made = inner === undefined;
-      inner ??= RawMap.create({
-        type: 'array',
-        name: 'flood_list',
-        keySize: 4,
-        valueSize: floodTarget.size,
-        maxEntries: LIST_LENGTH,
-        flags: MapFlag.INNER_MAP,
-      });
+      inner ??= this.#makeList();
       this.#lists.set(hex(key), inner);
       for (let i = 0; i < count; i++)
         inner.update(u32(i), list.subarray(i * floodTarget.size, (i + 1) * floodTarget.size));
