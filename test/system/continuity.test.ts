@@ -111,12 +111,13 @@ describe.each(['tc', 'xdp'] as const)('hook: %s, a ping every 2 ms from host-a t
     await hosts.writeTable();
     await Promise.all([hosts.a.appliedAfter(beforeA), hosts.b.appliedAfter(beforeB)]);
     const inForce = Date.now() / 1_000;
-    await pause(500);
+    const received = async () => {
+      const { stdout } = await twin.run(['ip', '-s', '-j', 'link', 'show', 'dev', 'eth0']);
+      return (JSON.parse(stdout) as [{ stats64: { rx: { packets: number } } }])[0].stats64.rx.packets;
+    };
+    await expect.poll(received, { timeout: 30_000 }).toBeGreaterThan(100);
     await stream.stop();
     expect(stream.lostAfter(inForce)).toEqual([]);
-    const { stdout } = await twin.run(['ip', '-s', '-j', 'link', 'show', 'dev', 'eth0']);
-    const [link] = JSON.parse(stdout) as [{ stats64: { rx: { packets: number } } }];
-    expect(link.stats64.rx.packets).toBeGreaterThan(100);
     // And back.
     const [againA, againB] = [await hosts.a.applied(), await hosts.b.applied()];
     hosts.table.ports.gb!.at = [{ node: 'host-b', interface: 'gb' }];
