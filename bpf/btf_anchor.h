@@ -19,6 +19,8 @@ enum mw_const {
 	MW_CONST_MAX_LOCATORS = MW_MAX_LOCATORS,
 	MW_CONST_MAX_SHARED_MAC = MW_MAX_SHARED_MAC,
 	MW_CONST_MAX_NEXTHOPS = MW_MAX_NEXTHOPS,
+	MW_CONST_NODE_WIRE = MW_NODE_WIRE,
+	MW_CONST_DSCP_UNIFORM = MW_DSCP_UNIFORM,
 };
 
 struct mw_types {
@@ -35,10 +37,13 @@ struct mw_types {
 	enum mw_guard guard;
 	enum mw_flood_kind flood_kind;
 	enum mw_meta_state meta_state;
+	enum mw_event_kind event_kind;
 	enum mw_verdict_kind verdict_kind;
 	enum mw_reason reason;
 	/* an inner map's value is reached only through pointers, which the compiler may cut short */
 	struct mw_flood_target flood_target;
+	/* a ring has no value type */
+	struct mw_event event;
 };
 
 const struct mw_types mw_types SEC(".mw_types") __attribute__((used));

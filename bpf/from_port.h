@@ -196,7 +196,7 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 		return mw_drop(out, MW_REASON_STALE);
 	if (!(p.flags & MW_PACKET_GROUP))
 		return mw_port_unicast(ctx, &link, &p, &network, out);
-	if (!(network.flags & MW_NETWORK_FLOOD_REPLICATE))
+	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_port_flood(ctx, &link, &p, &network, out);
 }

@@ -274,7 +274,7 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	if (mw_lookup_network(&out->verdict.network, &network) != MW_FOUND)
 		return mw_drop(out, MW_REASON_STALE);
 	if (p.flags & MW_PACKET_GROUP) {
-		if (!(network.flags & MW_NETWORK_FLOOD_REPLICATE))
+		if (!(network.flags & MW_NETWORK_FLOOD))
 			return mw_drop(out, MW_REASON_FLOOD_OFF);
 		return mw_underlay_flood(ctx, &p, &outer, out->verdict.network, out);
 	}

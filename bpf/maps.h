@@ -11,7 +11,7 @@
 
 #define MW_CONCAT(a, b, c) a##b##_##c
 #define MW_NAME(version, name) MW_CONCAT(mw, version, name)
-/* mw1_ip4 and so on: the layout version is part of the name */
+/* mw2_ip4 and so on: the layout version is part of the name */
 #define MW_MAP(name) MW_NAME(MW_LAYOUT_VERSION, name)
 
 #define MW_HASH(name, key_t, value_t, entries)		\
@@ -89,6 +89,12 @@ MW_ARRAY(limit, BPF_MAP_TYPE_ARRAY, struct mw_limit, 4096);
 /* room to build an answer in; TC */
 MW_ARRAY(scratch, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_scratch, 1);
 MW_ARRAY(verdict, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_verdict, 1);
+
+/* struct mw_event, to the daemon; TC */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} MW_MAP(events) SEC(".maps");
 
 /* mapped into the daemon's memory: the revision of each edit is noted without a map write */
 struct {

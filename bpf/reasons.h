@@ -48,15 +48,20 @@ enum mw_reason {
 	MW_REASON_TOO_BIG = 27,			/* larger than the network's MTU; no answer possible, or over the limit */
 	MW_REASON_HEADROOM = 28,		/* no room to push the outer header */
 	MW_REASON_NESTED_GSO = 29,		/* TC: a super-packet that is already encapsulated */
+	MW_REASON_NOT_IP = 30,			/* the network carries IP alone (vxlan-gpe, lisp), and this is none */
+	MW_REASON_FLOOD_RATE = 31,		/* more flooded frames a second than the port may send */
+	MW_REASON_FLOOD_COPY = 32,		/* counts copies: one of a flooded frame could not be made or sent */
+	MW_REASON_NO_SEGMENTER = 33,		/* TC: a super-packet for a node that wants checksums, and nothing to cut it */
 	/* from the underlay */
 	MW_REASON_OUTER_MALFORMED = 40,		/* a tunnel packet with options, impossible lengths or a wrong IP checksum */
-	MW_REASON_TUNNEL_HEADER = 41,		/* a VXLAN header without the I flag */
+	MW_REASON_TUNNEL_HEADER = 41,		/* a tunnel header that cannot be: flags, version, protocol, length of options */
 	MW_REASON_UNKNOWN_SEGMENT = 42,		/* a segment this node is not addressed with, unknown-segment: drop */
 	MW_REASON_UNKNOWN_NODE = 43,		/* the outer source is no node of the table */
 	MW_REASON_GUARD_REMOTE = 44,		/* the inner source is not behind that node */
 	MW_REASON_NOT_LOCAL = 45,		/* the destination port is not on this node */
 	MW_REASON_PORT_MTU = 46,		/* larger than the destination port's MTU */
 	MW_REASON_ECN = 47,			/* outer CE, inner not ECN-capable (RFC 6040 section 4.2) */
+	MW_REASON_TUNNEL_OPTION = 48,		/* Geneve: a critical option, and none is known here */
 	MW_REASON_COUNT = 64,			/* size of the counter map */
 };
 

@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 /* Part of every map's name. Raise it when a struct below changes; see docs/pin-directory.md. */
-#define MW_LAYOUT_VERSION 1
+#define MW_LAYOUT_VERSION 2
 
 #define MW_ETH_ALEN 6
 #define MW_MAX_LOCATORS 4
@@ -130,7 +130,7 @@ struct mw_port {
 
 /* network -> how it behaves */
 enum mw_network_flags {
-	MW_NETWORK_FLOOD_REPLICATE = 1 << 0,	/* broadcast and multicast: head-end replication */
+	MW_NETWORK_FLOOD = 1 << 0,	/* broadcast and multicast are sent to the flood list */
 	MW_NETWORK_UNKNOWN_FLOOD = 1 << 1,	/* unknown unicast is flooded */
 	MW_NETWORK_VLAN_TRANSPARENT = 1 << 2,	/* tagged frames are carried whole */
 };
@@ -159,6 +159,9 @@ struct mw_segment_value {
 /* underlay address -> node, of every node in the table */
 enum mw_vtep_flags {
 	MW_VTEP_SELF = 1 << 0,
+	MW_VTEP_GUARD_OPEN = 1 << 1,	/* node with guard: open: inner sources that no port has are accepted */
+	MW_VTEP_GUARD_OFF = 1 << 2,	/* node with guard: off: any inner source is accepted */
+	MW_VTEP_GROUP = 1 << 3,		/* a multicast group that a network of this node floods to: a destination, no node */
 };
 
 struct mw_vtep_key {
@@ -171,7 +174,7 @@ struct mw_vtep_value {
 	__u8 addr[16];		/* identity */
 };
 
-/* node -> how to send to it: only nodes that share a network with this one */
+/* node -> how to send to it: nodes that share a network with this one, multicast groups, the wire */
 enum mw_device_flags {
 	MW_DEVICE_XDP_REDIRECT = 1 << 0,	/* takes frames redirected by XDP (ndo_xdp_xmit, peer with NAPI) */
 	MW_DEVICE_XDP_FRAGS = 1 << 1,		/* takes multi-buffer frames too */
@@ -189,21 +192,29 @@ struct mw_nexthop {
 };
 
 enum mw_node_flags {
-	MW_NODE_DOWN = 1 << 0,	/* its locators are passed over */
+	MW_NODE_DOWN = 1 << 0,		/* its locators are passed over */
+	MW_NODE_IP6 = 1 << 1,		/* reached over IPv6 */
+	MW_NODE_CHECKSUM = 1 << 2,	/* over IPv6: the outer UDP checksum is computed */
 };
+
+/* The wire itself as a "node": where the ports of flat networks are that are not here. Never the id of a node. */
+#define MW_NODE_WIRE 0xffffffff
 
 struct mw_node {
 	__u32 node;		/* identity */
 	__u32 flags;		/* enum mw_node_flags */
-	__u8 remote[16];	/* outer destination */
+	__u8 remote[16];	/* outer destination: the node's address, or a multicast group */
 	__u8 local[16];		/* outer source */
-	struct mw_nexthop nexthop[MW_MAX_NEXTHOPS];
+	__u16 mtu;		/* largest outer packet that gets there, where less than its uplinks take; 0: not known */
+	__u16 pad;
+	struct mw_nexthop nexthop[MW_MAX_NEXTHOPS];	/* those that are resolved share the flows */
 };
 
 /* ifindex -> what is attached there */
 enum mw_link_role {
 	MW_LINK_PORT = 1,
 	MW_LINK_UNDERLAY = 2,
+	MW_LINK_SEGMENTER = 3,	/* the far end of the pair that cuts super-packets: its frames carry the port's ifindex as mark */
 };
 
 enum mw_link_flags {
@@ -212,6 +223,8 @@ enum mw_link_flags {
 	MW_LINK_ROUTER = 1 << 2,
 	MW_LINK_DHCP = 1 << 3,
 	MW_LINK_LOCAL_ANY = 1 << 4,	/* link-local: any (else eui64) */
+	MW_LINK_TRANSPARENT = 1 << 5,	/* the port's network has vlan: transparent */
+	MW_LINK_IP = 1 << 6,	/* the port's network carries IP alone (vxlan-gpe, lisp) */
 };
 
 enum mw_guard {
@@ -230,7 +243,7 @@ struct mw_link {
 	__u8 role;		/* enum mw_link_role */
 	__u8 guard;		/* enum mw_guard */
 	__u8 mac[MW_ETH_ALEN];	/* role port: the port's; role underlay: the device's own */
-	__u16 pad;
+	__u16 vlan;		/* role underlay: tag of the tunnels' frames; 0: untagged */
 };
 
 /* port -> its interface on this node */
@@ -252,7 +265,7 @@ enum mw_flood_kind {
 
 struct mw_flood_target {
 	__u32 kind;		/* enum mw_flood_kind */
-	__u32 id;		/* port or node; kind count: the number of targets that follow */
+	__u32 id;		/* port or node (also a multicast group, or MW_NODE_WIRE); kind count: the number of targets that follow */
 	__u32 segment;		/* kind node: the segment on that node */
 	__u32 pad;
 };
@@ -272,11 +285,12 @@ struct mw_traffic {
 	__u64 answers;		/* received from the device and answered */
 };
 
-/* slot -> ICMP too-big answers in the current second */
+/* slot -> what is limited by the second: ICMP too-big answers, flooded frames */
 struct mw_limit {
 	__u64 window;		/* CLOCK_MONOTONIC seconds */
+	__u64 flood_window;
 	__u32 count;
-	__u32 pad;
+	__u32 flood_count;
 };
 
 /* one element: what this generation of maps is */
@@ -298,6 +312,17 @@ enum mw_meta_state {
 	MW_META_COMPLETE = 1,
 };
 
+/* what the programs tell the daemon; lost when the ring is full */
+enum mw_event_kind {
+	MW_EVENT_TOO_BIG = 1,	/* a router's "too big" that quotes a tunnel of ours */
+};
+
+struct mw_event {
+	__u32 kind;		/* enum mw_event_kind */
+	__u32 mtu;		/* that the message tells */
+	__u8 remote[16];	/* the quoted destination: the underlay address of a node */
+};
+
 /* scratch memory of the CPU */
 struct mw_scratch {
 	__u8 byte[1280];
@@ -315,6 +340,8 @@ struct mw_verdict {
 	__u32 copies;		/* flood */
 };
 
+#define MW_DSCP_UNIFORM 0xff
+
 /*
  * Constants of a load, set in .rodata before the verifier sees the program: what a node does not
  * use is removed from its program.
@@ -323,7 +350,11 @@ struct mw_config {
 	__u32 self;		/* this node's id */
 	__be32 self4_be;	/* own underlay IPv4; 0: none */
 	__u8 self6[16];		/* own underlay IPv6; zero: none */
-	__u16 vxlan_port;	/* host order */
+	__u16 vxlan_port;	/* UDP ports, host order */
+	__u16 gpe_port;
+	__u16 geneve_port;
+	__u16 lisp_port;
+	__u8 encaps;		/* 1 << enum mw_encap of every network of the plan */
 	__u8 unknown_segment_stack;	/* 1: unknown-segment: stack */
 	__u8 guard_remote;	/* check the inner source of what comes from the underlay */
 	__u8 record;		/* write struct mw_verdict */
@@ -332,7 +363,17 @@ struct mw_config {
 	__u8 has_allow;		/* some port has allow: */
 	__u8 has_macs;		/* some port has macs: */
 	__u8 has_unknown_flood;	/* some network has unknown: flood */
+	__u8 has_transparent;	/* some network has vlan: transparent */
+	__u8 has_group;		/* some network floods to a multicast group */
+	__u8 has_checksum;	/* some node wants outer UDP checksums */
+	__u8 ask_tag;		/* XDP: bound to a device that keeps tags beside the frame: ask it */
+	__u8 ttl;		/* of outer headers */
+	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
+	__u8 pad;
+	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
+	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
+	__u16 pad2;
 };
 
 #endif

@@ -8,7 +8,15 @@ function camel(key: string): string {
   return key.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-const NUMERIC: readonly ConfigKey[] = ['vxlan-port', 'too-big-rate'];
+const NUMERIC: readonly ConfigKey[] = [
+  'vxlan-port',
+  'gpe-port',
+  'geneve-port',
+  'lisp-port',
+  'ttl',
+  'flood-rate',
+  'too-big-rate',
+];
 
 function option(key: ConfigKey): Option {
   const made = new Option(`--${key} <value>`, CONFIG_HELP[key]);

@@ -228,7 +228,7 @@ export class ActiveNetwork {
   #networkEntry(context: NetworkContext): Entry {
     const { definition, id } = this;
     let flags = 0;
-    if (definition.flood === 'replicate') flags |= NetworkFlags.FLOOD_REPLICATE;
+    if (definition.flood === 'replicate') flags |= NetworkFlags.FLOOD;
     if (definition.unknown === 'flood') flags |= NetworkFlags.UNKNOWN_FLOOD;
     if (definition.vlan === 'transparent') flags |= NetworkFlags.VLAN_TRANSPARENT;
     return {

@@ -1,4 +1,5 @@
 import { MapwireError } from '../errors.ts';
+import { Encap } from '../generated/layout.ts';
 import type { Table, TableNetwork, TableNode, TablePort } from '../table/model.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
 import {
@@ -29,6 +30,14 @@ export interface Features {
   readonly allow: boolean;
   readonly macs: boolean;
   readonly unknownFlood: boolean;
+  /** Bits `1 << enum mw_encap` of the encapsulations of the plan's networks. */
+  readonly encaps: number;
+  /** Some network has `vlan: transparent`. */
+  readonly transparent: boolean;
+  /** Some network floods to a multicast group. */
+  readonly group: boolean;
+  /** Some peer over IPv6 wants outer UDP checksums. */
+  readonly checksum: boolean;
 }
 
 /** A port with a locator on this node. */
@@ -203,6 +212,10 @@ class CompiledPlan implements Plan {
       allow: sizes.allow4 > 0 || sizes.allow6 > 0,
       macs: sizes.source_mac > 0,
       unknownFlood: state.unknownFlood > 0,
+      encaps: 1 << Encap.VXLAN,
+      transparent: false,
+      group: false,
+      checksum: false,
     };
   }
 

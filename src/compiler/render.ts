@@ -87,7 +87,7 @@ export function renderEntry(entry: Entry, names: Names): Row {
         encap: encapName(value.encap),
         segment: value.segment,
         mtu: value.mtu,
-        flood: (value.flags & NetworkFlags.FLOOD_REPLICATE) !== 0 ? 'replicate' : 'none',
+        flood: (value.flags & NetworkFlags.FLOOD) !== 0 ? 'replicate' : 'none',
         unknown: (value.flags & NetworkFlags.UNKNOWN_FLOOD) !== 0 ? 'flood' : 'drop',
         vlan: (value.flags & NetworkFlags.VLAN_TRANSPARENT) !== 0 ? 'transparent' : 'drop',
       };

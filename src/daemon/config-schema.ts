@@ -62,6 +62,12 @@ export const CONFIG_SHAPE = {
     })
     .default(5000),
   'vxlan-port': integer("'vxlan-port'", 1, 65535).default(4789),
+  'gpe-port': integer("'gpe-port'", 1, 65535).default(4790),
+  'geneve-port': integer("'geneve-port'", 1, 65535).default(6081),
+  'lisp-port': integer("'lisp-port'", 1, 65535).default(4341),
+  ttl: integer("'ttl'", 1, 255).default(64),
+  dscp: z.union([z.literal('uniform'), integer("'dscp'", 0, 63)], "'dscp' must be 0 to 63, or 'uniform'").default(0),
+  'flood-rate': integer("'flood-rate'", 0, 1_000_000_000).default(1000),
   'too-big-rate': integer("'too-big-rate'", 0, 65535).default(10),
   'log-level': choice("'log-level'", ['error', 'warn', 'info', 'debug']).default('info'),
 } as const;
@@ -82,6 +88,12 @@ export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
   'unknown-segment': 'tunnel packets of a segment that no network uses: drop or stack',
   'guard-grace': "how long a port's former node is still accepted after a move",
   'vxlan-port': 'UDP port of VXLAN',
+  'gpe-port': 'UDP port of VXLAN-GPE',
+  'geneve-port': 'UDP port of Geneve',
+  'lisp-port': 'UDP port of LISP',
+  ttl: 'TTL (hop limit) of outer headers',
+  dscp: "DSCP of outer headers, or uniform: the inner packet's",
+  'flood-rate': 'flooded frames a second and port; 0: no limit',
   'too-big-rate': 'ICMP too-big answers a second and port; 0: no limit',
   'log-level': 'error, warn, info or debug',
 };
@@ -98,6 +110,12 @@ export interface Config {
   readonly unknownSegment: 'drop' | 'stack';
   readonly guardGraceMs: number;
   readonly vxlanPort: number;
+  readonly gpePort: number;
+  readonly genevePort: number;
+  readonly lispPort: number;
+  readonly ttl: number;
+  readonly dscp: number | 'uniform';
+  readonly floodRate: number;
   readonly tooBigRate: number;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }

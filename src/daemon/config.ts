@@ -180,6 +180,12 @@ export function loadConfig(options: LoadOptions): Place {
     unknownSegment: result['unknown-segment'] as Config['unknownSegment'],
     guardGraceMs: result['guard-grace'] as number,
     vxlanPort: result['vxlan-port'] as number,
+    gpePort: result['gpe-port'] as number,
+    genevePort: result['geneve-port'] as number,
+    lispPort: result['lisp-port'] as number,
+    ttl: result.ttl as number,
+    dscp: result.dscp as Config['dscp'],
+    floodRate: result['flood-rate'] as number,
     tooBigRate: result['too-big-rate'] as number,
     logLevel: result['log-level'] as Config['logLevel'],
   };

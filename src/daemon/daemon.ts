@@ -83,7 +83,15 @@ export class Daemon {
       hook: config.hook,
       guard: config.guard,
       guardGraceMs: config.guardGraceMs,
-      vxlanPort: config.vxlanPort,
+      ports: {
+        vxlan: config.vxlanPort,
+        'vxlan-gpe': config.gpePort,
+        geneve: config.genevePort,
+        lisp: config.lispPort,
+      },
+      ttl: config.ttl,
+      dscp: config.dscp,
+      floodRate: config.floodRate,
       unknownSegment: config.unknownSegment,
       tooBigRate: config.tooBigRate,
     });

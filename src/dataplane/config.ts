@@ -1,15 +1,18 @@
 import type { Plan } from '../compiler/index.ts';
 import { underlayAddress } from '../compiler/index.ts';
-import { type Config, config as configCodec } from '../generated/layout.ts';
+import { type Config, config as configCodec, DSCP_UNIFORM } from '../generated/layout.ts';
 import { ipBytes } from '../table/address.ts';
-import type { DataplaneOptions } from './types.ts';
+import type { DataplaneOptions, TunnelPorts } from './types.ts';
 
 /** Options with every default filled in. */
 export interface Settings {
   readonly guard: NonNullable<DataplaneOptions['guard']>;
   readonly hook: NonNullable<DataplaneOptions['hook']>;
   readonly guardGraceNs: bigint;
-  readonly vxlanPort: number;
+  readonly ports: TunnelPorts;
+  readonly ttl: number;
+  readonly dscp: number | 'uniform';
+  readonly floodRate: number;
   readonly unknownSegment: NonNullable<DataplaneOptions['unknownSegment']>;
   readonly tooBigRate: number;
 }
@@ -19,14 +22,33 @@ export function settingsOf(options: DataplaneOptions): Settings {
     guard: options.guard ?? 'full',
     hook: options.hook ?? 'auto',
     guardGraceNs: BigInt(Math.round((options.guardGraceMs ?? 5000) * 1e6)),
-    vxlanPort: options.vxlanPort ?? 4789,
+    ports: { ...TUNNEL_PORTS, ...options.ports },
+    ttl: options.ttl ?? 64,
+    dscp: options.dscp ?? 0,
+    floodRate: options.floodRate ?? 1000,
     unknownSegment: options.unknownSegment ?? 'drop',
     tooBigRate: options.tooBigRate ?? 10,
   };
 }
 
+/** As IANA assigned them. */
+export const TUNNEL_PORTS: TunnelPorts = { vxlan: 4789, 'vxlan-gpe': 4790, geneve: 6081, lisp: 4341 };
+
+/** What a load may have beyond what the plan asks for: switches, and a set of bits. */
+const FEATURES = [
+  'hasIp6',
+  'hasAllow',
+  'hasMacs',
+  'hasUnknownFlood',
+  'hasTransparent',
+  'hasGroup',
+  'hasChecksum',
+  'encaps',
+] as const satisfies readonly (keyof Config)[];
+
 /** The constants of a load for this plan. */
 export function configOf(plan: Plan, settings: Settings): Config {
+  const { features } = plan;
   const self = plan.table.nodes.get(plan.node);
   const ip4 = self === undefined ? undefined : underlayAddress(self);
   const ip6 = self?.underlay.find((address) => address.includes(':'));
@@ -35,15 +57,27 @@ export function configOf(plan: Plan, settings: Settings): Config {
     self: plan.self,
     self4: bytes4 === undefined ? 0 : new DataView(bytes4.buffer, bytes4.byteOffset).getUint32(0),
     self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
-    vxlanPort: settings.vxlanPort,
+    vxlanPort: settings.ports.vxlan,
+    gpePort: settings.ports['vxlan-gpe'],
+    genevePort: settings.ports.geneve,
+    lispPort: settings.ports.lisp,
+    encaps: features.encaps,
     unknownSegmentStack: settings.unknownSegment === 'stack' ? 1 : 0,
     guardRemote: settings.guard === 'off' ? 0 : 1,
     record: 0,
     quiet: 0,
-    hasIp6: plan.features.ip6 ? 1 : 0,
-    hasAllow: plan.features.allow ? 1 : 0,
-    hasMacs: plan.features.macs ? 1 : 0,
-    hasUnknownFlood: plan.features.unknownFlood ? 1 : 0,
+    hasIp6: features.ip6 ? 1 : 0,
+    hasAllow: features.allow ? 1 : 0,
+    hasMacs: features.macs ? 1 : 0,
+    hasUnknownFlood: features.unknownFlood ? 1 : 0,
+    hasTransparent: features.transparent ? 1 : 0,
+    hasGroup: features.group ? 1 : 0,
+    hasChecksum: features.checksum ? 1 : 0,
+    askTag: 0,
+    ttl: settings.ttl,
+    dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
+    segmenter: 0,
+    floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,
   };
 }
@@ -53,10 +87,12 @@ export function configOf(plan: Plan, settings: Settings): Config {
  * packet; taking it out costs a load. It goes with the next one.
  */
 export function covers(loaded: Config, wanted: Config): boolean {
-  const { hasIp6, hasAllow, hasMacs, hasUnknownFlood } = loaded;
-  if (hasIp6 < wanted.hasIp6 || hasAllow < wanted.hasAllow) return false;
-  if (hasMacs < wanted.hasMacs || hasUnknownFlood < wanted.hasUnknownFlood) return false;
-  return configHex({ ...wanted, hasIp6, hasAllow, hasMacs, hasUnknownFlood }) === configHex(loaded);
+  const kept: Record<string, number> = {};
+  for (const feature of FEATURES) {
+    if ((loaded[feature] & wanted[feature]) !== wanted[feature]) return false;
+    kept[feature] = loaded[feature];
+  }
+  return configHex({ ...wanted, ...kept }) === configHex(loaded);
 }
 
 /** As it stands in the name of a marker folder. */

@@ -197,7 +197,7 @@ export class DeviceTable {
 
   #link(wanted: Wanted, device: HostDevice, slot: number, flags: number): Link {
     const { port } = wanted;
-    const common = { ifindex: device.ifindex, slot, device: flags };
+    const common = { ifindex: device.ifindex, slot, device: flags, vlan: 0 };
     if (port === undefined) {
       const mac = device.mac ?? new Uint8Array(6);
       return { ...common, port: 0, network: 0, flags: 0, role: LinkRole.UNDERLAY, guard: Guard.OFF, mac };

@@ -28,7 +28,7 @@ export const RUNTIME_MAPS: readonly RuntimeMap[] = ['dev', 'local', 'link'];
 export const COUNTER_MAPS = ['drops', 'traffic', 'limit'] as const;
 
 /** Made anew for each generation. */
-export const OWN_MAPS = ['meta', 'verdict', 'scratch'] as const;
+export const OWN_MAPS = ['meta', 'verdict', 'scratch', 'events'] as const;
 
 /**
  * Make-before-break over all maps: a device is known before addresses lead to it, and frames from a device are let in
@@ -64,12 +64,12 @@ export interface RawEntry {
   readonly value: Uint8Array;
 }
 
-/** `mw1_source_mac` → `source_mac`; undefined for a name that is not of this kind. */
+/** `mw2_source_mac` → `source_mac`; undefined for a name that is not of this kind. */
 export function shortName(name: string): string | undefined {
   return /^mw\d+_(\w+)$/.exec(name)?.[1];
 }
 
-/** `mw1_source_mac` → 1. */
+/** `mw2_source_mac` → 2. */
 export function layoutOfName(name: string): number | undefined {
   const digits = /^mw(\d+)_/.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);

@@ -17,8 +17,14 @@ export interface DataplaneOptions {
   readonly guard?: GuardSetting;
   /** How long a port's former node is still accepted as its place, in milliseconds. Default 5000. */
   readonly guardGraceMs?: number;
-  /** UDP port of VXLAN. Default 4789. */
-  readonly vxlanPort?: number;
+  /** UDP ports that tunnels are sent to and taken from. Default: those that IANA assigned. */
+  readonly ports?: Partial<TunnelPorts>;
+  /** TTL (hop limit) of outer headers. Default 64. */
+  readonly ttl?: number;
+  /** DSCP of outer headers, 0 to 63, or that of the inner packet. Default 0. */
+  readonly dscp?: number | 'uniform';
+  /** Frames a second and port that are flooded; 0: no limit. Default 1000. */
+  readonly floodRate?: number;
   /** Default `drop`. */
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
@@ -30,6 +36,14 @@ export interface DataplaneOptions {
    * end the process there.
    */
   readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+/** UDP port of each encapsulation over UDP. */
+export interface TunnelPorts {
+  readonly vxlan: number;
+  readonly 'vxlan-gpe': number;
+  readonly geneve: number;
+  readonly lisp: number;
 }
 
 export interface ObjectFiles {

@@ -3,6 +3,7 @@
 import {
   type Codec,
   be32,
+  bytesCodec,
   defineCodec,
   getArray,
   getBytes,
@@ -21,11 +22,13 @@ import {
 } from '../bintools/codec.ts';
 import type { MapSpec, OuterMapSpec } from '../bintools/map-spec.ts';
 
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
 export const MAX_NEXTHOPS = 2;
+export const NODE_WIRE = 0xffffffff;
+export const DSCP_UNIFORM = 255;
 
 /** enum mw_device_flags */
 export const DeviceFlags = {
@@ -82,6 +85,21 @@ export const ENCAP_NAMES: ReadonlyMap<number, EncapName> = new Map([
 /** `unknown-N` for a number that has no name. */
 export function encapName(value: number): EncapName | `unknown-${number}` {
   return ENCAP_NAMES.get(value) ?? `unknown-${value}`;
+}
+
+/** enum mw_event_kind */
+export const EventKind = {
+  TOO_BIG: 1,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+export type EventKindName =
+  | 'too-big';
+export const EVENT_KIND_NAMES: ReadonlyMap<number, EventKindName> = new Map([
+  [1, 'too-big'],
+]);
+/** `unknown-N` for a number that has no name. */
+export function eventKindName(value: number): EventKindName | `unknown-${number}` {
+  return EVENT_KIND_NAMES.get(value) ?? `unknown-${value}`;
 }
 
 /** enum mw_flood_kind */
@@ -148,6 +166,8 @@ export const LinkFlags = {
   ROUTER: 4,
   DHCP: 8,
   LOCAL_ANY: 16,
+  TRANSPARENT: 32,
+  IP: 64,
 } as const;
 export type LinkFlags = (typeof LinkFlags)[keyof typeof LinkFlags];
 export type LinkFlagsName =
@@ -155,13 +175,17 @@ export type LinkFlagsName =
   | 'has-macs'
   | 'router'
   | 'dhcp'
-  | 'local-any';
+  | 'local-any'
+  | 'transparent'
+  | 'ip';
 export const LINK_FLAGS_NAMES: ReadonlyMap<number, LinkFlagsName> = new Map([
   [1, 'has-allow'],
   [2, 'has-macs'],
   [4, 'router'],
   [8, 'dhcp'],
   [16, 'local-any'],
+  [32, 'transparent'],
+  [64, 'ip'],
 ]);
 /** The names of the bits that are set. */
 export function linkFlagsNames(flags: number): LinkFlagsName[] {
@@ -172,14 +196,17 @@ export function linkFlagsNames(flags: number): LinkFlagsName[] {
 export const LinkRole = {
   PORT: 1,
   UNDERLAY: 2,
+  SEGMENTER: 3,
 } as const;
 export type LinkRole = (typeof LinkRole)[keyof typeof LinkRole];
 export type LinkRoleName =
   | 'port'
-  | 'underlay';
+  | 'underlay'
+  | 'segmenter';
 export const LINK_ROLE_NAMES: ReadonlyMap<number, LinkRoleName> = new Map([
   [1, 'port'],
   [2, 'underlay'],
+  [3, 'segmenter'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function linkRoleName(value: number): LinkRoleName | `unknown-${number}` {
@@ -206,17 +233,17 @@ export function metaStateName(value: number): MetaStateName | `unknown-${number}
 
 /** enum mw_network_flags */
 export const NetworkFlags = {
-  FLOOD_REPLICATE: 1,
+  FLOOD: 1,
   UNKNOWN_FLOOD: 2,
   VLAN_TRANSPARENT: 4,
 } as const;
 export type NetworkFlags = (typeof NetworkFlags)[keyof typeof NetworkFlags];
 export type NetworkFlagsName =
-  | 'flood-replicate'
+  | 'flood'
   | 'unknown-flood'
   | 'vlan-transparent';
 export const NETWORK_FLAGS_NAMES: ReadonlyMap<number, NetworkFlagsName> = new Map([
-  [1, 'flood-replicate'],
+  [1, 'flood'],
   [2, 'unknown-flood'],
   [4, 'vlan-transparent'],
 ]);
@@ -228,12 +255,18 @@ export function networkFlagsNames(flags: number): NetworkFlagsName[] {
 /** enum mw_node_flags */
 export const NodeFlags = {
   DOWN: 1,
+  IP6: 2,
+  CHECKSUM: 4,
 } as const;
 export type NodeFlags = (typeof NodeFlags)[keyof typeof NodeFlags];
 export type NodeFlagsName =
-  | 'down';
+  | 'down'
+  | 'ip6'
+  | 'checksum';
 export const NODE_FLAGS_NAMES: ReadonlyMap<number, NodeFlagsName> = new Map([
   [1, 'down'],
+  [2, 'ip6'],
+  [4, 'checksum'],
 ]);
 /** The names of the bits that are set. */
 export function nodeFlagsNames(flags: number): NodeFlagsName[] {
@@ -285,6 +318,10 @@ export const Reason = {
   TOO_BIG: 27,
   HEADROOM: 28,
   NESTED_GSO: 29,
+  NOT_IP: 30,
+  FLOOD_RATE: 31,
+  FLOOD_COPY: 32,
+  NO_SEGMENTER: 33,
   OUTER_MALFORMED: 40,
   TUNNEL_HEADER: 41,
   UNKNOWN_SEGMENT: 42,
@@ -293,6 +330,7 @@ export const Reason = {
   NOT_LOCAL: 45,
   PORT_MTU: 46,
   ECN: 47,
+  TUNNEL_OPTION: 48,
   COUNT: 64,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
@@ -322,6 +360,10 @@ export type ReasonName =
   | 'too-big'
   | 'headroom'
   | 'nested-gso'
+  | 'not-ip'
+  | 'flood-rate'
+  | 'flood-copy'
+  | 'no-segmenter'
   | 'outer-malformed'
   | 'tunnel-header'
   | 'unknown-segment'
@@ -329,7 +371,8 @@ export type ReasonName =
   | 'guard-remote'
   | 'not-local'
   | 'port-mtu'
-  | 'ecn';
+  | 'ecn'
+  | 'tunnel-option';
 export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [0, 'none'],
   [1, 'malformed'],
@@ -356,6 +399,10 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [27, 'too-big'],
   [28, 'headroom'],
   [29, 'nested-gso'],
+  [30, 'not-ip'],
+  [31, 'flood-rate'],
+  [32, 'flood-copy'],
+  [33, 'no-segmenter'],
   [40, 'outer-malformed'],
   [41, 'tunnel-header'],
   [42, 'unknown-segment'],
@@ -364,6 +411,7 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [45, 'not-local'],
   [46, 'port-mtu'],
   [47, 'ecn'],
+  [48, 'tunnel-option'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function reasonName(value: number): ReasonName | `unknown-${number}` {
@@ -409,12 +457,21 @@ export function verdictKindName(value: number): VerdictKindName | `unknown-${num
 /** enum mw_vtep_flags */
 export const VtepFlags = {
   SELF: 1,
+  GUARD_OPEN: 2,
+  GUARD_OFF: 4,
+  GROUP: 8,
 } as const;
 export type VtepFlags = (typeof VtepFlags)[keyof typeof VtepFlags];
 export type VtepFlagsName =
-  | 'self';
+  | 'self'
+  | 'guard-open'
+  | 'guard-off'
+  | 'group';
 export const VTEP_FLAGS_NAMES: ReadonlyMap<number, VtepFlagsName> = new Map([
   [1, 'self'],
+  [2, 'guard-open'],
+  [4, 'guard-off'],
+  [8, 'group'],
 ]);
 /** The names of the bits that are set. */
 export function vtepFlagsNames(flags: number): VtepFlagsName[] {
@@ -542,7 +599,7 @@ export const allowValue: Codec<AllowValue> = defineCodec(
   }),
 );
 
-/** struct mw_config: 36 bytes. */
+/** struct mw_config: 60 bytes. */
 export interface Config {
   /** u32 at byte 0. */
   readonly self: number;
@@ -552,23 +609,47 @@ export interface Config {
   readonly self6: Uint8Array;
   /** u16 at byte 24. */
   readonly vxlanPort: number;
-  /** u8 at byte 26. */
-  readonly unknownSegmentStack: number;
-  /** u8 at byte 27. */
-  readonly guardRemote: number;
-  /** u8 at byte 28. */
-  readonly record: number;
-  /** u8 at byte 29. */
-  readonly quiet: number;
-  /** u8 at byte 30. */
-  readonly hasIp6: number;
-  /** u8 at byte 31. */
-  readonly hasAllow: number;
+  /** u16 at byte 26. */
+  readonly gpePort: number;
+  /** u16 at byte 28. */
+  readonly genevePort: number;
+  /** u16 at byte 30. */
+  readonly lispPort: number;
   /** u8 at byte 32. */
-  readonly hasMacs: number;
+  readonly encaps: number;
   /** u8 at byte 33. */
+  readonly unknownSegmentStack: number;
+  /** u8 at byte 34. */
+  readonly guardRemote: number;
+  /** u8 at byte 35. */
+  readonly record: number;
+  /** u8 at byte 36. */
+  readonly quiet: number;
+  /** u8 at byte 37. */
+  readonly hasIp6: number;
+  /** u8 at byte 38. */
+  readonly hasAllow: number;
+  /** u8 at byte 39. */
+  readonly hasMacs: number;
+  /** u8 at byte 40. */
   readonly hasUnknownFlood: number;
-  /** u16 at byte 34. */
+  /** u8 at byte 41. */
+  readonly hasTransparent: number;
+  /** u8 at byte 42. */
+  readonly hasGroup: number;
+  /** u8 at byte 43. */
+  readonly hasChecksum: number;
+  /** u8 at byte 44. */
+  readonly askTag: number;
+  /** u8 at byte 45. */
+  readonly ttl: number;
+  /** u8 at byte 46. */
+  readonly dscp: number;
+  /** u32 at byte 48. */
+  readonly segmenter: number;
+  /** u32 at byte 52. */
+  readonly floodRate: number;
+  /** u16 at byte 56. */
   readonly tooBigRate: number;
 }
 
@@ -577,21 +658,35 @@ export const config: Codec<Config> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_config',
-    size: 36,
+    size: 60,
     fields: [
       { name: 'self', offset: 0, shape: u32.shape },
       { name: 'self4_be', offset: 4, shape: be32.shape },
       { name: 'self6', offset: 8, shape: { kind: 'bytes', size: 16 } },
       { name: 'vxlan_port', offset: 24, shape: u16.shape },
-      { name: 'unknown_segment_stack', offset: 26, shape: u8.shape },
-      { name: 'guard_remote', offset: 27, shape: u8.shape },
-      { name: 'record', offset: 28, shape: u8.shape },
-      { name: 'quiet', offset: 29, shape: u8.shape },
-      { name: 'has_ip6', offset: 30, shape: u8.shape },
-      { name: 'has_allow', offset: 31, shape: u8.shape },
-      { name: 'has_macs', offset: 32, shape: u8.shape },
-      { name: 'has_unknown_flood', offset: 33, shape: u8.shape },
-      { name: 'too_big_rate', offset: 34, shape: u16.shape },
+      { name: 'gpe_port', offset: 26, shape: u16.shape },
+      { name: 'geneve_port', offset: 28, shape: u16.shape },
+      { name: 'lisp_port', offset: 30, shape: u16.shape },
+      { name: 'encaps', offset: 32, shape: u8.shape },
+      { name: 'unknown_segment_stack', offset: 33, shape: u8.shape },
+      { name: 'guard_remote', offset: 34, shape: u8.shape },
+      { name: 'record', offset: 35, shape: u8.shape },
+      { name: 'quiet', offset: 36, shape: u8.shape },
+      { name: 'has_ip6', offset: 37, shape: u8.shape },
+      { name: 'has_allow', offset: 38, shape: u8.shape },
+      { name: 'has_macs', offset: 39, shape: u8.shape },
+      { name: 'has_unknown_flood', offset: 40, shape: u8.shape },
+      { name: 'has_transparent', offset: 41, shape: u8.shape },
+      { name: 'has_group', offset: 42, shape: u8.shape },
+      { name: 'has_checksum', offset: 43, shape: u8.shape },
+      { name: 'ask_tag', offset: 44, shape: u8.shape },
+      { name: 'ttl', offset: 45, shape: u8.shape },
+      { name: 'dscp', offset: 46, shape: u8.shape },
+      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
+      { name: 'segmenter', offset: 48, shape: u32.shape },
+      { name: 'flood_rate', offset: 52, shape: u32.shape },
+      { name: 'too_big_rate', offset: 56, shape: u16.shape },
+      { name: 'pad2', offset: 58, shape: u16.shape, padding: true },
     ],
   },
   (view, at, value) => {
@@ -599,30 +694,56 @@ export const config: Codec<Config> = defineCodec(
     putBe32(view, at + 4, value.self4, 'mw_config.self4_be');
     putBytes(view, at + 8, 16, value.self6, 'mw_config.self6');
     putU16(view, at + 24, value.vxlanPort, 'mw_config.vxlan_port');
-    putU8(view, at + 26, value.unknownSegmentStack, 'mw_config.unknown_segment_stack');
-    putU8(view, at + 27, value.guardRemote, 'mw_config.guard_remote');
-    putU8(view, at + 28, value.record, 'mw_config.record');
-    putU8(view, at + 29, value.quiet, 'mw_config.quiet');
-    putU8(view, at + 30, value.hasIp6, 'mw_config.has_ip6');
-    putU8(view, at + 31, value.hasAllow, 'mw_config.has_allow');
-    putU8(view, at + 32, value.hasMacs, 'mw_config.has_macs');
-    putU8(view, at + 33, value.hasUnknownFlood, 'mw_config.has_unknown_flood');
-    putU16(view, at + 34, value.tooBigRate, 'mw_config.too_big_rate');
+    putU16(view, at + 26, value.gpePort, 'mw_config.gpe_port');
+    putU16(view, at + 28, value.genevePort, 'mw_config.geneve_port');
+    putU16(view, at + 30, value.lispPort, 'mw_config.lisp_port');
+    putU8(view, at + 32, value.encaps, 'mw_config.encaps');
+    putU8(view, at + 33, value.unknownSegmentStack, 'mw_config.unknown_segment_stack');
+    putU8(view, at + 34, value.guardRemote, 'mw_config.guard_remote');
+    putU8(view, at + 35, value.record, 'mw_config.record');
+    putU8(view, at + 36, value.quiet, 'mw_config.quiet');
+    putU8(view, at + 37, value.hasIp6, 'mw_config.has_ip6');
+    putU8(view, at + 38, value.hasAllow, 'mw_config.has_allow');
+    putU8(view, at + 39, value.hasMacs, 'mw_config.has_macs');
+    putU8(view, at + 40, value.hasUnknownFlood, 'mw_config.has_unknown_flood');
+    putU8(view, at + 41, value.hasTransparent, 'mw_config.has_transparent');
+    putU8(view, at + 42, value.hasGroup, 'mw_config.has_group');
+    putU8(view, at + 43, value.hasChecksum, 'mw_config.has_checksum');
+    putU8(view, at + 44, value.askTag, 'mw_config.ask_tag');
+    putU8(view, at + 45, value.ttl, 'mw_config.ttl');
+    putU8(view, at + 46, value.dscp, 'mw_config.dscp');
+    putZero(view, at + 47, 1);
+    putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
+    putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
+    putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
+    putZero(view, at + 58, 2);
   },
   (view, at) => ({
     self: view.getUint32(at, true),
     self4: view.getUint32(at + 4, false),
     self6: getBytes(view, at + 8, 16),
     vxlanPort: view.getUint16(at + 24, true),
-    unknownSegmentStack: view.getUint8(at + 26),
-    guardRemote: view.getUint8(at + 27),
-    record: view.getUint8(at + 28),
-    quiet: view.getUint8(at + 29),
-    hasIp6: view.getUint8(at + 30),
-    hasAllow: view.getUint8(at + 31),
-    hasMacs: view.getUint8(at + 32),
-    hasUnknownFlood: view.getUint8(at + 33),
-    tooBigRate: view.getUint16(at + 34, true),
+    gpePort: view.getUint16(at + 26, true),
+    genevePort: view.getUint16(at + 28, true),
+    lispPort: view.getUint16(at + 30, true),
+    encaps: view.getUint8(at + 32),
+    unknownSegmentStack: view.getUint8(at + 33),
+    guardRemote: view.getUint8(at + 34),
+    record: view.getUint8(at + 35),
+    quiet: view.getUint8(at + 36),
+    hasIp6: view.getUint8(at + 37),
+    hasAllow: view.getUint8(at + 38),
+    hasMacs: view.getUint8(at + 39),
+    hasUnknownFlood: view.getUint8(at + 40),
+    hasTransparent: view.getUint8(at + 41),
+    hasGroup: view.getUint8(at + 42),
+    hasChecksum: view.getUint8(at + 43),
+    askTag: view.getUint8(at + 44),
+    ttl: view.getUint8(at + 45),
+    dscp: view.getUint8(at + 46),
+    segmenter: view.getUint32(at + 48, true),
+    floodRate: view.getUint32(at + 52, true),
+    tooBigRate: view.getUint16(at + 56, true),
   }),
 );
 
@@ -652,6 +773,40 @@ export const counter: Codec<Counter> = defineCodec(
   (view, at) => ({
     packets: view.getBigUint64(at, true),
     bytes: view.getBigUint64(at + 8, true),
+  }),
+);
+
+/** struct mw_event: 24 bytes. */
+export interface Event {
+  /** u32 at byte 0. */
+  readonly kind: number;
+  /** u32 at byte 4. */
+  readonly mtu: number;
+  /** u8[16] at byte 8. */
+  readonly remote: Uint8Array;
+}
+
+export const event: Codec<Event> = defineCodec(
+  'struct mw_event',
+  {
+    kind: 'struct',
+    name: 'mw_event',
+    size: 24,
+    fields: [
+      { name: 'kind', offset: 0, shape: u32.shape },
+      { name: 'mtu', offset: 4, shape: u32.shape },
+      { name: 'remote', offset: 8, shape: { kind: 'bytes', size: 16 } },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.kind, 'mw_event.kind');
+    putU32(view, at + 4, value.mtu, 'mw_event.mtu');
+    putBytes(view, at + 8, 16, value.remote, 'mw_event.remote');
+  },
+  (view, at) => ({
+    kind: view.getUint32(at, true),
+    mtu: view.getUint32(at + 4, true),
+    remote: getBytes(view, at + 8, 16),
   }),
 );
 
@@ -827,12 +982,16 @@ export const ip6Value: Codec<Ip6Value> = defineCodec(
   }),
 );
 
-/** struct mw_limit: 16 bytes. */
+/** struct mw_limit: 24 bytes. */
 export interface Limit {
   /** u64 at byte 0. */
   readonly window: bigint;
-  /** u32 at byte 8. */
+  /** u64 at byte 8. */
+  readonly floodWindow: bigint;
+  /** u32 at byte 16. */
   readonly count: number;
+  /** u32 at byte 20. */
+  readonly floodCount: number;
 }
 
 export const limit: Codec<Limit> = defineCodec(
@@ -840,21 +999,25 @@ export const limit: Codec<Limit> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_limit',
-    size: 16,
+    size: 24,
     fields: [
       { name: 'window', offset: 0, shape: u64.shape },
-      { name: 'count', offset: 8, shape: u32.shape },
-      { name: 'pad', offset: 12, shape: u32.shape, padding: true },
+      { name: 'flood_window', offset: 8, shape: u64.shape },
+      { name: 'count', offset: 16, shape: u32.shape },
+      { name: 'flood_count', offset: 20, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU64(view, at, value.window, 'mw_limit.window');
-    putU32(view, at + 8, value.count, 'mw_limit.count');
-    putZero(view, at + 12, 4);
+    putU64(view, at + 8, value.floodWindow, 'mw_limit.flood_window');
+    putU32(view, at + 16, value.count, 'mw_limit.count');
+    putU32(view, at + 20, value.floodCount, 'mw_limit.flood_count');
   },
   (view, at) => ({
     window: view.getBigUint64(at, true),
-    count: view.getUint32(at + 8, true),
+    floodWindow: view.getBigUint64(at + 8, true),
+    count: view.getUint32(at + 16, true),
+    floodCount: view.getUint32(at + 20, true),
   }),
 );
 
@@ -878,6 +1041,8 @@ export interface Link {
   readonly guard: number;
   /** u8[6] at byte 24. */
   readonly mac: Uint8Array;
+  /** u16 at byte 30. */
+  readonly vlan: number;
 }
 
 export const link: Codec<Link> = defineCodec(
@@ -896,7 +1061,7 @@ export const link: Codec<Link> = defineCodec(
       { name: 'role', offset: 22, shape: u8.shape },
       { name: 'guard', offset: 23, shape: u8.shape },
       { name: 'mac', offset: 24, shape: { kind: 'bytes', size: 6 } },
-      { name: 'pad', offset: 30, shape: u16.shape, padding: true },
+      { name: 'vlan', offset: 30, shape: u16.shape },
     ],
   },
   (view, at, value) => {
@@ -909,7 +1074,7 @@ export const link: Codec<Link> = defineCodec(
     putU8(view, at + 22, value.role, 'mw_link.role');
     putU8(view, at + 23, value.guard, 'mw_link.guard');
     putBytes(view, at + 24, 6, value.mac, 'mw_link.mac');
-    putZero(view, at + 30, 2);
+    putU16(view, at + 30, value.vlan, 'mw_link.vlan');
   },
   (view, at) => ({
     ifindex: view.getUint32(at, true),
@@ -921,6 +1086,7 @@ export const link: Codec<Link> = defineCodec(
     role: view.getUint8(at + 22),
     guard: view.getUint8(at + 23),
     mac: getBytes(view, at + 24, 6),
+    vlan: view.getUint16(at + 30, true),
   }),
 );
 
@@ -1235,7 +1401,7 @@ export const nexthop: Codec<Nexthop> = defineCodec(
   }),
 );
 
-/** struct mw_node: 88 bytes. */
+/** struct mw_node: 92 bytes. */
 export interface Node {
   /** u32 at byte 0. */
   readonly node: number;
@@ -1245,7 +1411,9 @@ export interface Node {
   readonly remote: Uint8Array;
   /** u8[16] at byte 24. */
   readonly local: Uint8Array;
-  /** struct mw_nexthop[2] at byte 40. */
+  /** u16 at byte 40. */
+  readonly mtu: number;
+  /** struct mw_nexthop[2] at byte 44. */
   readonly nexthop: readonly Nexthop[];
 }
 
@@ -1254,13 +1422,15 @@ export const node: Codec<Node> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_node',
-    size: 88,
+    size: 92,
     fields: [
       { name: 'node', offset: 0, shape: u32.shape },
       { name: 'flags', offset: 4, shape: u32.shape },
       { name: 'remote', offset: 8, shape: { kind: 'bytes', size: 16 } },
       { name: 'local', offset: 24, shape: { kind: 'bytes', size: 16 } },
-      { name: 'nexthop', offset: 40, shape: { kind: 'array', size: 48, count: 2, element: nexthop.shape } },
+      { name: 'mtu', offset: 40, shape: u16.shape },
+      { name: 'pad', offset: 42, shape: u16.shape, padding: true },
+      { name: 'nexthop', offset: 44, shape: { kind: 'array', size: 48, count: 2, element: nexthop.shape } },
     ],
   },
   (view, at, value) => {
@@ -1268,14 +1438,17 @@ export const node: Codec<Node> = defineCodec(
     putU32(view, at + 4, value.flags, 'mw_node.flags');
     putBytes(view, at + 8, 16, value.remote, 'mw_node.remote');
     putBytes(view, at + 24, 16, value.local, 'mw_node.local');
-    putArray(view, at + 40, 2, 24, value.nexthop, 'mw_node.nexthop', (view, at, value, name) => nexthop.write(view, at, value));
+    putU16(view, at + 40, value.mtu, 'mw_node.mtu');
+    putZero(view, at + 42, 2);
+    putArray(view, at + 44, 2, 24, value.nexthop, 'mw_node.nexthop', (view, at, value, name) => nexthop.write(view, at, value));
   },
   (view, at) => ({
     node: view.getUint32(at, true),
     flags: view.getUint32(at + 4, true),
     remote: getBytes(view, at + 8, 16),
     local: getBytes(view, at + 24, 16),
-    nexthop: getArray(2, 24, at + 40, (at) => nexthop.read(view, at)),
+    mtu: view.getUint16(at + 40, true),
+    nexthop: getArray(2, 24, at + 44, (at) => nexthop.read(view, at)),
   }),
 );
 
@@ -1627,7 +1800,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw1_allow4',
+    name: 'mw2_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -1636,7 +1809,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw1_allow6',
+    name: 'mw2_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -1645,7 +1818,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
   dev: {
-    name: 'mw1_dev',
+    name: 'mw2_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -1654,7 +1827,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw1_drops',
+    name: 'mw2_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1662,8 +1835,17 @@ export const MAPS = {
     maxEntries: 64,
     flags: 0,
   } satisfies MapSpec<number, Counter>,
+  events: {
+    name: 'mw2_events',
+    type: 'ringbuf',
+    typeNumber: 27,
+    key: bytesCodec(0),
+    value: bytesCodec(0),
+    maxEntries: 65536,
+    flags: 0,
+  } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw1_flood',
+    name: 'mw2_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -1671,7 +1853,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw1_flood.inner',
+      name: 'mw2_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -1681,7 +1863,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
   ip4: {
-    name: 'mw1_ip4',
+    name: 'mw2_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -1690,7 +1872,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
   ip6: {
-    name: 'mw1_ip6',
+    name: 'mw2_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -1699,7 +1881,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
   limit: {
-    name: 'mw1_limit',
+    name: 'mw2_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -1708,7 +1890,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw1_link',
+    name: 'mw2_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1717,7 +1899,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   local: {
-    name: 'mw1_local',
+    name: 'mw2_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1726,7 +1908,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw1_mac',
+    name: 'mw2_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -1735,7 +1917,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
   meta: {
-    name: 'mw1_meta',
+    name: 'mw2_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -1744,7 +1926,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
   network: {
-    name: 'mw1_network',
+    name: 'mw2_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1753,7 +1935,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw1_node',
+    name: 'mw2_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1762,7 +1944,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Node>,
   port: {
-    name: 'mw1_port',
+    name: 'mw2_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1771,7 +1953,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw1_scratch',
+    name: 'mw2_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1780,7 +1962,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw1_segment',
+    name: 'mw2_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -1789,7 +1971,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw1_source_mac',
+    name: 'mw2_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -1798,7 +1980,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw1_traffic',
+    name: 'mw2_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1807,7 +1989,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw1_verdict',
+    name: 'mw2_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1816,7 +1998,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw1_vtep',
+    name: 'mw2_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -1827,4 +2009,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '8a55fec7ddaf5524';
+export const LAYOUT_HASH = '6ab222d92cc7da2a';

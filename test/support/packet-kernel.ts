@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { readBtf } from '../../src/bintools/btf.ts';
 import { packageRoot } from '../../src/bintools/package-root.ts';
 import { ENTRY_CODECS, type Entry, IdBook, type Plan, plan } from '../../src/compiler/index.ts';
+import { TUNNEL_PORTS } from '../../src/dataplane/config.ts';
 import {
   type Config,
   config as configCodec,
@@ -232,7 +233,7 @@ export class PacketKernel implements AsyncDisposable {
       const key = u32(ifindex);
       if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#map('dev').valueSize)];
       if (environment.underlay.has(name)) {
-        const link = { ifindex, port: 0, network: 0, slot, device: flags, flags: 0, role: LinkRole.UNDERLAY, guard: 0 };
+        const link = { ifindex, port: 0, network: 0, slot, device: flags, flags: 0, role: LinkRole.UNDERLAY, guard: 0, vlan: 0 };
         yield ['link', key, linkCodec.encode({ ...link, mac: macBytes(device.mac) })];
       }
       const port = planned.localPort(owners.get(name) ?? '');
@@ -252,6 +253,7 @@ export class PacketKernel implements AsyncDisposable {
         role: LinkRole.PORT,
         guard: { off: Guard.OFF, mac: Guard.MAC, full: Guard.FULL }[environment.guard],
         mac: macBytes(port.mac),
+        vlan: 0,
       };
       yield ['link', key, linkCodec.encode(link)];
       const local = { port: port.id, ifindex, slot, device: flags, mtu: device.mtu, network: port.network };
@@ -446,6 +448,10 @@ export class PacketKernel implements AsyncDisposable {
       self4: ip4 === undefined ? 0 : Buffer.from(ipBytes(ip4)).readUInt32BE(),
       self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
       vxlanPort: environment.vxlanPort,
+      gpePort: TUNNEL_PORTS['vxlan-gpe'],
+      genevePort: TUNNEL_PORTS.geneve,
+      lispPort: TUNNEL_PORTS.lisp,
+      encaps: features.encaps,
       unknownSegmentStack: environment.unknownSegment === 'stack' ? 1 : 0,
       guardRemote: environment.guard === 'off' ? 0 : 1,
       record: 1,
@@ -454,6 +460,14 @@ export class PacketKernel implements AsyncDisposable {
       hasAllow: flag(features.allow),
       hasMacs: flag(features.macs),
       hasUnknownFlood: flag(features.unknownFlood),
+      hasTransparent: flag(features.transparent),
+      hasGroup: flag(features.group),
+      hasChecksum: flag(features.checksum),
+      askTag: 0,
+      ttl: 64,
+      dscp: 0,
+      segmenter: 0,
+      floodRate: 0,
       tooBigRate,
     };
   }

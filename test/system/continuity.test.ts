@@ -3,6 +3,7 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { LAYOUT_VERSION } from '../../src/generated/layout.ts';
 import { support } from '../support/hosts.ts';
 import type { Mapwire } from '../support/mapwire.ts';
 import { run } from '../support/process.ts';
@@ -134,15 +135,15 @@ describe.each(['tc', 'xdp'] as const)('hook: %s, a ping every 2 ms from host-a t
         await one.stop();
         one.launcher = join(copy, 'bin/mapwire');
         await one.run();
-        expect((await one.pinned()).some((path) => path.includes('/mw2_port'))).toBe(true);
-        expect((await one.pinned()).some((path) => path.includes('/mw1_port'))).toBe(false);
+        expect((await one.pinned()).some((path) => path.includes(`/mw${LAYOUT_VERSION + 1}_port`))).toBe(true);
+        expect((await one.pinned()).some((path) => path.includes(`/mw${LAYOUT_VERSION}_port`))).toBe(false);
       }
       await pause(100);
       for (const one of [hosts.a, hosts.b]) {
         await one.stop();
         one.launcher = undefined;
         await one.run();
-        expect((await one.pinned()).some((path) => path.includes('/mw2_port'))).toBe(false);
+        expect((await one.pinned()).some((path) => path.includes(`/mw${LAYOUT_VERSION + 1}_port`))).toBe(false);
       }
       await nothingLost();
     } finally {
@@ -172,9 +173,9 @@ async function otherLayout(folder: string): Promise<void> {
   const types = join(folder, 'bpf/types.h');
   const text = await readFile(types, 'utf8');
   const changed = text
-    .replace('#define MW_LAYOUT_VERSION 1', '#define MW_LAYOUT_VERSION 2')
+    .replace(`#define MW_LAYOUT_VERSION ${LAYOUT_VERSION}`, `#define MW_LAYOUT_VERSION ${LAYOUT_VERSION + 1}`)
     .replace('struct mw_port {\n', 'struct mw_port {\n\t__u64 pad_epoch;\n');
-  expect(changed.match(/pad_epoch|VERSION 2/g)).toHaveLength(2);
+  expect(changed.match(new RegExp(`pad_epoch|VERSION ${LAYOUT_VERSION + 1}`, 'g'))).toHaveLength(2);
   await writeFile(types, changed);
   const tsconfig = join(folder, 'tsconfig.json');
   await writeFile(tsconfig, (await readFile(tsconfig, 'utf8')).replace(/"include": \[[^\]]*\]/, '"include": ["src"]'));

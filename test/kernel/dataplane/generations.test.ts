@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildObjects } from '../../../src/bintools/build-objects.ts';
 import { packageRoot } from '../../../src/bintools/package-root.ts';
 import { defaultObjectFiles, type ObjectFiles } from '../../../src/dataplane/index.ts';
+import { LAYOUT_VERSION } from '../../../src/generated/layout.ts';
 import { Program, RawMap } from '../../../src/libbpf/index.ts';
 import { type Report, Scene, twoHosts } from './scene.ts';
 
@@ -146,7 +147,13 @@ describe('a new generation', () => {
     const path = scene.mapPath('local');
     const { unlinkSync } = await import('node:fs');
     unlinkSync(path);
-    using wrong = RawMap.create({ type: 'hash', name: 'mw1_local', keySize: 4, valueSize: 20, maxEntries: 4096 });
+    using wrong = RawMap.create({
+      type: 'hash',
+      name: `mw${LAYOUT_VERSION}_local`,
+      keySize: 4,
+      valueSize: 20,
+      maxEntries: 4096,
+    });
     wrong.pin(path);
     const plane = scene.worker();
     await expect(plane.open(scene.options)).rejects.toMatchObject({

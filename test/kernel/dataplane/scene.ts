@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataplaneOptions } from '../../../src/dataplane/index.ts';
+import { LAYOUT_VERSION } from '../../../src/generated/layout.ts';
 import { Link } from '../../../src/libbpf/index.ts';
 import { Lab, type Namespace } from '../../support/hosts.ts';
 import { Plane } from '../../support/plane.ts';
@@ -90,7 +91,7 @@ export class Scene {
   }
 
   mapPath(map: string, generation = this.generations().at(-1)): string {
-    return join(this.pinDir, generation ?? 'none', 'maps', `mw1_${map}`);
+    return join(this.pinDir, generation ?? 'none', 'maps', `mw${LAYOUT_VERSION}_${map}`);
   }
 
   /** A dump by bpftool: entries as text, sorted. */

@@ -7,7 +7,7 @@ import type { MapDefinition } from '../../../src/bintools/map-definitions.ts';
 import type { ObjectFile } from '../../../src/bintools/object.ts';
 import { readObject } from '../../../src/bintools/object.ts';
 import { packageRoot } from '../../../src/bintools/package-root.ts';
-import { MAPS } from '../../../src/generated/layout.ts';
+import { LAYOUT_VERSION, MAPS } from '../../../src/generated/layout.ts';
 import { withCompiled } from './compiled.ts';
 
 const BPF = join(packageRoot(), 'bpf');
@@ -64,12 +64,12 @@ describe('a map in the kernel', () => {
         '__u8 share;\n\t__u16 flags;',
       ),
     );
-    expect(compareMap(kernelMap(object, 'mw1_port'), MAPS.port)).toEqual([
+    expect(compareMap(kernelMap(object, `mw${LAYOUT_VERSION}_port`), MAPS.port)).toEqual([
       { field: 'type of value.network', kernel: 'be32', expected: 'u32' },
       { field: 'value.at[].weight', kernel: 'absent', expected: 'u8' },
       { field: 'value.at[].share', kernel: 'u8', expected: 'absent' },
     ]);
-    expect(compareMap(kernelMap(object, 'mw1_ip4'), MAPS.ip4)).toEqual([]);
+    expect(compareMap(kernelMap(object, `mw${LAYOUT_VERSION}_ip4`), MAPS.ip4)).toEqual([]);
   });
 
   test('with fields in another order differs in their offsets', async () => {
@@ -80,7 +80,7 @@ describe('a map in the kernel', () => {
         'struct mw_segment_key {\n\t__u32 segment;\n\t__u32 encap;',
       ),
     );
-    expect(compareMap(kernelMap(object, 'mw1_segment'), MAPS.segment)).toEqual([
+    expect(compareMap(kernelMap(object, `mw${LAYOUT_VERSION}_segment`), MAPS.segment)).toEqual([
       { field: 'offset of key.encap', kernel: 4, expected: 0 },
       { field: 'offset of key.segment', kernel: 0, expected: 4 },
     ]);
@@ -92,10 +92,10 @@ describe('a map in the kernel', () => {
         .replace('#define MW_MAX_LOCATORS 4', '#define MW_MAX_LOCATORS 3')
         .replace('struct mw_vtep_key {\n\t__u8 addr[16];', 'struct mw_vtep_key {\n\t__u32 addr[4];'),
     );
-    expect(compareMap(kernelMap(object, 'mw1_vtep'), MAPS.vtep)).toEqual([
+    expect(compareMap(kernelMap(object, `mw${LAYOUT_VERSION}_vtep`), MAPS.vtep)).toEqual([
       { field: 'key.addr', kernel: 'u32[4]', expected: 'u8[16]' },
     ]);
-    const differences = compareMap(kernelMap(object, 'mw1_port'), MAPS.port);
+    const differences = compareMap(kernelMap(object, `mw${LAYOUT_VERSION}_port`), MAPS.port);
     expect(differences).toContainEqual({ field: 'value size', kernel: 72, expected: 80 });
   });
 
@@ -103,7 +103,7 @@ describe('a map in the kernel', () => {
     const object = await mapsWith((types) =>
       replaceOnce(types, '\t__u32 former;', '\tvoid *former_pointer;\n\t__u32 former;'),
     );
-    const differences = compareMap(kernelMap(object, 'mw1_port'), MAPS.port);
+    const differences = compareMap(kernelMap(object, `mw${LAYOUT_VERSION}_port`), MAPS.port);
     expect(differences.find(({ field }) => field === 'value')).toMatchObject({
       kernel: expect.stringContaining('value.former_pointer: is a pointer'),
       expected: 'struct mw_port',

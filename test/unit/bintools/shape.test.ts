@@ -82,7 +82,7 @@ describe('the generator', () => {
     withCompiled(
       `#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n${struct}\n` +
         `struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); __type(key, __u32); __type(value, struct mw_x); } ` +
-        `mw1_x SEC(".maps");\n`,
+        `mw2_x SEC(".maps");\n`,
       [],
       ({ bytes }) => ({ name: 'x', file: 'x.bpf.o', object: readObject(bytes) }),
     );
@@ -115,6 +115,6 @@ describe('the generator', () => {
     expect(layout).toContain("putBe32(view, at, value.someAddress, 'mw_x.some_address_be');");
     expect(layout).toContain("putArray(view, at + 4, 2, 4, value.at, 'mw_x.at', putU32);");
     expect(layout).toContain('putZero(view, at + 18, 2);');
-    expect(files.get('objects.ts')).toContain("'mw1_x',");
+    expect(files.get('objects.ts')).toContain("'mw2_x',");
   });
 });

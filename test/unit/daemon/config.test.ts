@@ -44,6 +44,12 @@ it('fills what is not written with defaults', () => {
     unknownSegment: 'drop',
     guardGraceMs: 5000,
     vxlanPort: 4789,
+    gpePort: 4790,
+    genevePort: 6081,
+    lispPort: 4341,
+    ttl: 64,
+    dscp: 0,
+    floodRate: 1000,
     tooBigRate: 10,
     logLevel: 'info',
   });

@@ -99,6 +99,10 @@ describe('constants of the programs', () => {
     self4: 0xc0000201,
     self6: new Uint8Array(16),
     vxlanPort: 4789,
+    gpePort: 4790,
+    genevePort: 6081,
+    lispPort: 4341,
+    encaps: 2,
     unknownSegmentStack: 0,
     guardRemote: 1,
     record: 0,
@@ -107,13 +111,22 @@ describe('constants of the programs', () => {
     hasAllow: 1,
     hasMacs: 0,
     hasUnknownFlood: 0,
+    hasTransparent: 0,
+    hasGroup: 0,
+    hasChecksum: 0,
+    askTag: 0,
+    ttl: 64,
+    dscp: 0,
+    segmenter: 0,
+    floodRate: 1000,
     tooBigRate: 10,
   };
 
   it('serve as long as no feature is missing and nothing else differs', () => {
     expect(covers(config, config)).toBe(true);
     expect(covers(config, { ...config, hasAllow: 0 })).toBe(true);
-    for (const more of [{ hasIp6: 1 }, { hasMacs: 1 }, { hasUnknownFlood: 1 }, { self: 2 }, { tooBigRate: 9 }]) {
+    expect(covers({ ...config, encaps: 6 }, config)).toBe(true);
+    for (const more of [{ hasIp6: 1 }, { hasMacs: 1 }, { encaps: 6 }, { encaps: 4 }, { self: 2 }, { tooBigRate: 9 }]) {
       expect(covers(config, { ...config, ...more }), JSON.stringify(more)).toBe(false);
     }
     expect(covers({ ...config, hasAllow: 0 }, config)).toBe(false);
