@@ -13,16 +13,24 @@ export interface TableNode {
   readonly region?: string;
   /** MTU of the node's underlay in bytes (default 1500). */
   readonly mtu: number;
+  /** Who speaks there: Mapwire (the default), or something else that speaks the encapsulation. */
+  readonly kind?: 'mapwire' | 'foreign';
+  /** What is asked of inner sources from there (default full); other than full for foreign nodes only. */
+  readonly guard?: 'full' | 'open' | 'off';
+  /** Outer UDP checksums over IPv6 (default auto: zero for a Mapwire node, computed for a foreign one). */
+  readonly udp6Checksum?: 'auto' | 'zero' | 'computed';
 }
 
 export interface TableNetwork {
   readonly id: string;
   readonly encap: Encap;
-  /** Segmentation id on the wire: VXLAN VNI 1..2^24-1. */
+  /** Segmentation id on the wire: 1..2^24-1, of GRE 1..2^32-1, of flat a VLAN id or 0 (untagged). */
   readonly segment: number;
   /** Largest layer-3 packet; undefined: the minimum over the network's node pairs. */
   readonly mtu?: number;
   readonly flood: 'replicate' | 'multicast' | 'none';
+  /** Underlay group of `flood: multicast`. */
+  readonly group?: string;
   readonly unknown: 'drop' | 'flood';
   readonly vlan: 'drop' | 'transparent';
   /** Which link-local sources guard `full` accepts beside the EUI-64 one. */
