@@ -233,7 +233,17 @@ export class PacketKernel implements AsyncDisposable {
       const key = u32(ifindex);
       if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#map('dev').valueSize)];
       if (environment.underlay.has(name)) {
-        const link = { ifindex, port: 0, network: 0, slot, device: flags, flags: 0, role: LinkRole.UNDERLAY, guard: 0, vlan: 0 };
+        const link = {
+          ifindex,
+          port: 0,
+          network: 0,
+          slot,
+          device: flags,
+          flags: 0,
+          role: LinkRole.UNDERLAY,
+          guard: 0,
+          vlan: 0,
+        };
         yield ['link', key, linkCodec.encode({ ...link, mac: macBytes(device.mac) })];
       }
       const port = planned.localPort(owners.get(name) ?? '');
@@ -447,7 +457,7 @@ export class PacketKernel implements AsyncDisposable {
       self: planned.self,
       self4: ip4 === undefined ? 0 : Buffer.from(ipBytes(ip4)).readUInt32BE(),
       self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
-      vxlanPort: environment.vxlanPort,
+      vxlanPort: environment.ports.vxlan,
       gpePort: TUNNEL_PORTS['vxlan-gpe'],
       genevePort: TUNNEL_PORTS.geneve,
       lispPort: TUNNEL_PORTS.lisp,
