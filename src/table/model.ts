@@ -13,23 +13,23 @@ export interface TableNode {
   readonly region?: string;
   /** MTU of the node's underlay in bytes (default 1500). */
   readonly mtu: number;
-  /** Who speaks there: Mapwire (the default), or something else that speaks the encapsulation. */
-  readonly kind?: 'mapwire' | 'foreign';
-  /** What is asked of inner sources from there (default full); other than full for foreign nodes only. */
-  readonly guard?: 'full' | 'open' | 'off';
-  /** Outer UDP checksums over IPv6 (default auto: zero for a Mapwire node, computed for a foreign one). */
-  readonly udp6Checksum?: 'auto' | 'zero' | 'computed';
+  /** `foreign`: terminates tunnels, and is not ours (a kernel VXLAN device, Open vSwitch, a hardware VTEP). */
+  readonly kind: 'mapwire' | 'foreign';
+  /** Of a foreign node: which inner sources are accepted from it. */
+  readonly guard: 'full' | 'open' | 'off';
+  /** Outer UDP checksums over IPv6 to this node; `auto`: zero to our own kind, computed to a foreign node. */
+  readonly udp6Checksum: 'auto' | 'zero' | 'computed';
 }
 
 export interface TableNetwork {
   readonly id: string;
   readonly encap: Encap;
-  /** Segmentation id on the wire: 1..2^24-1, of GRE 1..2^32-1, of flat a VLAN id or 0 (untagged). */
+  /** Segmentation id on the wire: VNI, GRE key, LISP instance id, VLAN id. Of a flat network 0: untagged. */
   readonly segment: number;
-  /** Largest layer-3 packet; undefined: the minimum over the network's node pairs. */
+  /** Largest layer-3 packet; undefined: it follows from the network's nodes. */
   readonly mtu?: number;
   readonly flood: 'replicate' | 'multicast' | 'none';
-  /** Underlay group of `flood: multicast`. */
+  /** Underlay multicast group: given exactly with `flood: multicast`. */
   readonly group?: string;
   readonly unknown: 'drop' | 'flood';
   readonly vlan: 'drop' | 'transparent';
