@@ -8,7 +8,7 @@ import { byDeviceAndBytes, expectationOf, frameOf, type PacketFixture } from '..
 import { environmentOf, programOf } from '../../support/scene.ts';
 
 /** Reasons that no fixture can produce: the model has no helper that fails, and knows neither headroom nor nesting. */
-const NOT_IN_MODEL = ['none', 'internal', 'headroom', 'nested-gso'];
+const NOT_IN_MODEL = ['none', 'internal', 'headroom', 'nested-gso', 'flood-copy'];
 
 function run(fixture: PacketFixture, hook: 'xdp' | 'tc') {
   const { gsoSize, metadataTag, firstBuffer } = fixture;
