@@ -259,14 +259,14 @@ export class ActiveNetwork {
     if (definition.flood !== 'replicate' && definition.unknown !== 'flood') return undefined;
     const targets: FloodTarget[] = [];
     for (const port of this.#floodPorts) {
-      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0 });
+      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0, flags: 0 });
     }
     for (const [node, segments] of this.#reach) {
       const segment = node === context.node ? undefined : copySegment(segments, definition.segment);
-      if (segment !== undefined) targets.push({ kind: FloodKind.NODE, id: context.nodeId(node), segment });
+      if (segment !== undefined) targets.push({ kind: FloodKind.NODE, id: context.nodeId(node), segment, flags: 0 });
     }
     targets.sort((a, b) => a.kind - b.kind || a.id - b.id);
-    const count: FloodTarget = { kind: FloodKind.COUNT, id: targets.length, segment: 0 };
+    const count: FloodTarget = { kind: FloodKind.COUNT, id: targets.length, segment: 0, flags: 0 };
     return { map: 'flood', key: this.id, value: [count, ...targets] };
   }
 

@@ -102,6 +102,21 @@ export function eventKindName(value: number): EventKindName | `unknown-${number}
   return EVENT_KIND_NAMES.get(value) ?? `unknown-${value}`;
 }
 
+/** enum mw_flood_flags */
+export const FloodFlags = {
+  IP6: 1,
+} as const;
+export type FloodFlags = (typeof FloodFlags)[keyof typeof FloodFlags];
+export type FloodFlagsName =
+  | 'ip6';
+export const FLOOD_FLAGS_NAMES: ReadonlyMap<number, FloodFlagsName> = new Map([
+  [1, 'ip6'],
+]);
+/** The names of the bits that are set. */
+export function floodFlagsNames(flags: number): FloodFlagsName[] {
+  return [...FLOOD_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
 /** enum mw_flood_kind */
 export const FloodKind = {
   COUNT: 0,
@@ -818,6 +833,8 @@ export interface FloodTarget {
   readonly id: number;
   /** u32 at byte 8. */
   readonly segment: number;
+  /** u32 at byte 12. */
+  readonly flags: number;
 }
 
 export const floodTarget: Codec<FloodTarget> = defineCodec(
@@ -830,19 +847,20 @@ export const floodTarget: Codec<FloodTarget> = defineCodec(
       { name: 'kind', offset: 0, shape: u32.shape },
       { name: 'id', offset: 4, shape: u32.shape },
       { name: 'segment', offset: 8, shape: u32.shape },
-      { name: 'pad', offset: 12, shape: u32.shape, padding: true },
+      { name: 'flags', offset: 12, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.kind, 'mw_flood_target.kind');
     putU32(view, at + 4, value.id, 'mw_flood_target.id');
     putU32(view, at + 8, value.segment, 'mw_flood_target.segment');
-    putZero(view, at + 12, 4);
+    putU32(view, at + 12, value.flags, 'mw_flood_target.flags');
   },
   (view, at) => ({
     kind: view.getUint32(at, true),
     id: view.getUint32(at + 4, true),
     segment: view.getUint32(at + 8, true),
+    flags: view.getUint32(at + 12, true),
   }),
 );
 
@@ -2009,4 +2027,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '6ab222d92cc7da2a';
+export const LAYOUT_HASH = '90df71223763a556';
