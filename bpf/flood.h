@@ -104,76 +104,92 @@ static __always_inline __u32 mw_flood_count(void *list)
 	return head && head->kind == MW_FLOOD_COUNT ? head->id : 0;
 }
 
-/* What needs no outer headers: local ports, the wire. Notes which nodes there are. */
-__noinline int mw_flood_near(mw_ctx *ctx, struct mw_flood_run *run)
-{
+/*
+ * The lists are walked with bpf_loop() (5.17): the verifier looks at one step, not at 256. What a step needs is handed on in
+ * this.
+ */
+struct mw_flood_walk {
+	mw_ctx *ctx;
+	const struct mw_packet *p;
+	struct mw_flood_run *run;
 	void *list;
-	__u32 count, i;
+	__u32 last;		/* place of the last target */
+	__u32 flags;		/* of the nodes that are wanted */
+	__u32 inner;
+};
 
-	if (!run)
-		return 0;
-	list = bpf_map_lookup_elem(&MW_MAP(flood), &run->network);
-	if (!list)
-		return 0;
-	count = mw_flood_count(list);
-	for (i = 0; i < MW_MAX_FLOOD; i++) {
-		__u32 index = run->start + i;
-		struct mw_flood_target *target = bpf_map_lookup_elem(list, &index);
-		int made;
+#define MW_WALK_ON 0
+#define MW_WALK_END 1
 
-		if (!target || index > count)
-			break;
-		if (target->kind == MW_FLOOD_PORT) {
-			if (target->id == run->from)
-				continue;
-			made = mw_flood_port(ctx, target->id, run->network, run->size);
-		} else if (target->kind == MW_FLOOD_NODE && run->from) {
-			if (target->id != MW_NODE_WIRE) {
-				if (target->flags & MW_FLOOD_IP6)
-					run->ip6 = 1;
-				else
-					run->ip4 = 1;
-				continue;
-			}
-			made = mw_flood_wire(ctx, target->segment);
-		} else {
-			continue;
+/* One target into 'one', copied since the list may be replaced meanwhile. False: the end. */
+static __always_inline bool mw_flood_target_at(const struct mw_flood_walk *walk, __u32 step, struct mw_flood_target *one)
+{
+	__u32 place = walk->run->start + step;
+	const struct mw_flood_target *target = bpf_map_lookup_elem(walk->list, &place);
+
+	if (!target || place > walk->last)
+		return false;
+	*one = *target;
+	mw_opaque(one);
+	return true;
+}
+
+/* Local ports and the wire, which need no outer headers. Notes which nodes there are. */
+static long mw_flood_near_step(__u32 step, struct mw_flood_walk *walk)
+{
+	struct mw_flood_run *run = walk->run;
+	struct mw_flood_target one;
+	int made;
+
+	if (!mw_flood_target_at(walk, step, &one))
+		return MW_WALK_END;
+	if (one.kind == MW_FLOOD_PORT) {
+		if (one.id == run->from)
+			return MW_WALK_ON;
+		made = mw_flood_port(walk->ctx, one.id, run->network, run->size);
+	} else if (one.kind == MW_FLOOD_NODE && run->from) {
+		if (one.id != MW_NODE_WIRE) {
+			if (one.flags & MW_FLOOD_IP6)
+				run->ip6 = 1;
+			else
+				run->ip4 = 1;
+			return MW_WALK_ON;
 		}
-		run->copies += made & 1;
-		run->lost += ~made & 1;
+		made = mw_flood_wire(walk->ctx, one.segment);
+	} else {
+		return MW_WALK_ON;
 	}
-	return 0;
+	run->copies += made & 1;
+	run->lost += ~made & 1;
+	return MW_WALK_ON;
 }
 
 /* The nodes that are reached over one family. */
-__noinline int mw_flood_far(mw_ctx *ctx, const struct mw_packet *p, struct mw_flood_run *run, __u32 flags, __u32 inner)
+static long mw_flood_far_step(__u32 step, struct mw_flood_walk *walk)
 {
-	void *list;
-	__u32 count, i;
+	struct mw_flood_run *run = walk->run;
+	struct mw_flood_target one;
+	int made;
 
-	if (!p || !run)
-		return 0;
-	list = bpf_map_lookup_elem(&MW_MAP(flood), &run->network);
-	if (!list)
-		return 0;
-	count = mw_flood_count(list);
-	for (i = 0; i < MW_MAX_FLOOD; i++) {
-		__u32 index = run->start + i;
-		struct mw_flood_target *target = bpf_map_lookup_elem(list, &index);
-		struct mw_flood_target one;
-		int made;
+	if (!mw_flood_target_at(walk, step, &one))
+		return MW_WALK_END;
+	if (one.kind != MW_FLOOD_NODE || one.id == MW_NODE_WIRE || (one.flags & MW_FLOOD_IP6) != walk->flags)
+		return MW_WALK_ON;
+	made = mw_flood_node(walk->ctx, walk->p, &one, run->encap, walk->inner);
+	run->copies += made & 1;
+	run->lost += ~made & 1;
+	return MW_WALK_ON;
+}
 
-		if (!target || index > count)
-			break;
-		one = *target;
-		mw_opaque(&one);
-		if (one.kind != MW_FLOOD_NODE || one.id == MW_NODE_WIRE || (one.flags & MW_FLOOD_IP6) != flags)
-			continue;
-		made = mw_flood_node(ctx, p, &one, run->encap, inner);
-		run->copies += made & 1;
-		run->lost += ~made & 1;
-	}
-	return 0;
+static __always_inline void mw_flood_near(struct mw_flood_walk *walk)
+{
+	bpf_loop(MW_MAX_FLOOD, mw_flood_near_step, walk, 0);
+}
+
+static __always_inline void mw_flood_far(struct mw_flood_walk *walk, __u32 flags)
+{
+	walk->flags = flags;
+	bpf_loop(MW_MAX_FLOOD, mw_flood_far_step, walk, 0);
 }
 
 /* From the room for outer headers over one family to that over the other. Gives 0 or an enum mw_reason. */
@@ -194,28 +210,27 @@ static __always_inline int mw_change_room(mw_ctx *ctx, const struct mw_packet *p
  * To other nodes. Room is made once for all nodes of a family. The order of the two is what the kernel's helpers can do:
  * an IP packet shrinks, since only so it gets the right protocol; others can only grow. Gives 0 or an enum mw_reason.
  */
-__noinline int mw_flood_nodes(mw_ctx *ctx, const struct mw_packet *p, struct mw_flood_run *run)
+static __always_inline int mw_flood_nodes(mw_ctx *ctx, const struct mw_packet *p, struct mw_flood_walk *walk)
 {
-	struct mw_state *state = mw_state();
-	__u32 first;
-	int reason, inner = 0;
+	struct mw_flood_run *run = walk->run;
+	struct mw_path *room = &mw_state_of(p)->path;
+	__u32 first = run->ip6 && (mw_is_ip(p) || !run->ip4) ? MW_FLOOD_IP6 : 0;
+	int reason, inner;
 
-	if (!p || !run || !state)
-		return MW_REASON_INTERNAL;
-	first = run->ip6 && (mw_is_ip(p) || !run->ip4) ? MW_FLOOD_IP6 : 0;
-	state->path.encap = run->encap;
-	state->path.flags = first ? MW_NODE_IP6 : 0;
 	if (mw_config.has_checksum && run->ip6 && run->encap != MW_ENCAP_GRE && !mw_gso_size(ctx)) {
 		inner = mw_inner_sum(ctx, p, run->encap);
 		if (inner < 0)
 			return MW_REASON_INTERNAL;
+		walk->inner = inner;
 	}
+	room->encap = run->encap;
+	room->flags = first ? MW_NODE_IP6 : 0;
 	if (!mw_config.quiet) {
-		reason = mw_make_room(ctx, p, &state->path);
+		reason = mw_make_room(ctx, p, room);
 		if (reason)
 			return reason;
 	}
-	mw_flood_far(ctx, p, run, first, inner);
+	mw_flood_far(walk, first);
 	if (!run->ip4 || !run->ip6)
 		return 0;
 	if (!mw_config.quiet) {
@@ -223,7 +238,7 @@ __noinline int mw_flood_nodes(mw_ctx *ctx, const struct mw_packet *p, struct mw_
 		if (reason)
 			return reason;
 	}
-	mw_flood_far(ctx, p, run, first ^ MW_FLOOD_IP6, inner);
+	mw_flood_far(walk, first ^ MW_FLOOD_IP6);
 	return 0;
 }
 
@@ -271,11 +286,16 @@ static __always_inline void mw_count_lost(__u32 copies, __u32 bytes)
  */
 static __always_inline int mw_flood(mw_ctx *ctx, const struct mw_packet *p, struct mw_flood_run *run)
 {
+	struct mw_flood_walk walk = { .ctx = ctx, .p = p, .run = run };
 	int reason = 0;
 
-	mw_flood_near(ctx, run);
+	walk.list = bpf_map_lookup_elem(&MW_MAP(flood), &run->network);
+	if (!walk.list)
+		return 0;
+	walk.last = mw_flood_count(walk.list);
+	mw_flood_near(&walk);
 	if (run->ip4 || run->ip6)
-		reason = mw_flood_nodes(ctx, p, run);
+		reason = mw_flood_nodes(ctx, p, &walk);
 	mw_count_lost(run->lost, p->len);
 	return reason;
 }

@@ -20,30 +20,42 @@
 /* windows of the largest packet */
 #define MW_MAX_WINDOWS 128
 
+struct mw_sum_walk {
+	mw_ctx *ctx;
+	__u8 *window;
+	__u32 offset;
+	__u32 left;
+	__u32 sum;
+};
+
+static long mw_sum_step(__u32 step, struct mw_sum_walk *walk)
+{
+	__u32 size = walk->left < MW_MAX_WINDOW ? walk->left : MW_MAX_WINDOW;
+
+	if (size < MW_MAX_WINDOW)
+		memset(walk->window, 0, MW_MAX_WINDOW);
+	mw_hide(size);
+	if (size < 1 || size > MW_MAX_WINDOW || bpf_skb_load_bytes(walk->ctx, walk->offset, walk->window, size))
+		return 1;
+	walk->sum = mw_fold(bpf_csum_diff(NULL, 0, (__be32 *)walk->window, MW_MAX_WINDOW, walk->sum));
+	walk->offset += size;
+	walk->left -= size;
+	return 0;
+}
+
 /* Sum of 'length' bytes from 'offset' of the buffer on, folded; -1: out of reach. */
 __noinline int mw_sum_range(mw_ctx *ctx, __u32 offset, __u32 length)
 {
-	__u32 zero = 0, i;
+	__u32 zero = 0;
 	struct mw_scratch *scratch = bpf_map_lookup_elem(&MW_MAP(scratch), &zero);
-	__u32 sum = 0;
+	struct mw_sum_walk walk = { .ctx = ctx, .offset = offset, .left = length };
 
 	if (!scratch)
 		return -1;
-	for (i = 0; i < MW_MAX_WINDOWS && length > 0; i++) {
-		__u32 size = length < MW_MAX_WINDOW ? length : MW_MAX_WINDOW;
-
-		if (size < MW_MAX_WINDOW)
-			memset(scratch->byte, 0, MW_MAX_WINDOW);
-		mw_hide(size);
-		if (size < 1 || size > MW_MAX_WINDOW)
-			return -1;
-		if (bpf_skb_load_bytes(ctx, offset, scratch->byte, size))
-			return -1;
-		sum = mw_fold(bpf_csum_diff(NULL, 0, (__be32 *)scratch->byte, MW_MAX_WINDOW, sum));
-		offset += size;
-		length -= size;
-	}
-	return length ? -1 : (int)sum;
+	walk.window = scratch->byte;
+	if (length)
+		bpf_loop(MW_MAX_WINDOWS, mw_sum_step, &walk, 0);
+	return walk.left ? -1 : (int)walk.sum;
 }
 
 #else

@@ -1526,10 +1526,12 @@ export const port: Codec<Port> = defineCodec(
   }),
 );
 
-/** struct mw_scratch: 1280 bytes. */
+/** struct mw_scratch: 1792 bytes. */
 export interface Scratch {
   /** u8[1280] at byte 0. */
   readonly byte: Uint8Array;
+  /** u64[64] at byte 1280. */
+  readonly state: readonly bigint[];
 }
 
 export const scratch: Codec<Scratch> = defineCodec(
@@ -1537,16 +1539,19 @@ export const scratch: Codec<Scratch> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_scratch',
-    size: 1280,
+    size: 1792,
     fields: [
       { name: 'byte', offset: 0, shape: { kind: 'bytes', size: 1280 } },
+      { name: 'state', offset: 1280, shape: { kind: 'array', size: 512, count: 64, element: u64.shape } },
     ],
   },
   (view, at, value) => {
     putBytes(view, at, 1280, value.byte, 'mw_scratch.byte');
+    putArray(view, at + 1280, 64, 8, value.state, 'mw_scratch.state', putU64);
   },
   (view, at) => ({
     byte: getBytes(view, at, 1280),
+    state: getArray(64, 8, at + 1280, (at) => view.getBigUint64(at, true)),
   }),
 );
 
@@ -2027,4 +2032,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '90df71223763a556';
+export const LAYOUT_HASH = 'cb0dedc38bcc050f';
