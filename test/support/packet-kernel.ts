@@ -461,7 +461,7 @@ export class PacketKernel implements AsyncDisposable {
       self: planned.self,
       self4: ip4 === undefined ? 0 : Buffer.from(ipBytes(ip4)).readUInt32BE(),
       self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
-      vxlanPort: environment.vxlanPort,
+      vxlanPort: environment.ports.vxlan,
       gpePort: TUNNEL_PORTS['vxlan-gpe'],
       genevePort: TUNNEL_PORTS.geneve,
       lispPort: TUNNEL_PORTS.lisp,

@@ -1,5 +1,6 @@
 /** Where a packet fixture happens: a table, one of its nodes, and that node's devices. */
 
+import { ASSIGNED_PORTS } from '../../src/simulator/default-environment.ts';
 import type { Device, Environment, Fault, Former, Guard, NextHop, Program } from '../../src/simulator/types.ts';
 import type { Table } from '../../src/table/model.ts';
 
@@ -61,7 +62,14 @@ export function environmentOf(scene: Scene, change: SceneChange = {}): Environme
     former: new Map(Object.entries(change.former ?? {})),
     guard: change.guard ?? 'full',
     unknownSegment: change.unknownSegment ?? 'drop',
-    vxlanPort: change.vxlanPort ?? 4789,
+    ports: { ...ASSIGNED_PORTS, ...(change.vxlanPort !== undefined && { vxlan: change.vxlanPort }) },
+    ttl: 64,
+    dscp: 0,
+    uplink: undefined,
+    underlayVlan: 0,
+    nodeMtu: new Map(),
+    segmenter: false,
+    floodSpent: false,
     tooBigSpent: change.tooBigSpent ?? false,
     faults: change.faults ?? [],
   };
