@@ -216,6 +216,8 @@ export class DeviceTable {
     if (port.role === 'router') bits |= LinkFlags.ROUTER;
     if (port.role === 'dhcp') bits |= LinkFlags.DHCP;
     if (port.linkLocal === 'any') bits |= LinkFlags.LOCAL_ANY;
+    if (port.transparent) bits |= LinkFlags.TRANSPARENT;
+    if (port.ipOnly) bits |= LinkFlags.IP;
     return {
       ...common,
       port: port.id,

@@ -163,6 +163,7 @@ export class HostNetwork implements HostNetlink, Disposable {
 
 function vlanOf(device: Device): HostLink['vlan'] {
   const { link, linkNetnsid, vlanId, vlanProtocol } = device;
-  if (link === undefined || linkNetnsid !== undefined || vlanId === undefined || vlanProtocol !== ETH_P_8021Q) return undefined;
+  if (link === undefined || linkNetnsid !== undefined || vlanId === undefined || vlanProtocol !== ETH_P_8021Q)
+    return undefined;
   return { of: link, id: vlanId };
 }

@@ -1,4 +1,4 @@
-import type { Peer } from '../compiler/index.ts';
+import type { Group, Peer } from '../compiler/index.ts';
 import { MapwireError } from '../errors.ts';
 import { MAX_NEXTHOPS, NODE_WIRE } from '../generated/layout.ts';
 import { macFromBytes, macNumberToBytes, macOfMulticast, parseIp } from '../table/address.ts';
@@ -23,14 +23,6 @@ export interface NextHopOptions {
   readonly netlink: HostNetlink;
   readonly state: StateFile;
   readonly underlay: readonly Required<UnderlayDevice>[];
-}
-
-/** A multicast group that copies are sent to. */
-export interface Group {
-  readonly address: string;
-  /** Kernel id of its pseudo node. */
-  readonly id: number;
-  readonly networks: readonly string[];
 }
 
 /** Notifications come in bursts. */
@@ -180,7 +172,7 @@ export class NextHops {
       all.push({
         node: peer.node,
         address: peer.remote ?? '',
-        family: peer.remote === undefined ? undefined : peer.remote.includes(':') ? 6 : 4,
+        family: peer.family,
         resolved: ways.some(({ used }) => used),
         device: first?.device,
         via: first?.via,
@@ -232,10 +224,7 @@ export class NextHops {
     return [...this.#groups.map(({ id }) => id), ...(this.#wire ? [NODE_WIRE] : [])];
   }
 
-  async #routes(
-    links: ReadonlyMap<number, HostLink>,
-    present: readonly Uplink[],
-  ): Promise<Map<number, Route>> {
+  async #routes(links: ReadonlyMap<number, HostLink>, present: readonly Uplink[]): Promise<Map<number, Route>> {
     const routes = new Map<number, Route>();
     for (const [id, { remote }] of this.#peers) {
       if (remote === undefined) routes.set(id, { ways: [], why: 'no address family in common' });
