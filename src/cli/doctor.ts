@@ -1,30 +1,25 @@
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
-import { IdBook, type Plan, plan } from '../compiler/index.ts';
 import { loadConfig } from '../daemon/config.ts';
 import type { Place } from '../daemon/config-schema.ts';
 import { kernelAge, OLDEST_KERNEL } from '../daemon/kernel-age.ts';
 import { missingCapabilities } from '../daemon/privileges.ts';
-import { chooseHook } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
-  type AttachedProgram,
-  type Device,
   effectiveCapabilities,
   FEATURES,
   type Feature,
   kernelVersion,
   libbpfVersion,
-  Netlink,
   probeAll,
 } from '../libbpf/index.ts';
-import { hasErrors, readTable } from '../table/index.ts';
+import { hasErrors, readTable, type Table } from '../table/index.ts';
 import { call } from './client.ts';
-import type { Finding } from './finding.ts';
+import type { Finding } from './doctor-finding.ts';
+import { underlayFindings } from './doctor-underlay.ts';
 import { flagsOf, withConfig } from './options.ts';
 import { EXIT, print, printJson } from './output.ts';
-import { mtuFindings } from './underlay-mtu.ts';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 
@@ -57,13 +52,13 @@ function line({ what, state, found, remedy }: Finding): string {
 
 async function examine(place: Place): Promise<Finding[]> {
   const findings: Finding[] = [kernel(), privileges(), bpffs(place.pinDir), ...lockdown()];
-  const { planned, found } = table(place);
   const library = libbpf();
   findings.push(library);
   if (library.state !== 'fail') {
     findings.push(...(await features()));
-    findings.push(...(await devices(place, planned)));
   }
+  const { findings: found, table: read } = table(place);
+  if (library.state !== 'fail') findings.push(...(await underlayFindings(place, read)));
   findings.push(...found);
   findings.push(await daemon(place));
   return findings;
@@ -150,89 +145,23 @@ async function features(): Promise<Finding[]> {
   });
 }
 
-async function devices(place: Place, planned: Plan | undefined): Promise<Finding[]> {
-  if (place.underlay === undefined) {
-    return [
-      {
-        what: 'underlay',
-        state: 'warn',
-        found: 'not configured',
-        remedy: 'name it with --underlay or in the configuration',
-      },
-    ];
-  }
-  const findings: Finding[] = [];
-  using netlink = new Netlink();
-  const all = await netlink.devices();
-  for (const name of place.underlay) {
-    const device = all.find((one) => one.name === name);
-    if (device === undefined) {
-      const others = all.map((one) => one.name).filter((one) => one !== 'lo');
-      findings.push({
-        what: `device ${name}`,
-        state: 'fail',
-        found: 'absent',
-        remedy: `the devices here are: ${others.slice(0, 8).join(', ')}`,
-      });
-      continue;
-    }
-    findings.push(...(await underlay(netlink, device, place, planned)));
-  }
-  return findings;
-}
-
-async function underlay(netlink: Netlink, device: Device, place: Place, planned: Plan | undefined): Promise<Finding[]> {
-  const what = `device ${device.name}`;
-  const findings: Finding[] = [];
-  if (!device.up) findings.push({ what, state: 'fail', found: 'down', remedy: `ip link set ${device.name} up` });
-  findings.push(...mtuFindings(device, planned?.networks() ?? []));
-  const { xdp, why } = chooseHook(place.hook ?? 'auto', {
-    kind: device.kind,
-    peerElsewhere: device.linkNetnsid !== undefined,
-    xdp: await netlink.xdpFeatures(device.ifindex),
-  });
-  findings.push({ what, state: 'ok', found: `MTU ${device.mtu}, hook ${xdp ? 'xdp' : 'tc'} (${why})` });
-  findings.push(...(await foreignPrograms(netlink, device)));
-  return findings;
-}
-
-async function foreignPrograms(netlink: Netlink, device: Device): Promise<Finding[]> {
-  const what = `device ${device.name}`;
-  let attached: readonly AttachedProgram[];
-  try {
-    attached = await netlink.attachedPrograms(device.ifindex);
-  } catch (error) {
-    if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_PRIVILEGE') throw error;
-    const found = 'what is attached to it could not be found out';
-    return [{ what, state: 'warn', found, remedy: 'run doctor as root' }];
-  }
-  return attached
-    .filter(({ hook, programName }) => hook.startsWith('xdp') && !programName?.startsWith('mw_'))
-    .map(({ programId, programName }) => ({
-      what,
-      state: 'warn',
-      found: `another XDP program is attached: '${programName ?? '?'}' (id ${programId}); Mapwire forwards through TC there`,
-      remedy: `ip link set dev ${device.name} xdp off, if nothing needs it`,
-    }));
-}
-
-/** The plan is there when the table is good and has this node. */
-function table(place: Place): { readonly planned?: Plan; readonly found: readonly Finding[] } {
-  const what = 'table';
-  if (place.table === undefined) return { found: [] };
+function table(place: Place): { readonly findings: Finding[]; readonly table?: Table } {
+  if (place.table === undefined) return { findings: [] };
   const { table: read, diagnostics } = readTable(place.table);
+  const one = (finding: Omit<Finding, 'what'>): Finding[] => [{ what: 'table', ...finding }];
   if (read === undefined || hasErrors(diagnostics)) {
     const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
-    return { found: [{ what, state: 'fail', found: `${errors} errors`, remedy: `mapwire check ${place.table}` }] };
+    return { findings: one({ state: 'fail', found: `${errors} errors`, remedy: `mapwire check ${place.table}` }) };
   }
-  if (place.node === undefined) return { found: [{ what, state: 'ok', found: `${read.portCount} ports` }] };
+  const ports = `${read.portCount} ports`;
+  if (place.node === undefined) return { findings: one({ state: 'ok', found: ports }), table: read };
   const node = read.nodes.get(place.node);
   if (node === undefined) {
     const remedy = "add it to 'nodes', or change 'node' in the configuration";
-    return { found: [{ what, state: 'fail', found: `no node '${place.node}'`, remedy }] };
+    return { findings: one({ state: 'fail', found: `no node '${place.node}'`, remedy }) };
   }
-  const found = `${read.portCount} ports; this node has ${node.underlay.join(', ')}`;
-  return { planned: plan(read, place.node, new IdBook()), found: [{ what, state: 'ok', found }] };
+  const found = `${ports}; this node has ${node.underlay.join(', ')}`;
+  return { findings: one({ state: 'ok', found }), table: read };
 }
 
 async function daemon(place: Place): Promise<Finding> {

@@ -1,4 +1,4 @@
-/** One finding of `mapwire doctor`: `fail` keeps Mapwire from working, `warn` from working well. */
+/** What `mapwire doctor` found: `fail` keeps Mapwire from working, `warn` from working well. */
 export interface Finding {
   readonly what: string;
   readonly state: 'ok' | 'warn' | 'fail';
