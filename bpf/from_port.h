@@ -176,6 +176,8 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	__u32 ifindex = mw_ifindex(ctx);
 	int reason;
 
+	if (mw_tag_hidden(ctx))
+		return mw_leave(out);
 	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (mw_lookup_link(&ifindex, &link) != MW_FOUND || link.role != MW_LINK_PORT)

@@ -24,7 +24,14 @@ export function nodeEntries(node: TableNode, id: number, self: TableNode, isPeer
   const remote = underlayAddress(node);
   const local = underlayAddress(self);
   if (isPeer && remote !== undefined && local !== undefined) {
-    const value = { node: id, flags: 0, remote: mappedBytes(remote), local: mappedBytes(local), mtu: 0, nexthop: NO_NEXTHOPS };
+    const value = {
+      node: id,
+      flags: 0,
+      remote: mappedBytes(remote),
+      local: mappedBytes(local),
+      mtu: 0,
+      nexthop: NO_NEXTHOPS,
+    };
     entries.push({ map: 'node', key: id, value });
   }
   return entries;

@@ -246,6 +246,7 @@ function sameDevice(a: HostDevice | undefined, b: HostDevice | undefined): boole
     deviceFlags(a.facts) === deviceFlags(b.facts) &&
     a.facts.kind === b.facts.kind &&
     a.facts.xdp?.basic === b.facts.xdp?.basic &&
+    a.facts.xdp?.rxMetadata.vlanTag === b.facts.xdp?.rxMetadata.vlanTag &&
     Buffer.compare(a.mac ?? new Uint8Array(0), b.mac ?? new Uint8Array(0)) === 0
   );
 }
