@@ -251,6 +251,8 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	__u32 place = 0;
 	int reason;
 
+	if (mw_tag_hidden(ctx))
+		return mw_leave(out);
 	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (!state)

@@ -81,9 +81,9 @@ describe('an MTU too small', () => {
     expect(code).toBe(1);
     expect(failures(findings)).toEqual([
       {
-        what: 'device eth0',
+        what: 'network blue',
         state: 'fail',
-        found: expect.stringMatching(/^MTU 1499 is too small: network 'blue' .*1450 bytes, 1500 /),
+        found: 'MTU 1450 and 50 of vxlan over IPv4 are more than the 1499 of eth0',
         remedy: expect.stringMatching(/^ip link set eth0 mtu 1500;.*'mtu: 1449'/),
       },
     ]);
