@@ -1,12 +1,10 @@
-import { Encap, FloodKind, type FloodTarget, MAX_SHARED_MAC, NetworkFlags } from '../generated/layout.ts';
+import { Encap, FloodKind, type FloodTarget, MAX_SHARED_MAC, NetworkFlags, NODE_WIRE } from '../generated/layout.ts';
 import { macBytes } from '../table/address.ts';
-import type { Encap as EncapName, TableNetwork, TablePort } from '../table/model.ts';
+import { defaultMtu, groupOf, isTunnel, wantsChecksum } from '../table/encapsulation.ts';
+import type { Encap as EncapName, TableNetwork, TableNode, TablePort } from '../table/model.ts';
 import type { Entry } from './entries.ts';
 import { keyText } from './entries.ts';
 import { PRIORITY_NEVER, segmentOf } from './port-entries.ts';
-
-/** Bytes that VXLAN over IPv4 puts before an inner layer-3 packet: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14. */
-export const VXLAN4_OVERHEAD = 50;
 
 const ENCAPS: Readonly<Record<EncapName, number>> = {
   vxlan: Encap.VXLAN,
@@ -33,7 +31,10 @@ interface Reach {
 export interface NetworkContext {
   readonly node: string;
   nodeId(name: string): number;
-  nodeMtu(name: string): number;
+  /** Kernel id of a multicast group. */
+  groupId(address: string): number;
+  /** A node of the table. */
+  tableNode(name: string): TableNode;
   /** Kernel id of a port of this network. */
   portId(port: string): number;
 }
@@ -142,7 +143,7 @@ export class ActiveNetwork {
     return gone;
   }
 
-  /** The definition changed in something other than encapsulation and segment, or a node's MTU did. */
+  /** The definition changed in something other than encapsulation and segment, or what it takes from a node did. */
   touch(): void {
     this.#all = true;
   }
@@ -178,13 +179,26 @@ export class ActiveNetwork {
   /** Largest layer-3 packet of the network in bytes. */
   mtu(context: NetworkContext): number {
     if (this.definition.mtu !== undefined) return this.definition.mtu;
-    let least = Number.POSITIVE_INFINITY;
-    for (const node of this.#reach.keys()) least = Math.min(least, context.nodeMtu(node));
-    return Math.max(0, Math.min(0xffff, least - VXLAN4_OVERHEAD));
+    return defaultMtu(this.definition, this.#tableNodes(context));
   }
 
-  /** Works out again what may have changed; reports each difference to what was in force. */
-  refresh(context: NetworkContext, changed: (before: Entry | undefined, after: Entry | undefined) => void): void {
+  *#tableNodes(context: NetworkContext): IterableIterator<TableNode> {
+    for (const node of this.#reach.keys()) yield context.tableNode(node);
+  }
+
+  /** Does another node of the network want outer UDP checksums over IPv6? */
+  wantsChecksum(context: NetworkContext): boolean {
+    for (const node of this.#reach.keys()) {
+      if (node !== context.node && wantsChecksum(context.tableNode(node))) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Works out again what may have changed; reports each difference to what was in force. Returns whether its nodes, or what
+   * they are like, may be other than before.
+   */
+  refresh(context: NetworkContext, changed: (before: Entry | undefined, after: Entry | undefined) => void): boolean {
     const differs = this.#differences();
     if (differs.reach) {
       this.#replace('network', [this.#networkEntry(context)], changed);
@@ -200,6 +214,7 @@ export class ActiveNetwork {
       this.#set(key, entry, changed);
     }
     this.#macsChanged.clear();
+    return differs.reach;
   }
 
   #replace(
@@ -228,7 +243,7 @@ export class ActiveNetwork {
   #networkEntry(context: NetworkContext): Entry {
     const { definition, id } = this;
     let flags = 0;
-    if (definition.flood === 'replicate') flags |= NetworkFlags.FLOOD;
+    if (definition.flood !== 'none') flags |= NetworkFlags.FLOOD;
     if (definition.unknown === 'flood') flags |= NetworkFlags.UNKNOWN_FLOOD;
     if (definition.vlan === 'transparent') flags |= NetworkFlags.VLAN_TRANSPARENT;
     return {
@@ -256,14 +271,21 @@ export class ActiveNetwork {
 
   #floodEntry(context: NetworkContext): Entry | undefined {
     const { definition } = this;
-    if (definition.flood !== 'replicate' && definition.unknown !== 'flood') return undefined;
+    if (definition.flood === 'none' && definition.unknown !== 'flood') return undefined;
     const targets: FloodTarget[] = [];
     for (const port of this.#floodPorts) {
       targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0 });
     }
-    for (const [node, segments] of this.#reach) {
-      const segment = node === context.node ? undefined : copySegment(segments, definition.segment);
-      if (segment !== undefined) targets.push({ kind: FloodKind.NODE, id: context.nodeId(node), segment });
+    const group = groupOf(definition);
+    if (!isTunnel(definition.encap)) {
+      targets.push({ kind: FloodKind.NODE, id: NODE_WIRE, segment: definition.segment });
+    } else if (group !== undefined) {
+      targets.push({ kind: FloodKind.NODE, id: context.groupId(group), segment: definition.segment });
+    } else {
+      for (const [node, segments] of this.#reach) {
+        const segment = node === context.node ? undefined : copySegment(segments, definition.segment);
+        if (segment !== undefined) targets.push({ kind: FloodKind.NODE, id: context.nodeId(node), segment });
+      }
     }
     targets.sort((a, b) => a.kind - b.kind || a.id - b.id);
     const count: FloodTarget = { kind: FloodKind.COUNT, id: targets.length, segment: 0 };

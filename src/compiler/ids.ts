@@ -1,8 +1,11 @@
+import { NODE_WIRE } from '../generated/layout.ts';
+
 /**
- * Kernel ids: small dense integers for nodes, networks and ports. 0 is never one.
+ * Kernel ids: small dense integers for nodes, networks and ports. 0 is never one, nor is NODE_WIRE. A multicast group is a
+ * node too: a destination with an id of its own.
  *
  * An id is bound to an *owner* (the thing's name in the table) and remembers a *natural key* (what the kernel's own maps
- * tell about it: a network's encapsulation and segment, a node's underlay address, a port's network and MAC). Owners keep
+ * tell about it: a network's encapsulation and segment, a node's underlay address, a group's, a port's network and MAC). Owners keep
  * an id while the process runs; natural keys find it again in the pinned maps, so nothing needs to be saved.
  */
 
@@ -94,7 +97,7 @@ export class IdSpace {
 
   /** An id found in the kernel. `natural` undefined: in use there, and nothing says by what. */
   adopt(id: number, natural: string | undefined): void {
-    if (id === 0 || this.#live.has(id)) return;
+    if (id === 0 || id === NODE_WIRE || this.#live.has(id)) return;
     const before = this.#adopted.get(id);
     if (before !== undefined && natural === undefined) return;
     this.#adopted.set(id, natural);
@@ -133,6 +136,8 @@ export class IdSpace {
     // The present owner was not asked for in this pass: the thing was renamed.
     const binding = this.#live.get(id);
     if (binding === undefined || !this.#inPass || binding.pass === this.#pass) return undefined;
+    // A node with two addresses was found by either; only the one it goes by now says whose the id is.
+    if (binding.natural !== natural) return undefined;
     this.#byOwner.delete(binding.owner);
     return id;
   }
@@ -173,7 +178,7 @@ export interface IdBookOptions {
 
 /** The ids of everything; one for the life of a data plane. */
 export class IdBook {
-  /** Owner: the node's id in the table. Natural key: `nodeNatural`. */
+  /** Owner: the node's id in the table, or `groupOwner`. Natural key: `nodeNatural` or `groupNatural`. */
   readonly nodes: IdSpace;
   /** Owner: the network's id in the table. Natural key: `networkNatural`. */
   readonly networks: IdSpace;
@@ -188,9 +193,15 @@ export class IdBook {
     this.ports = new IdSpace(now, restMs);
   }
 
-  /** Name of a kernel id in the table; undefined when nothing has it now. */
+  /** Name of a kernel id in the table, `group ADDRESS` of a group; undefined when nothing has it now. */
   nodeName(id: number): string | undefined {
-    return this.nodes.ownerOf(id);
+    if (id === NODE_WIRE) return 'wire';
+    return this.nodes.ownerOf(id)?.trimStart();
+  }
+
+  /** Is it the id of a multicast group? */
+  isGroup(id: number): boolean {
+    return this.nodes.ownerOf(id)?.startsWith(' ') ?? false;
   }
 
   networkName(id: number): string | undefined {
@@ -211,6 +222,16 @@ export function networkNatural(encap: number, segment: number): string {
 /** @param underlay canonical text of the node's first address of the family that is used */
 export function nodeNatural(underlay: string): string {
   return underlay;
+}
+
+/** @param address canonical text */
+export function groupNatural(address: string): string {
+  return `group ${address}`;
+}
+
+/** No id of the table begins with a space: no node can be taken for a group. */
+export function groupOwner(address: string): string {
+  return ` ${groupNatural(address)}`;
 }
 
 /** @param network kernel id; @param mac canonical text */

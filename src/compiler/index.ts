@@ -10,7 +10,8 @@
  * current = next.plan;
  * ```
  */
-export { encapNumber, VXLAN4_OVERHEAD } from './active-network.ts';
+export { overhead, pairFamily, underlayAddress } from '../table/encapsulation.ts';
+export { encapNumber } from './active-network.ts';
 export { diff, diffEntries } from './diff.ts';
 export {
   decodeEntry,
@@ -26,6 +27,8 @@ export {
   WRITE_ORDER,
 } from './entries.ts';
 export {
+  groupNatural,
+  groupOwner,
   ID_REST_MS,
   IdBook,
   type IdBookOptions,
@@ -35,9 +38,9 @@ export {
   portNatural,
   portOwner,
 } from './ids.ts';
-export { nodeEntries, underlayAddress } from './node-entries.ts';
 export {
   type Features,
+  type Group,
   type LocalPort,
   type Peer,
   type Plan,
@@ -52,6 +55,7 @@ export {
   formatPlan,
   formatRows,
   type Names,
+  type RenderedFeatures,
   type RenderedPlan,
   type Row,
   type RowValue,

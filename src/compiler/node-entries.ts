@@ -1,12 +1,27 @@
-import { VtepFlags } from '../generated/layout.ts';
+import { NODE_WIRE, NodeFlags, VtepFlags } from '../generated/layout.ts';
 import { mappedBytes } from '../table/address.ts';
+import { type Family, familyOfAddress, pairFamily, underlayAddress, wantsChecksum } from '../table/encapsulation.ts';
 import type { TableNode } from '../table/model.ts';
 import type { Entry } from './entries.ts';
-import { isIpv6 } from './port-entries.ts';
 
-/** The address that tunnels of this version use: the node's first IPv4 one. */
-export function underlayAddress(node: TableNode): string | undefined {
-  return node.underlay.find((address) => !isIpv6(address));
+const GUARD_FLAGS = { full: 0, open: VtepFlags.GUARD_OPEN, off: VtepFlags.GUARD_OFF } as const;
+
+/** How this node sends to another. */
+export interface Way {
+  readonly family: Family;
+  readonly remote: string;
+  readonly local: string;
+  /** Outer UDP checksums are computed. */
+  readonly checksum: boolean;
+}
+
+/** Undefined: the two have no address family in common. */
+export function wayTo(node: TableNode, self: TableNode): Way | undefined {
+  const family = pairFamily(node, self);
+  if (family === undefined) return undefined;
+  const [remote, local] = [underlayAddress(node, family), underlayAddress(self, family)];
+  if (remote === undefined || local === undefined) return undefined;
+  return { family, remote, local, checksum: family === 6 && wantsChecksum(node) };
 }
 
 /**
@@ -16,22 +31,43 @@ export function underlayAddress(node: TableNode): string | undefined {
  */
 export function nodeEntries(node: TableNode, id: number, self: TableNode, isPeer: boolean): Entry[] {
   const entries: Entry[] = [];
-  const flags = node.id === self.id ? VtepFlags.SELF : 0;
+  const flags = (node.id === self.id ? VtepFlags.SELF : 0) | GUARD_FLAGS[node.guard];
   for (const address of new Set(node.underlay)) {
     const addr = mappedBytes(address);
     entries.push({ map: 'vtep', key: { addr }, value: { node: id, flags, addr } });
   }
-  const remote = underlayAddress(node);
-  const local = underlayAddress(self);
-  if (isPeer && remote !== undefined && local !== undefined) {
-    const value = { node: id, flags: 0, remote: mappedBytes(remote), local: mappedBytes(local), mtu: 0, nexthop: NO_NEXTHOPS };
-    entries.push({ map: 'node', key: id, value });
+  const way = isPeer ? wayTo(node, self) : undefined;
+  if (way !== undefined) entries.push(wayEntry(id, way));
+  return entries;
+}
+
+/** Entries of a multicast group that a network of this node floods to. */
+export function groupEntries(address: string, id: number, self: TableNode, checksum: boolean): Entry[] {
+  const addr = mappedBytes(address);
+  const entries: Entry[] = [{ map: 'vtep', key: { addr }, value: { node: id, flags: VtepFlags.GROUP, addr } }];
+  const family = familyOfAddress(address);
+  const local = underlayAddress(self, family);
+  if (local !== undefined) {
+    entries.push(wayEntry(id, { family, remote: address, local, checksum: family === 6 && checksum }));
   }
   return entries;
 }
 
+function wayEntry(id: number, { family, remote, local, checksum }: Way): Entry<'node'> {
+  const flags = (family === 6 ? NodeFlags.IP6 : 0) | (checksum ? NodeFlags.CHECKSUM : 0);
+  return nodeEntry(id, flags, mappedBytes(remote), mappedBytes(local));
+}
+
+function nodeEntry(node: number, flags: number, remote: Uint8Array, local: Uint8Array): Entry<'node'> {
+  return { map: 'node', key: node, value: { node, flags, remote, local, mtu: 0, nexthop: NO_NEXTHOPS } };
+}
+
 const NO_MAC = new Uint8Array(6);
+const NO_ADDRESS = new Uint8Array(16);
 const NO_NEXTHOP = { ifindex: 0, flags: 0, dmac: NO_MAC, smac: NO_MAC, vlan: 0, slot: 0 };
 
 /** As many as the C array holds: decoding gives the same. */
 export const NO_NEXTHOPS = [NO_NEXTHOP, NO_NEXTHOP] as const;
+
+/** The wire itself, where the ports of flat networks are that are not here. */
+export const WIRE_ENTRY: Entry<'node'> = nodeEntry(NODE_WIRE, 0, NO_ADDRESS, NO_ADDRESS);

@@ -1,6 +1,15 @@
 import { MapwireError } from '../errors.ts';
-import { Encap } from '../generated/layout.ts';
-import type { Table, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { NodeFlags } from '../generated/layout.ts';
+import {
+  type Family,
+  familyOfAddress,
+  groupOf,
+  isIpOnly,
+  isTunnel,
+  underlayAddress,
+  wantsChecksum,
+} from '../table/encapsulation.ts';
+import type { Encap, Table, TableNetwork, TableNode, TablePort } from '../table/model.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
 import {
   type Entry,
@@ -12,8 +21,8 @@ import {
   valueBytes,
   WRITE_ORDER,
 } from './entries.ts';
-import { type IdBook, networkNatural, nodeNatural, portNatural, portOwner } from './ids.ts';
-import { nodeEntries, underlayAddress } from './node-entries.ts';
+import { groupNatural, groupOwner, type IdBook, networkNatural, nodeNatural, portNatural, portOwner } from './ids.ts';
+import { groupEntries, nodeEntries, WIRE_ENTRY, wayTo } from './node-entries.ts';
 import { isLocal, PORT_MAPS, type PortContext, portEntries } from './port-entries.ts';
 
 /** Ids of what was added, changed or removed between two tables. Ids of things that did not change do no harm. */
@@ -36,7 +45,7 @@ export interface Features {
   readonly transparent: boolean;
   /** Some network floods to a multicast group. */
   readonly group: boolean;
-  /** Some peer over IPv6 wants outer UDP checksums. */
+  /** Some peer or group over IPv6 wants outer UDP checksums. */
   readonly checksum: boolean;
 }
 
@@ -54,6 +63,10 @@ export interface LocalPort {
   readonly hasAllow: boolean;
   readonly hasMacs: boolean;
   readonly linkLocal: 'any' | 'eui64';
+  /** Its network carries tagged frames. */
+  readonly transparent: boolean;
+  /** Its network carries IP packets alone. */
+  readonly ipOnly: boolean;
 }
 
 /** Another node that shares a network with this one. */
@@ -61,9 +74,25 @@ export interface Peer {
   readonly node: string;
   /** Kernel id. */
   readonly id: number;
-  /** Underlay addresses (IPv4 text); undefined: the two have no common family. */
+  /** Underlay addresses of that family; undefined: the two have none in common. */
   readonly remote: string | undefined;
   readonly local: string | undefined;
+  readonly family: Family | undefined;
+  /** Outer UDP checksums over IPv6 are computed. */
+  readonly checksum: boolean;
+  /** Some network that both are in is a tunnel: packets are sent to the node's address. Not so when all are flat. */
+  readonly tunnels: boolean;
+}
+
+/** A multicast group that networks of this node flood to. */
+export interface Group {
+  readonly address: string;
+  /** Kernel id: a node's. */
+  readonly id: number;
+  /** This node's underlay address of the group's family. */
+  readonly local: string | undefined;
+  /** Ids of the table, sorted. */
+  readonly networks: readonly string[];
 }
 
 export interface PlannedNetwork {
@@ -88,6 +117,8 @@ export interface PlanChanges {
   readonly localPorts: ReadonlySet<string>;
   /** Nodes, by table id, that are or were peers and whose `Peer` changed. */
   readonly peers: ReadonlySet<string>;
+  /** True when `groups()` or `wire` may be other than before. */
+  readonly groups: boolean;
 }
 
 /**
@@ -113,6 +144,10 @@ export interface Plan {
   localPorts(): IterableIterator<LocalPort>;
   peer(node: string): Peer | undefined;
   peers(): IterableIterator<Peer>;
+  /** Multicast groups that some network here floods to. */
+  groups(): IterableIterator<Group>;
+  /** Some network here is flat: the pseudo node `NODE_WIRE` has an entry. */
+  readonly wire: boolean;
 }
 
 /** The ports of one network of the table, whether this node takes part in it or not. */
@@ -120,6 +155,20 @@ interface NetworkPorts {
   readonly ports: Set<string>;
   /** Those with a locator on this node. */
   readonly locals: Set<string>;
+}
+
+/** By how many active networks a node is reached. */
+interface NodeUse {
+  all: number;
+  /** Those that are not flat. */
+  tunnels: number;
+}
+
+interface GroupState {
+  /** Active networks that flood to it. */
+  readonly networks: Set<string>;
+  /** In force. */
+  entries: Entry[];
 }
 
 type Changed = (before: Entry | undefined, after: Entry | undefined) => void;
@@ -131,13 +180,23 @@ interface State {
   readonly ids: IdBook;
   readonly index: Map<string, NetworkPorts>;
   readonly active: Map<string, ActiveNetwork>;
-  /** node -> number of active networks that reach it. */
-  readonly nodeUse: Map<string, number>;
+  readonly nodeUse: Map<string, NodeUse>;
   /** Entries in force of every node of the table. */
   readonly nodes: Map<string, Entry[]>;
+  /** By address. */
+  readonly groups: Map<string, GroupState>;
+  /** The entry of the wire is in force. */
+  wire: boolean;
   readonly sizes: Record<PlanMap, number>;
-  underlay6: number;
+  /** Active networks of each encapsulation. */
+  readonly encaps: Map<Encap, number>;
+  /** Active networks with `unknown: flood`, and with `vlan: transparent`. */
   unknownFlood: number;
+  transparent: number;
+  /** Underlay and group addresses that are IPv6. */
+  underlay6: number;
+  /** Entries of `node` that ask for checksums. */
+  checksums: number;
 }
 
 function emptySizes(): Record<PlanMap, number> {
@@ -165,7 +224,8 @@ function networkContext(state: State, network: number): NetworkContext {
   return {
     node,
     nodeId: (name) => nodeId(ids, name),
-    nodeMtu: (name) => table.nodes.get(name)?.mtu ?? 0,
+    groupId: (address) => known(ids.nodes.idOf(groupOwner(address)), groupNatural(address)),
+    tableNode: (name) => known(table.nodes.get(name), name),
     portId: (port) => known(ids.ports.idOf(portOwner(network, port)), port),
   };
 }
@@ -174,9 +234,11 @@ function nodeId(ids: IdBook, name: string): number {
   return known(ids.nodes.idOf(name), name);
 }
 
-function known(id: number | undefined, name: string): number {
-  if (id === undefined) throw new MapwireError('ERR_MW_TABLE', `the table refers to '${name}', which it does not hold`);
-  return id;
+function known<T>(found: T | undefined, name: string): T {
+  if (found === undefined) {
+    throw new MapwireError('ERR_MW_TABLE', `the table refers to '${name}', which it does not hold`);
+  }
+  return found;
 }
 
 function portContext(state: State, network: ActiveNetwork, port: string): PortContext {
@@ -197,6 +259,7 @@ class CompiledPlan implements Plan {
   readonly ids: IdBook;
   readonly features: Features;
   readonly sizes: Readonly<Record<PlanMap, number>>;
+  readonly wire: boolean;
   #state: State | undefined;
 
   constructor(state: State) {
@@ -206,16 +269,17 @@ class CompiledPlan implements Plan {
     this.ids = state.ids;
     this.self = nodeId(state.ids, state.node);
     this.sizes = { ...state.sizes };
+    this.wire = state.wire;
     const { sizes } = this;
     this.features = {
       ip6: sizes.ip6 > 0 || sizes.allow6 > 0 || state.underlay6 > 0,
       allow: sizes.allow4 > 0 || sizes.allow6 > 0,
       macs: sizes.source_mac > 0,
       unknownFlood: state.unknownFlood > 0,
-      encaps: 1 << Encap.VXLAN,
-      transparent: false,
-      group: false,
-      checksum: false,
+      encaps: [...state.encaps.keys()].reduce((bits, encap) => bits | (1 << encapNumber(encap)), 0),
+      transparent: state.transparent > 0,
+      group: state.groups.size > 0,
+      checksum: state.checksums > 0,
     };
   }
 
@@ -248,6 +312,8 @@ class CompiledPlan implements Plan {
     const state = this.#open;
     const ofPorts = map === undefined || (PORT_MAPS as readonly PlanMap[]).includes(map);
     for (const entries of state.nodes.values()) yield* only(entries, map);
+    for (const { entries } of state.groups.values()) yield* only(entries, map);
+    if (state.wire) yield* only([WIRE_ENTRY], map);
     for (const [name, network] of state.active) {
       yield* only(network.entries(), map);
       if (!ofPorts) continue;
@@ -290,6 +356,8 @@ class CompiledPlan implements Plan {
       hasAllow: found.allow.length > 0,
       hasMacs: found.macs.length > 0,
       linkLocal: network.definition.linkLocal,
+      transparent: network.definition.vlan === 'transparent',
+      ipOnly: isIpOnly(network.definition.encap),
     };
   }
 
@@ -303,12 +371,17 @@ class CompiledPlan implements Plan {
   peer(node: string): Peer | undefined {
     const state = this.#open;
     const found = state.table.nodes.get(node);
-    if (found === undefined || node === state.node || !state.nodeUse.has(node)) return undefined;
+    const use = state.nodeUse.get(node);
+    if (found === undefined || node === state.node || use === undefined) return undefined;
+    const way = wayTo(found, requireNode(state.table, state.node));
     return {
       node,
       id: nodeId(state.ids, node),
-      remote: underlayAddress(found),
-      local: underlayAddress(requireNode(state.table, state.node)),
+      remote: way?.remote,
+      local: way?.local,
+      family: way?.family,
+      checksum: way?.checksum ?? false,
+      tunnels: use.tunnels > 0,
     };
   }
 
@@ -317,6 +390,19 @@ class CompiledPlan implements Plan {
     for (const node of state.nodeUse.keys()) {
       const peer = this.peer(node);
       if (peer !== undefined) yield peer;
+    }
+  }
+
+  *groups(): IterableIterator<Group> {
+    const state = this.#open;
+    const self = requireNode(state.table, state.node);
+    for (const [address, { networks }] of state.groups) {
+      yield {
+        address,
+        id: known(state.ids.nodes.idOf(groupOwner(address)), groupNatural(address)),
+        local: underlayAddress(self, familyOfAddress(address)),
+        networks: [...networks].sort(),
+      };
     }
   }
 }
@@ -354,27 +440,58 @@ function activate(state: State, name: string, definition: TableNetwork, changed:
   const id = ids.networks.acquire(name, networkNatural(encapNumber(definition.encap), definition.segment));
   const network = new ActiveNetwork(id, definition);
   state.active.set(name, network);
-  if (definition.unknown === 'flood') state.unknownFlood++;
+  enlist(state, definition);
   for (const port of indexOf(state, name).ports) include(state, network, tablePort(table, port), changed);
+}
+
+/** Counts a network that becomes active, or the new definition of one that is. */
+function enlist(state: State, definition: TableNetwork): void {
+  const { encap, id } = definition;
+  if (definition.unknown === 'flood') state.unknownFlood++;
+  if (definition.vlan === 'transparent') state.transparent++;
+  state.encaps.set(encap, (state.encaps.get(encap) ?? 0) + 1);
+  const address = groupOf(definition);
+  if (address === undefined) return;
+  state.ids.nodes.acquire(groupOwner(address), groupNatural(address));
+  const group = state.groups.get(address);
+  if (group === undefined) state.groups.set(address, { networks: new Set([id]), entries: [] });
+  else group.networks.add(id);
+}
+
+/** The opposite of `enlist`. A group that nobody uses any more stays until `refreshGroup`. */
+function delist(state: State, definition: TableNetwork): void {
+  const { encap, id } = definition;
+  if (definition.unknown === 'flood') state.unknownFlood--;
+  if (definition.vlan === 'transparent') state.transparent--;
+  const left = (state.encaps.get(encap) ?? 0) - 1;
+  if (left > 0) state.encaps.set(encap, left);
+  else state.encaps.delete(encap);
+  const address = groupOf(definition);
+  if (address !== undefined) state.groups.get(address)?.networks.delete(id);
 }
 
 /** Adds a port to an active network. */
 function include(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   state.ids.ports.acquire(portOwner(network.id, port.id), portNatural(network.id, port.mac));
-  for (const node of network.add(port, state.node)) state.nodeUse.set(node, (state.nodeUse.get(node) ?? 0) + 1);
+  for (const node of network.add(port, state.node)) addUse(state, node, network.definition.encap, 1);
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(undefined, entry);
 }
 
 /** Removes a port from an active network; its kernel id stays. */
 function exclude(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(entry, undefined);
-  for (const node of network.remove(port)) forgetUse(state, node);
+  for (const node of network.remove(port)) addUse(state, node, network.definition.encap, -1);
 }
 
-function forgetUse(state: State, node: string): void {
-  const use = (state.nodeUse.get(node) ?? 0) - 1;
-  if (use > 0) state.nodeUse.set(node, use);
-  else state.nodeUse.delete(node);
+function addUse(state: State, node: string, encap: Encap, change: 1 | -1): void {
+  let use = state.nodeUse.get(node);
+  if (use === undefined) {
+    use = { all: 0, tunnels: 0 };
+    state.nodeUse.set(node, use);
+  }
+  use.all += change;
+  if (isTunnel(encap)) use.tunnels += change;
+  if (use.all === 0) state.nodeUse.delete(node);
 }
 
 /** Works out a node's entries again. */
@@ -387,9 +504,50 @@ function refreshNode(state: State, name: string, changed: Changed): void {
       : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), isPeer(state, name));
   if (after.length > 0) state.nodes.set(name, after);
   else state.nodes.delete(name);
+  replaceEntries(state, before, after, changed);
+}
+
+/** Works out a group's entries again; one that nobody uses goes. */
+function refreshGroup(state: State, address: string, changed: Changed): void {
+  const group = state.groups.get(address);
+  if (group === undefined) return;
+  const { ids, active } = state;
+  const before = group.entries;
+  if (group.networks.size === 0) {
+    state.groups.delete(address);
+    ids.nodes.release(groupOwner(address));
+    group.entries = [];
+  } else {
+    // A copy goes to all of them: one that wants a checksum has its way.
+    const checksum = [...group.networks].some((name) => {
+      const network = active.get(name);
+      return network?.wantsChecksum(networkContext(state, network.id)) ?? false;
+    });
+    const id = known(ids.nodes.idOf(groupOwner(address)), groupNatural(address));
+    group.entries = groupEntries(address, id, requireNode(state.table, state.node), checksum);
+  }
+  replaceEntries(state, before, group.entries, changed);
+}
+
+/** The wire has an entry while some network is flat. Returns whether it came or went. */
+function refreshWire(state: State, changed: Changed): boolean {
+  const wire = state.encaps.has('flat');
+  if (wire === state.wire) return false;
+  state.wire = wire;
+  if (wire) changed(undefined, WIRE_ENTRY);
+  else changed(WIRE_ENTRY, undefined);
+  return true;
+}
+
+function replaceEntries(state: State, before: readonly Entry[], after: readonly Entry[], changed: Changed): void {
   for (const entry of before) changed(entry, undefined);
   for (const entry of after) changed(undefined, entry);
   state.underlay6 += countIpv6(after) - countIpv6(before);
+  state.checksums += countChecksums(after) - countChecksums(before);
+}
+
+function countChecksums(entries: readonly Entry[]): number {
+  return entries.filter((entry) => entry.map === 'node' && (entry.value.flags & NodeFlags.CHECKSUM) !== 0).length;
 }
 
 function isPeer(state: State, node: string): boolean {
@@ -424,9 +582,14 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
     active: new Map(),
     nodeUse: new Map(),
     nodes: new Map(),
+    groups: new Map(),
+    wire: false,
     sizes: emptySizes(),
-    underlay6: 0,
+    encaps: new Map(),
     unknownFlood: 0,
+    transparent: 0,
+    underlay6: 0,
+    checksums: 0,
   };
   const spaces = [ids.nodes, ids.networks, ids.ports];
   for (const space of spaces) space.beginPass();
@@ -443,6 +606,8 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
   }
   for (const network of state.active.values()) network.refresh(networkContext(state, network.id), changed);
   for (const name of table.nodes.keys()) refreshNode(state, name, changed);
+  for (const address of state.groups.keys()) refreshGroup(state, address, changed);
+  refreshWire(state, changed);
   for (const space of spaces) space.endPass();
   return new CompiledPlan(state);
 }
@@ -515,6 +680,9 @@ class Edit {
   readonly #peers = new Set<string>();
   /** Active networks whose sums may have changed. */
   readonly #dirty = new Set<string>();
+  /** Multicast groups, by address, that networks joined or left. */
+  readonly #groups = new Set<string>();
+  #groupsChanged = false;
   readonly #changed: Changed;
 
   constructor(state: State, table: Table, edits: TableEdits) {
@@ -532,7 +700,7 @@ class Edit {
   }
 
   run(): void {
-    const peersBefore = this.#nodeUseMembers();
+    const peersBefore = this.#peersNow();
     const freed = this.#withdrawPorts();
     const rebuilt = this.#closeNetworks(freed);
     this.#releaseIds(freed);
@@ -546,12 +714,37 @@ class Edit {
   }
 
   result(): PlanChanges {
-    return { entries: this.#set.changes(), localPorts: this.#localPorts, peers: this.#peers };
+    return {
+      entries: this.#set.changes(),
+      localPorts: this.#localPorts,
+      peers: this.#peers,
+      groups: this.#groupsChanged,
+    };
   }
 
-  /** Who is a peer changes seldom and the nodes are few beside the ports; comparing the sets is the simple way. */
-  #nodeUseMembers(): Set<string> {
-    return new Set(this.#state.nodeUse.keys());
+  /**
+   * Peers, with whether tunnels lead to them. Who is one changes seldom and the nodes are few beside the ports; comparing
+   * the whole is the simple way.
+   */
+  #peersNow(): Map<string, boolean> {
+    return new Map([...this.#state.nodeUse].map(([node, use]) => [node, use.tunnels > 0]));
+  }
+
+  #enlist(definition: TableNetwork): void {
+    enlist(this.#state, definition);
+    this.#noteGroup(definition);
+  }
+
+  #delist(definition: TableNetwork): void {
+    delist(this.#state, definition);
+    this.#noteGroup(definition);
+  }
+
+  #noteGroup(definition: TableNetwork): void {
+    const group = groupOf(definition);
+    if (group === undefined) return;
+    this.#groups.add(group);
+    this.#groupsChanged = true;
   }
 
   /** Takes the old shape of every edited port out. Returns the owners whose ids may become free. */
@@ -606,7 +799,7 @@ class Edit {
         if (!stays) freed.add(portOwner(network.id, id));
       }
       for (const entry of network.entries()) this.#changed(entry, undefined);
-      if (network.definition.unknown === 'flood') state.unknownFlood--;
+      this.#delist(network.definition);
       state.active.delete(name);
       this.#dirty.delete(name);
       if (stays) rebuilt.add(name);
@@ -666,22 +859,23 @@ class Edit {
       const { locals } = indexOf(state, name);
       if (definition === undefined || locals.size === 0 || state.active.has(name)) continue;
       activate(state, name, definition, this.#changed);
+      this.#noteGroup(definition);
       this.#dirty.add(name);
       for (const id of locals) this.#localPorts.add(id);
     }
     for (const name of this.#networks) if (indexOf(state, name).ports.size === 0) state.index.delete(name);
   }
 
-  /** Definitions that changed in little things, and MTUs that follow from nodes. */
+  /** Definitions that changed in little things, and what networks take from their nodes. */
   #touchNetworks(): void {
     const state = this.#state;
     for (const name of this.#networks) {
       const network = state.active.get(name);
       const definition = this.#after.networks.get(name);
       if (network === undefined || definition === undefined || network.definition === definition) continue;
-      if (network.definition.unknown === 'flood') state.unknownFlood--;
-      if (definition.unknown === 'flood') state.unknownFlood++;
-      if (network.definition.linkLocal !== definition.linkLocal) {
+      this.#delist(network.definition);
+      this.#enlist(definition);
+      if (network.definition.linkLocal !== definition.linkLocal || network.definition.vlan !== definition.vlan) {
         for (const id of indexOf(state, name).locals) this.#localPorts.add(id);
       }
       network.definition = definition;
@@ -689,7 +883,7 @@ class Edit {
       this.#dirty.add(name);
     }
     for (const node of this.#nodes) {
-      if (this.#before.nodes.get(node)?.mtu === this.#after.nodes.get(node)?.mtu) continue;
+      if (sameForNetworks(this.#before.nodes.get(node), this.#after.nodes.get(node))) continue;
       for (const [name, network] of state.active) {
         if (!network.hasNode(node)) continue;
         network.touch();
@@ -698,17 +892,25 @@ class Edit {
     }
   }
 
-  #refresh(peersBefore: ReadonlySet<string>): void {
+  #refresh(peersBefore: ReadonlyMap<string, boolean>): void {
     const state = this.#state;
     for (const name of this.#dirty) {
       const network = state.active.get(name);
-      network?.refresh(networkContext(state, network.id), this.#changed);
+      const moved = network?.refresh(networkContext(state, network.id), this.#changed);
+      const group = network && moved === true ? groupOf(network.definition) : undefined;
+      if (group !== undefined) this.#groups.add(group);
     }
     const nodes = new Set(this.#nodes);
-    for (const node of peersBefore) if (!state.nodeUse.has(node)) nodes.add(node);
-    for (const node of state.nodeUse.keys()) if (!peersBefore.has(node)) nodes.add(node);
-    // The outer source of every peer's entry is this node's own address.
-    if (this.#nodes.has(state.node)) for (const node of state.nodeUse.keys()) nodes.add(node);
+    for (const node of peersBefore.keys()) if (!state.nodeUse.has(node)) nodes.add(node);
+    for (const [node, use] of state.nodeUse) if (peersBefore.get(node) !== use.tunnels > 0) nodes.add(node);
+    // The outer source of every peer's and every group's entry is this node's own address.
+    if (this.#nodes.has(state.node)) {
+      for (const node of state.nodeUse.keys()) nodes.add(node);
+      for (const address of state.groups.keys()) this.#groups.add(address);
+      if (state.groups.size > 0) this.#groupsChanged = true;
+    }
+    for (const address of this.#groups) refreshGroup(state, address, this.#changed);
+    if (refreshWire(state, this.#changed)) this.#groupsChanged = true;
     for (const node of nodes) {
       refreshNode(state, node, this.#changed);
       if (peersBefore.has(node) || state.nodeUse.has(node)) this.#peers.add(node);
@@ -719,4 +921,13 @@ class Edit {
   #releaseNodes(): void {
     for (const name of this.#nodes) if (!this.#after.nodes.has(name)) this.#state.ids.nodes.release(name);
   }
+}
+
+/** Do networks take the same from both: MTU, address families and their order, checksums? */
+function sameForNetworks(before: TableNode | undefined, after: TableNode | undefined): boolean {
+  if (before === undefined || after === undefined) return before === after;
+  const families = (node: TableNode): string => node.underlay.map(familyOfAddress).join();
+  return (
+    before.mtu === after.mtu && families(before) === families(after) && wantsChecksum(before) === wantsChecksum(after)
+  );
 }

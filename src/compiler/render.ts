@@ -1,4 +1,16 @@
-import { encapName, FloodKind, IpFlags, NetworkFlags, PortFlags, VtepFlags } from '../generated/layout.ts';
+import {
+  ENCAP_NAMES,
+  type EncapName,
+  encapName,
+  FloodKind,
+  IpFlags,
+  NetworkFlags,
+  NODE_WIRE,
+  type Node,
+  nodeFlagsNames,
+  PortFlags,
+  VtepFlags,
+} from '../generated/layout.ts';
 import { formatIpv4, ipFromBytes, ipFromMappedBytes, macFromBytes } from '../table/address.ts';
 import { type Entry, type PlanMap, WRITE_ORDER } from './entries.ts';
 import type { Features, Plan } from './plan.ts';
@@ -6,6 +18,8 @@ import type { Features, Plan } from './plan.ts';
 /** Names of kernel ids; undefined where the table has none (any more). An IdBook is one. */
 export interface Names {
   nodeName(id: number): string | undefined;
+  /** Is it the id of a multicast group? */
+  isGroup(id: number): boolean;
   networkName(id: number): string | undefined;
   portName(id: number): string | undefined;
 }
@@ -18,9 +32,12 @@ export type Row = Readonly<Record<string, RowValue>>;
 export interface RenderedPlan {
   readonly node: string;
   readonly revision: number;
-  readonly features: Features;
+  readonly features: RenderedFeatures;
   readonly entries: Readonly<Record<PlanMap, readonly Row[]>>;
 }
+
+/** The features, with names for the encapsulations. */
+export type RenderedFeatures = Omit<Features, 'encaps'> & { readonly encaps: readonly EncapName[] };
 
 /** An id that has no name here. */
 export function unnamed(id: number): string {
@@ -87,7 +104,8 @@ export function renderEntry(entry: Entry, names: Names): Row {
         encap: encapName(value.encap),
         segment: value.segment,
         mtu: value.mtu,
-        flood: (value.flags & NetworkFlags.FLOOD) !== 0 ? 'replicate' : 'none',
+        // Where to, the flood list says.
+        flood: (value.flags & NetworkFlags.FLOOD) !== 0,
         unknown: (value.flags & NetworkFlags.UNKNOWN_FLOOD) !== 0 ? 'flood' : 'drop',
         vlan: (value.flags & NetworkFlags.VLAN_TRANSPARENT) !== 0 ? 'transparent' : 'drop',
       };
@@ -103,29 +121,46 @@ export function renderEntry(entry: Entry, names: Names): Row {
         underlay: ipFromMappedBytes(entry.key.addr),
         node: node(entry.value.node),
         self: (entry.value.flags & VtepFlags.SELF) !== 0,
+        ...guardColumn(entry.value.flags),
       };
-    case 'node': {
-      const { value } = entry;
-      return {
-        node: node(entry.key),
-        id: entry.key,
-        remote: ipFromMappedBytes(value.remote),
-        local: ipFromMappedBytes(value.local),
-        nexthops: value.nexthop
-          .filter((hop) => hop.ifindex !== 0)
-          .map((hop) => `${macFromBytes(hop.dmac)} dev ${hop.ifindex}`),
-      };
-    }
+    case 'node':
+      return { node: node(entry.key), id: entry.key, ...nodeColumns(entry.value) };
     case 'flood':
       return {
         network: network(entry.key),
         targets: entry.value
           .filter((target) => target.kind !== FloodKind.COUNT)
-          .map((target) =>
-            target.kind === FloodKind.PORT ? `port ${port(target.id)}` : `node ${node(target.id)}:${target.segment}`,
-          ),
+          .map(({ kind, id, segment }) => {
+            if (kind === FloodKind.PORT) return `port ${port(id)}`;
+            if (id === NODE_WIRE) return segment === 0 ? 'wire' : `wire:${segment}`;
+            // A group's name says itself that it is one.
+            return `${names.isGroup(id) ? '' : 'node '}${node(id)}:${segment}`;
+          }),
       };
   }
+}
+
+function guardColumn(flags: number): Row {
+  if ((flags & VtepFlags.GUARD_OFF) !== 0) return { guard: 'off' };
+  return (flags & VtepFlags.GUARD_OPEN) !== 0 ? { guard: 'open' } : {};
+}
+
+function nodeColumns(value: Node): Row {
+  const nexthops = value.nexthop
+    .filter((hop) => hop.ifindex !== 0)
+    .map((hop) => {
+      const tag = hop.vlan === 0 ? '' : ` vlan ${hop.vlan}`;
+      return `${macFromBytes(hop.dmac)} dev ${hop.ifindex}${tag}`;
+    });
+  return {
+    // The wire has no addresses.
+    ...(value.node === NODE_WIRE
+      ? {}
+      : { remote: ipFromMappedBytes(value.remote), local: ipFromMappedBytes(value.local) }),
+    flags: nodeFlagsNames(value.flags),
+    ...(value.mtu === 0 ? {} : { mtu: value.mtu }),
+    nexthops,
+  };
 }
 
 /** The whole plan as plain data, rows sorted by their text. */
@@ -133,7 +168,9 @@ export function renderPlan(plan: Plan): RenderedPlan {
   const entries = Object.fromEntries(WRITE_ORDER.map((map) => [map, [] as Row[]])) as Record<PlanMap, Row[]>;
   for (const entry of plan.entries()) entries[entry.map].push(renderEntry(entry, plan.ids));
   for (const rows of Object.values(entries)) rows.sort(byText);
-  return { node: plan.node, revision: plan.revision, features: plan.features, entries };
+  const encaps = [...ENCAP_NAMES].filter(([number]) => (plan.features.encaps & (1 << number)) !== 0);
+  const features = { ...plan.features, encaps: encaps.map(([, name]) => name) };
+  return { node: plan.node, revision: plan.revision, features, entries };
 }
 
 function byText(a: Row, b: Row): number {
@@ -166,9 +203,14 @@ export function formatRows(title: string, rows: readonly Row[]): string {
 }
 
 export function formatPlan(rendered: RenderedPlan): string {
-  const features = Object.entries(rendered.features)
+  const { encaps, ...switches } = rendered.features;
+  const features = Object.entries(switches)
     .filter(([, on]) => on)
     .map(([name]) => name);
-  const head = `plan of node ${rendered.node} at revision ${rendered.revision}; features: ${features.join(', ') || 'none'}\n`;
+  const head = [
+    `plan of node ${rendered.node} at revision ${rendered.revision}`,
+    `encapsulations: ${encaps.join(', ') || 'none'}`,
+    `features: ${features.join(', ') || 'none'}\n`,
+  ].join('; ');
   return [head, ...WRITE_ORDER.map((map) => formatRows(map, rendered.entries[map]))].join('\n');
 }

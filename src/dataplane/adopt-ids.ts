@@ -1,10 +1,11 @@
 import { u32 } from '../bintools/codec.ts';
-import { type IdBook, networkNatural, nodeNatural, portNatural } from '../compiler/index.ts';
+import { groupNatural, type IdBook, networkNatural, nodeNatural, portNatural } from '../compiler/index.ts';
 import {
   macKey,
   macValue,
   network as networkCodec,
   port as portCodec,
+  VtepFlags,
   vtepKey,
   vtepValue,
 } from '../generated/layout.ts';
@@ -15,8 +16,12 @@ import { readMap } from './map-writer.ts';
 /** Finds the ids that the kernel's maps use again, by natural keys; those whose owner they do not tell are reserved. */
 export async function adoptIds(generation: Generation, ids: IdBook): Promise<void> {
   for (const { key, value } of (await readMap(generation, 'vtep')).values()) {
-    ids.nodes.adopt(vtepValue.decode(value).node, nodeNatural(ipFromMappedBytes(vtepKey.decode(key).addr)));
+    const address = ipFromMappedBytes(vtepKey.decode(key).addr);
+    const { node, flags } = vtepValue.decode(value);
+    const isGroup = (flags & VtepFlags.GROUP) !== 0;
+    ids.nodes.adopt(node, isGroup ? groupNatural(address) : nodeNatural(address));
   }
+  // The wire is among them, which no IdBook hands out.
   for (const { key } of (await readMap(generation, 'node')).values()) ids.nodes.adopt(u32.decode(key), undefined);
   for (const { key, value } of (await readMap(generation, 'network')).values()) {
     const { encap, segment } = networkCodec.decode(value);

@@ -117,15 +117,20 @@ export function nodeRecord(node: TableNode): Record<string, unknown> {
     underlay: node.underlay.length === 1 ? node.underlay[0] : node.underlay,
     ...(node.region !== undefined && { region: node.region }),
     ...(node.mtu !== DEFAULT_NODE_MTU && { mtu: node.mtu }),
+    ...(node.kind !== 'mapwire' && { kind: node.kind }),
+    ...(node.guard !== 'full' && { guard: node.guard }),
+    ...(node.udp6Checksum !== 'auto' && { 'udp6-checksum': node.udp6Checksum }),
   };
 }
 
 export function networkRecord(network: TableNetwork): Record<string, unknown> {
   return {
     encap: network.encap,
-    segment: network.segment,
+    // 0 is no segment: a flat network without a tag.
+    ...(network.segment !== 0 && { segment: network.segment }),
     ...(network.mtu !== undefined && { mtu: network.mtu }),
     ...(network.flood !== 'replicate' && { flood: network.flood }),
+    ...(network.group !== undefined && { group: network.group }),
     ...(network.unknown !== 'drop' && { unknown: network.unknown }),
     ...(network.vlan !== 'drop' && { vlan: network.vlan }),
     ...(network.linkLocal !== 'any' && { 'link-local': network.linkLocal }),

@@ -44,15 +44,21 @@ export const DIAGNOSTICS = {
     name: 'shared-mac-limit',
     meaning: "more than 4 ports of one network list the same MAC under 'macs'",
   },
+  MW131: {
+    severity: 'error',
+    name: 'ip-network-allow',
+    meaning: "a port with 'allow' in a network that carries IP packets without MAC addresses",
+  },
   // nodes
   MW140: { severity: 'error', name: 'bad-underlay', meaning: 'an underlay address that cannot be one' },
   MW141: { severity: 'error', name: 'duplicate-underlay', meaning: 'two nodes have the same underlay address' },
   MW142: { severity: 'error', name: 'underlay-family', meaning: 'a node has two underlay addresses of one family' },
   MW143: {
-    severity: 'error',
+    severity: 'warning',
     name: 'no-common-family',
     meaning: 'two nodes of one network have no address family in common',
   },
+  MW144: { severity: 'error', name: 'node-guard', meaning: "'guard' of a node that is not foreign" },
   // networks
   MW150: {
     severity: 'error',
@@ -71,12 +77,30 @@ export const DIAGNOSTICS = {
     name: 'multicast-group',
     meaning: "'flood: multicast' and 'group' do not belong together as written",
   },
+  MW155: { severity: 'error', name: 'group-scope', meaning: 'a multicast group that no network can have' },
+  MW156: {
+    severity: 'error',
+    name: 'group-family',
+    meaning: "a node of a network has no underlay address of its group's family",
+  },
+  MW157: { severity: 'error', name: 'flat-multicast', meaning: "'flood: multicast' in a flat network" },
+  MW158: {
+    severity: 'error',
+    name: 'no-tags',
+    meaning: "'vlan: transparent' with an encapsulation that carries no tagged frames",
+  },
+  MW159: {
+    severity: 'error',
+    name: 'ip-network-unknown',
+    meaning: "'unknown: flood' in a network that carries IP packets without MAC addresses",
+  },
   // locators
   MW160: { severity: 'error', name: 'no-locator', meaning: 'a port without a locator' },
   MW161: { severity: 'error', name: 'too-many-locators', meaning: 'a port with more than 4 locators' },
   MW162: { severity: 'error', name: 'duplicate-locator', meaning: 'a port names the same node twice' },
   MW163: { severity: 'error', name: 'bad-interface', meaning: 'a name that no network interface can have' },
   MW164: { severity: 'error', name: 'duplicate-interface', meaning: 'two ports use the same interface of one node' },
+  MW165: { severity: 'error', name: 'flat-segment', meaning: 'a locator with a segment of its own in a flat network' },
   // reading
   MW170: { severity: 'error', name: 'unreadable', meaning: 'the file cannot be read' },
   MW171: { severity: 'error', name: 'encoding', meaning: 'the file is not plain UTF-8' },
@@ -88,8 +112,7 @@ export const DIAGNOSTICS = {
   MW177: { severity: 'error', name: 'bad-record', meaning: 'an NDJSON record that is none' },
   MW178: { severity: 'error', name: 'unknown-record', meaning: 'a removal of something that is not in the table' },
   MW179: { severity: 'error', name: 'unsafe-file', meaning: 'the file can be changed by others than its owner' },
-  // not in this version
-  MW190: { severity: 'error', name: 'unsupported', meaning: 'part of the format, but not of this version of Mapwire' },
+  // MW190 was: part of the format, but not of that version of Mapwire
   // the rest
   MW199: { severity: 'error', name: 'more', meaning: 'further mistakes of the file, which are only counted' },
   // legal, and perhaps not meant
@@ -100,6 +123,16 @@ export const DIAGNOSTICS = {
     meaning: 'a prefix of length 0 accepts every source address of its family',
   },
   MW203: { severity: 'warning', name: 'ignored-file', meaning: "a file of the table's directory that is not read" },
+  MW204: {
+    severity: 'warning',
+    name: 'no-ip',
+    meaning: 'a port without an IP address in a network that carries IP packets alone',
+  },
+  MW205: {
+    severity: 'warning',
+    name: 'group-segment',
+    meaning: 'a locator with a segment of its own in a network that floods to a multicast group',
+  },
 } as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
 
 export type Severity = 'error' | 'warning';

@@ -13,16 +13,24 @@ export interface TableNode {
   readonly region?: string;
   /** MTU of the node's underlay in bytes (default 1500). */
   readonly mtu: number;
+  /** `foreign`: terminates tunnels, and is not ours (a kernel VXLAN device, Open vSwitch, a hardware VTEP). */
+  readonly kind: 'mapwire' | 'foreign';
+  /** Of a foreign node: which inner sources are accepted from it. */
+  readonly guard: 'full' | 'open' | 'off';
+  /** Outer UDP checksums over IPv6 to this node; `auto`: zero to our own kind, computed to a foreign node. */
+  readonly udp6Checksum: 'auto' | 'zero' | 'computed';
 }
 
 export interface TableNetwork {
   readonly id: string;
   readonly encap: Encap;
-  /** Segmentation id on the wire: VXLAN VNI 1..2^24-1. */
+  /** Segmentation id on the wire: VNI, GRE key, LISP instance id, VLAN id. Of a flat network 0: untagged. */
   readonly segment: number;
-  /** Largest layer-3 packet; undefined: the minimum over the network's node pairs. */
+  /** Largest layer-3 packet; undefined: it follows from the network's nodes. */
   readonly mtu?: number;
   readonly flood: 'replicate' | 'multicast' | 'none';
+  /** Underlay multicast group: given exactly with `flood: multicast`. */
+  readonly group?: string;
   readonly unknown: 'drop' | 'flood';
   readonly vlan: 'drop' | 'transparent';
   /** Which link-local sources guard `full` accepts beside the EUI-64 one. */

@@ -23,6 +23,7 @@ import {
   parsePrefix,
 } from './address.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
+import { carriesTags, ENCAPS, isIpOnly, MAX_SEGMENT, maxSegment, segmentName } from './encapsulation.ts';
 import type { Encap, TableLocator, TableNetwork, TableNode } from './model.ts';
 import { nearest } from './suggest.ts';
 
@@ -60,14 +61,12 @@ export const DEFAULT_WEIGHT = 1;
 export const NEVER_USED = 255;
 const MIN_MTU = 576;
 const MAX_MTU = 65535;
-const MAX_VNI = 0xff_ffff;
 const MAX_INTERFACE_NAME = 15;
 
-const NODE_KEYS = ['underlay', 'region', 'mtu'];
-const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'unknown', 'vlan', 'link-local', 'group'];
+const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum'];
+const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'group', 'unknown', 'vlan', 'link-local'];
 const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'at'];
 const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight'];
-const ENCAPS: readonly Encap[] = ['vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat'];
 const NONE: readonly never[] = Object.freeze([]);
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -245,20 +244,35 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
   };
   checkKeys(value, NODE_KEYS, [], subject, strict);
   const underlay = underlayOf(value.underlay, subject, strict);
-  if (good && underlay.every((ip) => ip.includes(':'))) {
-    // The node itself is right, and is kept for what is checked between nodes.
-    report('MW190', ['underlay'], `${subject} has only an IPv6 underlay address, which this version does not support`, {
-      hint: 'give it an IPv4 underlay address beside it',
-    });
-  }
   const region =
     value.region === undefined ? undefined : idText(value.region, ['region'], `the region of ${subject}`, strict);
   const mtu =
     value.mtu === undefined
       ? DEFAULT_NODE_MTU
       : whole(value.mtu, MIN_MTU, MAX_MTU, 'MW152', ['mtu'], `the mtu of ${subject}`, strict);
-  if (!good || mtu === undefined) return undefined;
-  return Object.freeze({ id, underlay, ...(region !== undefined && { region }), mtu });
+  const kind = optionalChoice(value, 'kind', ['mapwire', 'foreign'], subject, strict);
+  const guard = optionalChoice(value, 'guard', ['full', 'open', 'off'], subject, strict);
+  if (value.guard !== undefined && kind === 'mapwire') {
+    strict('MW144', ['guard'], `${subject} has a 'guard', which is for foreign nodes only`, {
+      key: true,
+      hint: "remove 'guard', or write 'kind: foreign' if the node does not run Mapwire",
+    });
+  }
+  const udp6Checksum = optionalChoice(value, 'udp6-checksum', ['auto', 'zero', 'computed'], subject, strict);
+  if (!good || mtu === undefined || !kind || !guard || !udp6Checksum) return undefined;
+  return Object.freeze({ id, underlay, ...(region !== undefined && { region }), mtu, kind, guard, udp6Checksum });
+}
+
+/** A word of a list, by default its first; undefined after a report. */
+function optionalChoice<T extends string>(
+  fields: Fields,
+  key: string,
+  words: readonly [T, ...T[]],
+  subject: string,
+  report: RowReport,
+): T | undefined {
+  const value = fields[key];
+  return value === undefined ? words[0] : choice(value, words, [key], `'${key}' of ${subject}`, report);
 }
 
 function underlayOf(value: unknown, subject: string, report: RowReport): readonly string[] {
@@ -307,65 +321,105 @@ export function networkOfValue(id: string, value: unknown, report: RowReport): T
   checkKeys(value, NETWORK_KEYS, [], subject, strict);
   const encap =
     value.encap === undefined ? 'vxlan' : choice(value.encap, ENCAPS, ['encap'], `the encap of ${subject}`, strict);
-  if (encap !== undefined && encap !== 'vxlan') {
-    strict('MW190', ['encap'], `${subject} has the encapsulation '${encap}', which this version does not support`, {
-      hint: 'this version has vxlan',
-    });
-  }
-  let segment: number | undefined;
-  if (value.segment !== undefined) {
-    segment = whole(value.segment, 1, MAX_VNI, 'MW150', ['segment'], `the segment of ${subject}`, strict);
-  } else if (encap !== 'flat') {
-    strict('MW102', [], `${subject} has no 'segment'`, { key: true, hint: "add 'segment: NUMBER', its VNI" });
-  }
+  const segment = segmentOf(value.segment, encap, subject, strict);
   const mtu =
     value.mtu === undefined
       ? undefined
       : whole(value.mtu, MIN_MTU, MAX_MTU, 'MW152', ['mtu'], `the mtu of ${subject}`, strict);
-  const flood =
-    value.flood === undefined
-      ? 'replicate'
-      : choice(value.flood, ['replicate', 'multicast', 'none'] as const, ['flood'], `'flood' of ${subject}`, strict);
-  const unknown =
-    value.unknown === undefined
-      ? 'drop'
-      : choice(value.unknown, ['drop', 'flood'] as const, ['unknown'], `'unknown' of ${subject}`, strict);
-  const vlan =
-    value.vlan === undefined
-      ? 'drop'
-      : choice(value.vlan, ['drop', 'transparent'] as const, ['vlan'], `'vlan' of ${subject}`, strict);
-  const linkLocal =
-    value['link-local'] === undefined
-      ? 'any'
-      : choice(value['link-local'], ['any', 'eui64'] as const, ['link-local'], `'link-local' of ${subject}`, strict);
-  checkGroup(value, flood, subject, strict);
-  if (flood === 'multicast') {
-    strict('MW190', ['flood'], `${subject} floods by underlay multicast, which this version does not support`, {
-      hint: "this version has 'replicate' and 'none'",
-    });
-  }
-  if (vlan === 'transparent') {
-    strict('MW190', ['vlan'], `${subject} carries tagged frames, which this version does not support`, {
-      hint: "this version has 'vlan: drop'",
-    });
-  }
+  const flood = optionalChoice(value, 'flood', ['replicate', 'multicast', 'none'], subject, strict);
+  const unknown = optionalChoice(value, 'unknown', ['drop', 'flood'], subject, strict);
+  const vlan = optionalChoice(value, 'vlan', ['drop', 'transparent'], subject, strict);
+  const linkLocal = optionalChoice(value, 'link-local', ['any', 'eui64'], subject, strict);
+  const group = groupOfValue(value, flood, encap, subject, strict);
+  if (encap !== undefined) checkCarried(encap, unknown, vlan, subject, strict);
   if (!good || !encap || segment === undefined || !flood || !unknown || !vlan || !linkLocal) return undefined;
-  return Object.freeze({ id, encap, segment, ...(mtu !== undefined && { mtu }), flood, unknown, vlan, linkLocal });
+  return Object.freeze({
+    id,
+    encap,
+    segment,
+    ...(mtu !== undefined && { mtu }),
+    flood,
+    ...(group !== undefined && { group }),
+    unknown,
+    vlan,
+    linkLocal,
+  });
 }
 
-function checkGroup(value: Fields, flood: string | undefined, subject: string, report: RowReport): void {
+/** A network's segment; that of a flat one may be missing: no tag. Undefined after a report. */
+function segmentOf(value: unknown, encap: Encap | undefined, subject: string, report: RowReport): number | undefined {
+  if (value !== undefined) {
+    const high = encap === undefined ? MAX_SEGMENT : maxSegment(encap);
+    const hint =
+      encap === 'flat'
+        ? "leave 'segment' out for untagged frames"
+        : encap && `with ${encap} it is the ${segmentName(encap)}`;
+    const hinted: RowReport = (code, path, message) =>
+      report(code, path, message, code === 'MW150' ? { hint } : undefined);
+    return whole(value, 1, high, 'MW150', ['segment'], `the segment of ${subject}`, hinted);
+  }
+  if (encap === 'flat') return 0;
+  report('MW102', [], `${subject} has no 'segment'`, {
+    key: true,
+    hint: `add 'segment: NUMBER'${encap === undefined ? '' : `, its ${segmentName(encap)}`}`,
+  });
+  return undefined;
+}
+
+/** What an encapsulation cannot carry. */
+function checkCarried(
+  encap: Encap,
+  unknown: string | undefined,
+  vlan: string | undefined,
+  subject: string,
+  report: RowReport,
+): void {
+  if (vlan === 'transparent' && !carriesTags(encap)) {
+    report('MW158', ['vlan'], `${subject} cannot carry tagged frames: its encapsulation is ${encap}`, {
+      hint: "'vlan: transparent' is possible with vxlan, geneve and gre",
+    });
+  }
+  if (unknown === 'flood' && isIpOnly(encap)) {
+    report('MW159', ['unknown'], `${subject} cannot flood unknown unicast: ${encap} carries no MAC addresses`, {
+      hint: "leave 'unknown' out, or choose an encapsulation that carries Ethernet: vxlan, geneve, gre",
+    });
+  }
+}
+
+/** The multicast group of a network in canonical text; undefined without one and after reports. */
+function groupOfValue(
+  value: Fields,
+  flood: string | undefined,
+  encap: Encap | undefined,
+  subject: string,
+  report: RowReport,
+): string | undefined {
+  if (flood === 'multicast' && encap === 'flat') {
+    report('MW157', ['flood'], `${subject} is flat: its broadcast goes out as it is, to no multicast group`, {
+      hint: "write 'flood: replicate' or 'flood: none'",
+    });
+    return undefined;
+  }
   if (value.group === undefined) {
     if (flood === 'multicast') {
       report('MW154', ['flood'], `${subject} floods by multicast but has no 'group'`, {
         hint: "add 'group: ADDRESS', the underlay multicast group",
       });
     }
-    return;
+    return undefined;
   }
   const group = address(value.group, 'MW154', ['group'], `the group of ${subject}`, report);
-  if (group === undefined) return;
-  if (!(typeof group === 'number' ? isIpv4Multicast(group) : isIpv6Multicast(group))) {
-    report('MW154', ['group'], `the group of ${subject} ${formatIp(group)} is no multicast address`);
+  if (group === undefined) return undefined;
+  const isGroup = typeof group === 'number' ? isIpv4Multicast(group) : isIpv6Multicast(group);
+  const why = isGroup ? unusableGroup(group) : undefined;
+  if (!isGroup) {
+    report('MW154', ['group'], `the group of ${subject} ${formatIp(group)} is no multicast address`, {
+      hint: 'for example 239.1.1.1 or ff15::1',
+    });
+  } else if (why !== undefined) {
+    report('MW155', ['group'], `the group of ${subject} ${formatIp(group)} ${why}`, {
+      hint: 'take one of 239.0.0.0/8 (RFC 2365), or with IPv6 one of ff15::/16 or ff18::/16 (RFC 4291 section 2.7)',
+    });
   }
   if (flood !== undefined && flood !== 'multicast') {
     report('MW154', ['group'], `${subject} has a 'group' but does not flood by multicast`, {
@@ -373,6 +427,19 @@ function checkGroup(value: Fields, flood: string | undefined, subject: string, r
       hint: "remove 'group', or write 'flood: multicast'",
     });
   }
+  return formatIp(group);
+}
+
+/** Why no network can have a multicast group; undefined when one can. */
+function unusableGroup(group: IpNumber): string | undefined {
+  if (typeof group === 'number') {
+    return group >>> 8 === 0xe0_0000 ? 'is of 224.0.0.0/24, which the link itself uses' : undefined;
+  }
+  const scope = (group[0] >>> 16) & 0xf;
+  if (scope === 0 || scope === 0xf) return 'has a reserved scope';
+  if (scope === 1) return 'never leaves the interface (scope 1)';
+  if (scope === 2) return 'is of link-local scope';
+  return undefined;
 }
 
 /** A port from its value under `ports:`; undefined after reports of errors. Warnings are reported and pass. */
@@ -628,7 +695,8 @@ function locatorOf(value: unknown, path: Path, subject: Subject, report: RowRepo
       : whole(
           value.segment,
           1,
-          MAX_VNI,
+          // The network's encapsulation, which is not known here, may set a lower limit: checks.ts.
+          MAX_SEGMENT,
           'MW150',
           [...path, 'segment'],
           `the segment of a locator of ${subject}`,

@@ -1,9 +1,9 @@
 /** Tables of tests as objects of the file format, typed; `tableFromObject` reads them and refuses what is wrong in them. */
 import { tableFromObject } from '../../src/table/index.ts';
-import type { Table, TableNetwork } from '../../src/table/model.ts';
+import type { Table, TableNetwork, TableNode } from '../../src/table/model.ts';
 
 export interface TableObject {
-  readonly nodes: Readonly<Record<string, { underlay: string | readonly string[]; mtu?: number }>>;
+  readonly nodes: Readonly<Record<string, NodeObject>>;
   readonly networks: Readonly<Record<string, NetworkObject>>;
   readonly ports: Readonly<
     Record<
@@ -21,9 +21,15 @@ export interface TableObject {
   >;
 }
 
-/** Keys as the format writes them. */
+// Keys as the format writes them.
+
+type NodeObject = Partial<Pick<TableNode, 'mtu' | 'kind' | 'guard'>> & {
+  underlay: string | readonly string[];
+  'udp6-checksum'?: TableNode['udp6Checksum'];
+};
+
+/** A flat network may have no segment. */
 type NetworkObject = Partial<Omit<TableNetwork, 'id' | 'linkLocal'>> & {
-  segment: number;
   'link-local'?: TableNetwork['linkLocal'];
 };
 
