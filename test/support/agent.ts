@@ -98,7 +98,7 @@ export class Agent {
   }
 
   /** Waits until `wanted` texts were heard, and a moment longer for what comes twice; gives the counts. */
-  async hears(name: string, wanted: readonly string[], grace = 100): Promise<Heard> {
+  async hears(name: string, wanted: readonly string[], grace = 60): Promise<Heard> {
     await eventually(`${this.#name} hears all of ${wanted.length} texts (${wanted[0]} …)`, async () => {
       const heard = await this.heard(name);
       return wanted.every((text) => heard[text] !== undefined);

@@ -89,3 +89,31 @@ export async function broadcasts(
 export function multicasts(from: OverlayGuest, others: readonly OverlayGuest[], family: Family): Promise<void> {
   return broadcasts(from, others, family, family === 4 ? '239.77.0.1' : 'ff15::77:1');
 }
+
+export interface ExchangeOptions {
+  /** Bytes of TCP each way. Default 4 MiB. */
+  readonly bytes?: number;
+  /** Sizes of UDP datagrams. */
+  readonly sizes?: readonly number[];
+}
+
+/** All of it, both directions: ping, UDP, TCP, ARP or neighbour discovery, broadcast, multicast. */
+export async function exchanges(
+  one: OverlayGuest,
+  two: OverlayGuest,
+  family: Family,
+  { bytes = 4 << 20, sizes = [0, 1, 17, 512, 1200, 4000] }: ExchangeOptions = {},
+): Promise<void> {
+  await pings(one, two, family, true);
+  await pings(two, one, family);
+  await resolves(one, two, family);
+  await resolves(two, one, family);
+  await compares(one, two, family, sizes);
+  await compares(two, one, family, sizes);
+  await transfers(one, two, family, bytes);
+  await transfers(two, one, family, bytes);
+  await broadcasts(one, [two], family);
+  await broadcasts(two, [one], family);
+  await multicasts(one, [two], family);
+  await multicasts(two, [one], family);
+}
