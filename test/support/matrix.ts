@@ -1,6 +1,6 @@
 /** What was tried of the matrix {encapsulation} × {underlay family} × {family inside} × {hook} × {kind of traffic}, and its table. */
 
-export const ENCAPSULATIONS = ['vxlan'] as const;
+export const ENCAPSULATIONS = ['vxlan', 'geneve', 'gre', 'vxlan-gpe', 'lisp', 'flat', 'flat-vlan'] as const;
 export const HOOKS = ['xdp', 'tc'] as const;
 export const FAMILIES = [4, 6] as const;
 export const TRAFFIC = ['unicast', 'ARP/ND', 'broadcast', 'multicast', 'large TCP', 'non-IP'] as const;
