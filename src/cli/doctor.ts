@@ -1,12 +1,15 @@
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
+import { IdBook, type Plan, plan } from '../compiler/index.ts';
 import { loadConfig } from '../daemon/config.ts';
 import type { Place } from '../daemon/config-schema.ts';
+import { kernelAge, OLDEST_KERNEL } from '../daemon/kernel-age.ts';
 import { missingCapabilities } from '../daemon/privileges.ts';
 import { chooseHook } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
+  type AttachedProgram,
   type Device,
   effectiveCapabilities,
   FEATURES,
@@ -18,22 +21,12 @@ import {
 } from '../libbpf/index.ts';
 import { hasErrors, readTable } from '../table/index.ts';
 import { call } from './client.ts';
+import type { Finding } from './finding.ts';
 import { flagsOf, withConfig } from './options.ts';
 import { EXIT, print, printJson } from './output.ts';
-
-/** One finding: `fail` keeps Mapwire from working, `warn` from working well. */
-interface Finding {
-  readonly what: string;
-  readonly state: 'ok' | 'warn' | 'fail';
-  readonly found: string;
-  /** What to do about it. */
-  readonly remedy?: string;
-}
+import { mtuFindings } from './underlay-mtu.ts';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
-const OLDEST_KERNEL = [6, 1] as const;
-/** Outer IPv4, UDP, VXLAN and inner Ethernet header. */
-const OVERHEAD = 50;
 
 /** Without these nothing goes. The others have a fallback. */
 const REQUIRED: readonly Feature[] = ['xdp-link', 'batch-hash', 'ringbuf'];
@@ -64,29 +57,29 @@ function line({ what, state, found, remedy }: Finding): string {
 
 async function examine(place: Place): Promise<Finding[]> {
   const findings: Finding[] = [kernel(), privileges(), bpffs(place.pinDir), ...lockdown()];
+  const { planned, found } = table(place);
   const library = libbpf();
   findings.push(library);
   if (library.state !== 'fail') {
     findings.push(...(await features()));
-    findings.push(...(await devices(place)));
+    findings.push(...(await devices(place, planned)));
   }
-  findings.push(...table(place));
+  findings.push(...found);
   findings.push(await daemon(place));
   return findings;
 }
 
 function kernel(): Finding {
-  const { major, minor, release } = kernelVersion();
-  const [oldMajor, oldMinor] = OLDEST_KERNEL;
-  const old = major < oldMajor || (major === oldMajor && minor < oldMinor);
-  return old
-    ? {
-        what: 'kernel',
-        state: 'fail',
-        found: `${release} is too old`,
-        remedy: `Linux ${oldMajor}.${oldMinor} or later`,
-      }
-    : { what: 'kernel', state: 'ok', found: release };
+  const { release } = kernelVersion();
+  const remedy = `Linux ${OLDEST_KERNEL} or later`;
+  switch (kernelAge(release)) {
+    case 'ok':
+      return { what: 'kernel', state: 'ok', found: release };
+    case 'too old':
+      return { what: 'kernel', state: 'fail', found: `${release} is too old`, remedy };
+    default:
+      return { what: 'kernel', state: 'warn', found: `'${release}' does not tell its version`, remedy };
+  }
 }
 
 function privileges(): Finding {
@@ -157,7 +150,7 @@ async function features(): Promise<Finding[]> {
   });
 }
 
-async function devices(place: Place): Promise<Finding[]> {
+async function devices(place: Place, planned: Plan | undefined): Promise<Finding[]> {
   if (place.underlay === undefined) {
     return [
       {
@@ -183,61 +176,63 @@ async function devices(place: Place): Promise<Finding[]> {
       });
       continue;
     }
-    findings.push(...(await underlay(netlink, device, place)));
+    findings.push(...(await underlay(netlink, device, place, planned)));
   }
   return findings;
 }
 
-async function underlay(netlink: Netlink, device: Device, place: Place): Promise<Finding[]> {
+async function underlay(netlink: Netlink, device: Device, place: Place, planned: Plan | undefined): Promise<Finding[]> {
   const what = `device ${device.name}`;
   const findings: Finding[] = [];
   if (!device.up) findings.push({ what, state: 'fail', found: 'down', remedy: `ip link set ${device.name} up` });
-  if (device.mtu < 1280 + OVERHEAD) {
-    findings.push({
-      what,
-      state: 'warn',
-      found: `MTU ${device.mtu} leaves ${device.mtu - OVERHEAD} for guests, less than the 1280 that IPv6 needs`,
-      remedy: `ip link set ${device.name} mtu 1500 or more`,
-    });
-  }
+  findings.push(...mtuFindings(device, planned?.networks() ?? []));
   const { xdp, why } = chooseHook(place.hook ?? 'auto', {
     kind: device.kind,
     peerElsewhere: device.linkNetnsid !== undefined,
     xdp: await netlink.xdpFeatures(device.ifindex),
   });
   findings.push({ what, state: 'ok', found: `MTU ${device.mtu}, hook ${xdp ? 'xdp' : 'tc'} (${why})` });
-  for (const { hook, programId, programName } of await netlink.attachedPrograms(device.ifindex)) {
-    if (programName?.startsWith('mw_') || !hook.startsWith('xdp')) continue;
-    findings.push({
+  findings.push(...(await foreignPrograms(netlink, device)));
+  return findings;
+}
+
+async function foreignPrograms(netlink: Netlink, device: Device): Promise<Finding[]> {
+  const what = `device ${device.name}`;
+  let attached: readonly AttachedProgram[];
+  try {
+    attached = await netlink.attachedPrograms(device.ifindex);
+  } catch (error) {
+    if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_PRIVILEGE') throw error;
+    const found = 'what is attached to it could not be found out';
+    return [{ what, state: 'warn', found, remedy: 'run doctor as root' }];
+  }
+  return attached
+    .filter(({ hook, programName }) => hook.startsWith('xdp') && !programName?.startsWith('mw_'))
+    .map(({ programId, programName }) => ({
       what,
       state: 'warn',
       found: `another XDP program is attached: '${programName ?? '?'}' (id ${programId}); Mapwire forwards through TC there`,
       remedy: `ip link set dev ${device.name} xdp off, if nothing needs it`,
-    });
-  }
-  return findings;
+    }));
 }
 
-function table(place: Place): Finding[] {
-  if (place.table === undefined) return [];
+/** The plan is there when the table is good and has this node. */
+function table(place: Place): { readonly planned?: Plan; readonly found: readonly Finding[] } {
+  const what = 'table';
+  if (place.table === undefined) return { found: [] };
   const { table: read, diagnostics } = readTable(place.table);
   if (read === undefined || hasErrors(diagnostics)) {
     const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
-    return [{ what: 'table', state: 'fail', found: `${errors} errors`, remedy: `mapwire check ${place.table}` }];
+    return { found: [{ what, state: 'fail', found: `${errors} errors`, remedy: `mapwire check ${place.table}` }] };
   }
-  if (place.node === undefined) return [{ what: 'table', state: 'ok', found: `${read.portCount} ports` }];
+  if (place.node === undefined) return { found: [{ what, state: 'ok', found: `${read.portCount} ports` }] };
   const node = read.nodes.get(place.node);
   if (node === undefined) {
-    return [
-      {
-        what: 'table',
-        state: 'fail',
-        found: `no node '${place.node}'`,
-        remedy: "add it to 'nodes', or change 'node' in the configuration",
-      },
-    ];
+    const remedy = "add it to 'nodes', or change 'node' in the configuration";
+    return { found: [{ what, state: 'fail', found: `no node '${place.node}'`, remedy }] };
   }
-  return [{ what: 'table', state: 'ok', found: `${read.portCount} ports; this node has ${node.underlay.join(', ')}` }];
+  const found = `${read.portCount} ports; this node has ${node.underlay.join(', ')}`;
+  return { planned: plan(read, place.node, new IdBook()), found: [{ what, state: 'ok', found }] };
 }
 
 async function daemon(place: Place): Promise<Finding> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../bintools/package-root.ts';
 import { MapwireError } from '../errors.ts';
 import { readTrustedFile } from '../safe-file.ts';
 import type { ObjectFiles } from './types.ts';
@@ -38,13 +38,4 @@ export function readObjects(files: ObjectFiles): ProgramObjects {
   }) as [Uint8Array, Uint8Array];
   const hash = createHash('sha256').update(xdp).update(tc).digest('hex').slice(0, 16);
   return { xdp, tc, hash };
-}
-
-/** Works from src/ and from dist/src/. */
-function packageRoot(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    const manifest = join(folder, 'package.json');
-    if (existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).name === 'mapwire') return folder;
-    if (folder === dirname(folder)) throw new MapwireError('ERR_MW_NOT_FOUND', 'this package has lost its root folder');
-  }
 }

@@ -102,6 +102,21 @@ export function eventKindName(value: number): EventKindName | `unknown-${number}
   return EVENT_KIND_NAMES.get(value) ?? `unknown-${value}`;
 }
 
+/** enum mw_flood_flags */
+export const FloodFlags = {
+  IP6: 1,
+} as const;
+export type FloodFlags = (typeof FloodFlags)[keyof typeof FloodFlags];
+export type FloodFlagsName =
+  | 'ip6';
+export const FLOOD_FLAGS_NAMES: ReadonlyMap<number, FloodFlagsName> = new Map([
+  [1, 'ip6'],
+]);
+/** The names of the bits that are set. */
+export function floodFlagsNames(flags: number): FloodFlagsName[] {
+  return [...FLOOD_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
 /** enum mw_flood_kind */
 export const FloodKind = {
   COUNT: 0,
@@ -818,6 +833,8 @@ export interface FloodTarget {
   readonly id: number;
   /** u32 at byte 8. */
   readonly segment: number;
+  /** u32 at byte 12. */
+  readonly flags: number;
 }
 
 export const floodTarget: Codec<FloodTarget> = defineCodec(
@@ -830,19 +847,20 @@ export const floodTarget: Codec<FloodTarget> = defineCodec(
       { name: 'kind', offset: 0, shape: u32.shape },
       { name: 'id', offset: 4, shape: u32.shape },
       { name: 'segment', offset: 8, shape: u32.shape },
-      { name: 'pad', offset: 12, shape: u32.shape, padding: true },
+      { name: 'flags', offset: 12, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.kind, 'mw_flood_target.kind');
     putU32(view, at + 4, value.id, 'mw_flood_target.id');
     putU32(view, at + 8, value.segment, 'mw_flood_target.segment');
-    putZero(view, at + 12, 4);
+    putU32(view, at + 12, value.flags, 'mw_flood_target.flags');
   },
   (view, at) => ({
     kind: view.getUint32(at, true),
     id: view.getUint32(at + 4, true),
     segment: view.getUint32(at + 8, true),
+    flags: view.getUint32(at + 12, true),
   }),
 );
 
@@ -1508,10 +1526,12 @@ export const port: Codec<Port> = defineCodec(
   }),
 );
 
-/** struct mw_scratch: 1280 bytes. */
+/** struct mw_scratch: 1792 bytes. */
 export interface Scratch {
   /** u8[1280] at byte 0. */
   readonly byte: Uint8Array;
+  /** u64[64] at byte 1280. */
+  readonly state: readonly bigint[];
 }
 
 export const scratch: Codec<Scratch> = defineCodec(
@@ -1519,16 +1539,19 @@ export const scratch: Codec<Scratch> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_scratch',
-    size: 1280,
+    size: 1792,
     fields: [
       { name: 'byte', offset: 0, shape: { kind: 'bytes', size: 1280 } },
+      { name: 'state', offset: 1280, shape: { kind: 'array', size: 512, count: 64, element: u64.shape } },
     ],
   },
   (view, at, value) => {
     putBytes(view, at, 1280, value.byte, 'mw_scratch.byte');
+    putArray(view, at + 1280, 64, 8, value.state, 'mw_scratch.state', putU64);
   },
   (view, at) => ({
     byte: getBytes(view, at, 1280),
+    state: getArray(64, 8, at + 1280, (at) => view.getBigUint64(at, true)),
   }),
 );
 
@@ -2009,4 +2032,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '6ab222d92cc7da2a';
+export const LAYOUT_HASH = 'cb0dedc38bcc050f';

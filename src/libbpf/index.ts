@@ -81,6 +81,7 @@ export {
   kernelVersion,
   libbpfVersion,
   monotonicNs,
+  parseKernelRelease,
   possibleCpus,
 } from './system.ts';
 export { Errno, errnoName, hasErrno } from './system-error.ts';
