@@ -425,6 +425,8 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	enum mw_found found;
 	int reason;
 
+	if (mw_tag_hidden(ctx))
+		return mw_leave(out);
 	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (!state)
@@ -438,7 +440,7 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	out->slot = link.slot;
 #if MW_TC
 	place = mw_flood_place(ctx);
-	out->again = place;
+	out->uncounted = place;
 #endif
 	reason = mw_parse_outer_here(ctx, &link, outer, out->bytes);
 	if (reason == MW_NOT_OURS)

@@ -655,10 +655,8 @@ export interface Config {
   /** u8 at byte 43. */
   readonly hasChecksum: number;
   /** u8 at byte 44. */
-  readonly askTag: number;
-  /** u8 at byte 45. */
   readonly ttl: number;
-  /** u8 at byte 46. */
+  /** u8 at byte 45. */
   readonly dscp: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
@@ -694,10 +692,9 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_transparent', offset: 41, shape: u8.shape },
       { name: 'has_group', offset: 42, shape: u8.shape },
       { name: 'has_checksum', offset: 43, shape: u8.shape },
-      { name: 'ask_tag', offset: 44, shape: u8.shape },
-      { name: 'ttl', offset: 45, shape: u8.shape },
-      { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
+      { name: 'ttl', offset: 44, shape: u8.shape },
+      { name: 'dscp', offset: 45, shape: u8.shape },
+      { name: 'pad', offset: 46, shape: { kind: 'bytes', size: 2 }, padding: true },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
@@ -724,10 +721,9 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 41, value.hasTransparent, 'mw_config.has_transparent');
     putU8(view, at + 42, value.hasGroup, 'mw_config.has_group');
     putU8(view, at + 43, value.hasChecksum, 'mw_config.has_checksum');
-    putU8(view, at + 44, value.askTag, 'mw_config.ask_tag');
-    putU8(view, at + 45, value.ttl, 'mw_config.ttl');
-    putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putZero(view, at + 47, 1);
+    putU8(view, at + 44, value.ttl, 'mw_config.ttl');
+    putU8(view, at + 45, value.dscp, 'mw_config.dscp');
+    putZero(view, at + 46, 2);
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
@@ -753,9 +749,8 @@ export const config: Codec<Config> = defineCodec(
     hasTransparent: view.getUint8(at + 41),
     hasGroup: view.getUint8(at + 42),
     hasChecksum: view.getUint8(at + 43),
-    askTag: view.getUint8(at + 44),
-    ttl: view.getUint8(at + 45),
-    dscp: view.getUint8(at + 46),
+    ttl: view.getUint8(at + 44),
+    dscp: view.getUint8(at + 45),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),

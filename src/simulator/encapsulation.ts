@@ -41,8 +41,3 @@ export function problem(reason: HeaderProblem, why: string): HeaderResult {
 export function isIpOnly(encap: Encap): boolean {
   return encap === 'vxlan-gpe' || encap === 'lisp';
 }
-
-/** Does it carry frames whole, so that tags can be part of them? */
-export function carriesTags(encap: Encap): boolean {
-  return encap === 'vxlan' || encap === 'geneve' || encap === 'gre';
-}

@@ -1,4 +1,7 @@
-/** Which IP family two nodes speak, and what that costs: packet-rules.md, "Overhead" and "Family". */
+/**
+ * Which IP family two nodes speak, and what that costs: packet-rules.md, "Overhead" and "Family". Written apart from
+ * src/table, whose plan it is held against.
+ */
 import type { Encap, TableNetwork, TableNode } from '../table/model.ts';
 
 export type Family = 4 | 6;

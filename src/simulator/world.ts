@@ -263,7 +263,7 @@ export class World {
       down: false,
       hops: local === undefined ? [] : this.#uplink(),
       ends: { family, remote: address, local: local ?? (family === 4 ? '0.0.0.0' : '::') },
-      checksum: family === 6 && others.some((id) => wantsChecksum(this.table.nodes.get(id))),
+      checksum: family === 6 && others.some((id) => wantsChecksum(this.table.nodes.get(id)!)),
       mtu: undefined,
     });
   }
@@ -347,7 +347,6 @@ export class World {
 }
 
 /** Over IPv6: does this node take no packet without an outer UDP checksum? */
-function wantsChecksum(node: TableNode | undefined): boolean {
-  const setting = node?.udp6Checksum ?? 'auto';
-  return setting === 'auto' ? node?.kind === 'foreign' : setting === 'computed';
+function wantsChecksum({ kind, udp6Checksum }: TableNode): boolean {
+  return udp6Checksum === 'auto' ? kind === 'foreign' : udp6Checksum === 'computed';
 }

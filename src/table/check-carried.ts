@@ -92,7 +92,7 @@ function ipPort(edit: TableEdit, row: number): void {
     );
   }
   if (store.ips(row).length === 0) {
-    const message = `${port} has no IP address: in network ${network}, which carries IP packets alone, nothing can reach it`;
+    const message = `${port} has no IP address: in network ${network}, which carries IP packets alone, it is reached by its link-local address only`;
     edit.report('MW204', originOfRow(edit, row), 'port', store.id(row), () => [], message, {
       key: true,
       hint: "add 'ips: [ADDRESS]'",

@@ -53,6 +53,8 @@ const VERDICTS = ['none', 'drop', 'stack', 'left', 'deliver', 'encap', 'answer',
 const TC_ACT_REDIRECT = 7;
 /** What a test run puts into the first buffer at most: a page less headroom (256) and skb_shared_info (320). */
 export const FIRST_BUFFER = 4096 - 256 - 320;
+/** For the frame afterwards: more than a program can make of any. */
+const ROOM = 32_768;
 
 function objectFile(name: string): string {
   return join(packageRoot(), 'dist', 'bpf', `${name}.bpf.o`);
@@ -91,6 +93,8 @@ export interface PacketInput {
   readonly firstBuffer?: number;
   /** TC: the tag beside the frame; a number: 0x8100 with these 16 bits. */
   readonly metadataTag?: number | Tag;
+  /** A program that runs first and goes on with the one of ours. */
+  readonly through?: Program;
 }
 
 /**
@@ -274,7 +278,7 @@ export class PacketKernel implements AsyncDisposable {
     try {
       for (;;) {
         const second = this.#spend(input.device);
-        const outcome = this.#runProgram(program, input, once);
+        const outcome = this.#runProgram(input.through ?? program, input, once);
         // the rate would be another second's
         if (second === undefined || second === monotonicSecond()) return outcome;
       }
@@ -311,7 +315,7 @@ export class PacketKernel implements AsyncDisposable {
         ? xdpContext({ dataLength: chosenBuffer(frame, firstBuffer) ?? frame.length, ingressIfindex: ifindex })
         : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0 });
     const runnable = tag === undefined ? program : this.#capture.staged(program, tag);
-    const { retval, data } = runnable.testRun({ data: frame, ctx, ctxOut: false });
+    const { retval, data } = runnable.testRun({ data: frame, ctx, ctxOut: false, dataOutSize: ROOM });
     const names = new Map([...this.#ifindexes].map(([name, index]) => [index, name]));
     const sent = this.#capture.take().map(({ ifindex, ...rest }) => ({ device: names.get(ifindex)!, ...rest }));
     const raw = this.#readVerdict(verdicts);
@@ -384,7 +388,6 @@ export class PacketKernel implements AsyncDisposable {
       hasTransparent: flag(features.transparent),
       hasGroup: flag(features.group),
       hasChecksum: flag(features.checksum || allFeatures),
-      askTag: 0,
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,

@@ -123,7 +123,7 @@ ports:
   expect(diagnostics.map(({ message }) => message)).toEqual([
     "node 'b' and node 'a' of network 'blue' have no underlay address family in common: they cannot reach each other",
     "network 'cast' floods to group 239.1.1.1 with segment 7, by which node 'a' is not addressed: broadcast does not reach it",
-    "port 'p4' has no IP address: in network 'ip', which carries IP packets alone, nothing can reach it",
+    "port 'p4' has no IP address: in network 'ip', which carries IP packets alone, it is reached by its link-local address only",
   ]);
 });
 

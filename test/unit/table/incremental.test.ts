@@ -43,7 +43,7 @@ const ofSeverity = (diagnostics: readonly Diagnostic[], wanted: Severity) =>
 const gists = (diagnostics: readonly Diagnostic[]) => [...new Set(diagnostics.map(gist))].sort();
 
 /** The same errors. Warnings are told of what the edit touches: of those of the whole table, some. */
-function sameMistakes<T>(
+function sameMistakes(
   partial: readonly Diagnostic[],
   full: readonly Diagnostic[],
   form: (all: Diagnostic[]) => string[],
