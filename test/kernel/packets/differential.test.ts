@@ -105,17 +105,15 @@ async function runFrame(
     });
     if (show) console.info(`${hook}: ${traceOf(wanted)}`);
     if (isUnrunnable(packet, hook, wanted)) continue;
-    const outcome = await kernel.run(
-      { ...packet, hook, firstBuffer: firstBuffer ?? packet.frame.length },
-      variantOf(world),
-    );
+    const input = { ...packet, hook, firstBuffer: firstBuffer ?? packet.frame.length };
+    const outcome = await kernel.run(input, variantOf(world));
     if (outcome === undefined) {
       tally.refused++;
       continue;
     }
     tally.runs++;
     count(wanted);
-    const found = differences(kernel, hook, packet.frame, wanted, outcome);
+    const found = differences(kernel, input, wanted, outcome);
     if (found.length > 0) failures.push(report(world, packet, hook, table, index, found, wanted));
   }
   return failures;
