@@ -132,6 +132,6 @@ describe('what else has to hold', () => {
     expect([...reasons].sort()).toEqual(['the test run takes no frame shorter than an Ethernet header']);
     expect(runnable('xdp').length).toBeGreaterThanOrEqual(150);
     expect([...refused].filter((name) => !name.startsWith('tc '))).toEqual([]);
-    expect(refused.size).toBeLessThanOrEqual(15);
+    expect(refused.size).toBeLessThan(runnable('tc').length / 50);
   });
 });
