@@ -108,6 +108,22 @@ export function mayBeRefused({ hook, frame, firstBuffer }: PacketInput): boolean
   return frame.length < shortest || frame.length > LARGEST_SKB;
 }
 
+/**
+ * The packet as the kernel hands it to a TC program of the underlay: skb_vlan_untag() (net/core/skbuff.c) takes the first tag
+ * out of the frame before ingress is asked. Ports may have it either way here.
+ */
+export function asReceived(input: PacketInput): PacketInput {
+  const { hook, program, frame, metadataTag } = input;
+  const tpid = frame.length < 18 ? 0 : (frame[12]! << 8) | frame[13]!;
+  if (hook !== 'tc' || program !== 'underlay' || metadataTag !== undefined || (tpid !== 0x8100 && tpid !== 0x88a8))
+    return input;
+  return {
+    ...input,
+    frame: concat(frame.subarray(0, 12), frame.subarray(16)),
+    metadataTag: { etherType: tpid, tci: (frame[14]! << 8) | frame[15]! },
+  };
+}
+
 /** The size of the first buffer, when it is not the one that a test run makes by itself. */
 function chosenBuffer(frame: Uint8Array, firstBuffer: number | undefined): number | undefined {
   return firstBuffer === undefined || firstBuffer >= Math.min(frame.length, FIRST_BUFFER) ? undefined : firstBuffer;

@@ -5,7 +5,7 @@ import { packetFixtures } from '../../fixtures/packets/index.ts';
 import { mixed } from '../../fixtures/packets/scenes.ts';
 import { differences } from '../../support/packet-compare.ts';
 import { expectationOf, frameOf, hooksOf, type PacketFixture } from '../../support/packet-fixture.ts';
-import { type LoadVariant, type PacketInput, PacketKernel, PLAIN } from '../../support/packet-kernel.ts';
+import { asReceived, type LoadVariant, type PacketInput, PacketKernel, PLAIN } from '../../support/packet-kernel.ts';
 import { membersFor } from '../../support/packet-members.ts';
 import { environmentOf, programOf } from '../../support/scene.ts';
 
@@ -34,7 +34,7 @@ async function install({ scene, change }: PacketFixture): Promise<void> {
 
 function inputOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): PacketInput {
   const { gsoSize, firstBuffer, metadataTag } = fixture;
-  return {
+  return asReceived({
     hook,
     program: programOf(fixture.scene, fixture.from),
     device: fixture.from,
@@ -42,7 +42,7 @@ function inputOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): PacketInput {
     ...(hook === 'tc' && gsoSize !== undefined && { gsoSize }),
     ...(hook === 'tc' && metadataTag !== undefined && { metadataTag }),
     ...(hook === 'xdp' && firstBuffer !== undefined && { firstBuffer }),
-  };
+  });
 }
 
 /** Exactly one of the two programs counts a packet; what is left or goes to the stack is counted by neither. */
