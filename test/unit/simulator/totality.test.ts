@@ -5,12 +5,20 @@ import { ENCAP_NAMES } from '../../../src/generated/layout.ts';
 import { REASON_NAMES } from '../../../src/simulator/types.ts';
 import { frame } from '../../support/packet.ts';
 import { arriving } from './arriving.ts';
-import { EVERY_ENCAP, ipOf, macOf, run, tableOf, UNDERLAY_DEVICE } from './hosts.ts';
+import { EVERY_ENCAP, ipOf, macOf, NODES, run, tableOf, UNDERLAY_DEVICE } from './hosts.ts';
 
-const table = tableOf({
-  ...EVERY_ENCAP,
-  vxlan: { ...EVERY_ENCAP.vxlan, vlan: 'transparent', flood: 'multicast', group: '239.1.1.1' },
-});
+/** `v` prefers IPv6, and has an address of the group's family. */
+const nodes = {
+  ...NODES,
+  b: { underlay: ['192.0.2.2', '2001:db8::2'] },
+  v: { underlay: ['2001:db8::6', '192.0.2.6'] },
+};
+const group = { flood: 'multicast', group: 'ff05::1' } as const;
+const table = tableOf(
+  { ...EVERY_ENCAP, vxlan: { ...EVERY_ENCAP.vxlan, vlan: 'transparent', ...group } },
+  () => {},
+  nodes,
+);
 const NAMES = Object.keys(EVERY_ENCAP);
 
 /** Sound frames from ports, and sound tunnel packets. */
@@ -38,8 +46,10 @@ const SOUND = NAMES.flatMap((name, i) => {
   ];
 });
 
-const damage = fc.oneof(
-  fc.record({ at: fc.nat(150), to: fc.nat(255) }).map(({ at, to }) => (bytes: Uint8Array) => {
+type Damage = (bytes: Uint8Array) => Uint8Array;
+
+const damage: fc.Arbitrary<Damage> = fc.oneof(
+  fc.record({ at: fc.nat(150), to: fc.nat(255) }).map(({ at, to }) => (bytes: Uint8Array): Uint8Array => {
     if (at < bytes.length) bytes[at] = to;
     return bytes;
   }),
@@ -61,7 +71,7 @@ test('damaged frames', () => {
   const seen = new Set<string>();
   fc.assert(
     fc.property(input, ({ sound, damages, hook, firstBuffer, gsoSize, metadataTag, underlayVlan, allFeatures }) => {
-      const bytes = damages.reduce((frame, apply) => apply(frame), sound.frame.slice());
+      const bytes = damages.reduce<Uint8Array>((whole, apply) => apply(whole), sound.frame.slice());
       const given = {
         ...(firstBuffer !== undefined && { firstBuffer }),
         ...(metadataTag !== undefined && { metadataTag }),
