@@ -44,7 +44,7 @@ function suspectNodes(edit: TableEdit): Set<number> {
   return nodes;
 }
 
-/** Network -> its nodes that are defined, as they are written; of the networks asked for. */
+/** Network -> its nodes that are defined; of the networks asked for. */
 function nodesOf(edit: TableEdit, networks: ReadonlySet<number>): Map<TableNetwork, TableNode[]> {
   const found = new Map<TableNetwork, TableNode[]>();
   const { store } = edit;
@@ -60,11 +60,21 @@ function nodesOf(edit: TableEdit, networks: ReadonlySet<number>): Map<TableNetwo
       else list.push(node);
     }
   }
-  const { origins } = edit.nodes;
-  for (const list of found.values()) {
-    list.sort((a, b) => edit.compareOrigins(origins.get(a.id)!, origins.get(b.id)!));
-  }
   return found;
+}
+
+function isBefore(edit: TableEdit, a: TableNode, b: TableNode): boolean {
+  const { origins } = edit.nodes;
+  return edit.compareOrigins(origins.get(a.id)!, origins.get(b.id)!) < 0;
+}
+
+/** The one that is written first of those that match. */
+function firstOf(edit: TableEdit, nodes: readonly TableNode[], matches: (node: TableNode) => boolean) {
+  let first: TableNode | undefined;
+  for (const node of nodes) {
+    if (matches(node) && (first === undefined || isBefore(edit, node, first))) first = node;
+  }
+  return first;
 }
 
 /** Networks with IPv6 addresses whose MTU, given or worked out, is too small for them. */
@@ -143,11 +153,10 @@ export function checkFamilies(edit: TableEdit): void {
   if (suspects.size === 0) return;
   for (const [network, nodes] of nodesOf(edit, suspects)) {
     if (!isTunnel(network.encap)) continue;
-    const only4 = nodes.findIndex((node) => underlayAddress(node, 6) === undefined);
-    const only6 = nodes.findIndex((node) => underlayAddress(node, 4) === undefined);
-    if (only4 < 0 || only6 < 0) continue;
-    const first = nodes[Math.min(only4, only6)]!;
-    const clash = nodes[Math.max(only4, only6)]!;
+    const only4 = firstOf(edit, nodes, (node) => underlayAddress(node, 6) === undefined);
+    const only6 = firstOf(edit, nodes, (node) => underlayAddress(node, 4) === undefined);
+    if (only4 === undefined || only6 === undefined) continue;
+    const [first, clash] = isBefore(edit, only4, only6) ? [only4, only6] : [only6, only4];
     const message = `node ${quote(clash.id)} and node ${quote(first.id)} of network ${quote(network.id)} have no underlay address family in common: they cannot reach each other`;
     edit.report('MW143', edit.nodes.origins.get(clash.id)!, 'node', clash.id, () => ['underlay'], message, {
       related: () => [nodePlace(edit, first, 'underlay')],
@@ -171,16 +180,14 @@ export function checkGroups(edit: TableEdit): void {
       else list.push(node);
     }
   }
-  const { origins } = edit.nodes;
   for (const [network, nodes] of lacking) {
-    nodes.sort((a, b) => edit.compareOrigins(origins.get(a.id)!, origins.get(b.id)!));
-    const [first] = nodes;
+    const first = firstOf(edit, nodes, () => true)!;
     const more = nodes.length > 1 ? ` (and ${nodes.length - 1} more)` : '';
     const group = groupOf(network)!;
-    const message = `network ${quote(network.id)} floods to group ${group}, but node ${quote(first!.id)}${more} has no IPv${familyOfAddress(group)} underlay address`;
+    const message = `network ${quote(network.id)} floods to group ${group}, but node ${quote(first.id)}${more} has no IPv${familyOfAddress(group)} underlay address`;
     edit.report('MW156', edit.networks.origins.get(network.id)!, 'network', network.id, () => ['group'], message, {
       hint: 'every node of the network needs an underlay address of the family of its group',
-      related: () => [nodePlace(edit, first!, 'underlay')],
+      related: () => [nodePlace(edit, first, 'underlay')],
     });
   }
 }
