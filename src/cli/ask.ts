@@ -2,7 +2,15 @@
 import type { Command } from 'commander';
 import { formatRows, type RowValue } from '../compiler/index.ts';
 import { version } from '../daemon/version.ts';
-import type { Dataplane, DataplaneStatus, DropCount, MapDump, TraceResult } from '../dataplane/index.ts';
+import type {
+  Dataplane,
+  DataplaneStatus,
+  DropCount,
+  GroupStatus,
+  MapDump,
+  NextHopStatus,
+  TraceResult,
+} from '../dataplane/index.ts';
 import { type Diagnostic, renderDiagnostic } from '../table/index.ts';
 import { call } from './client.ts';
 import { fromPins } from './offline.ts';
@@ -64,18 +72,44 @@ function statusWords(status: StatusAnswer): string {
     lines.push(`problem with ${subject}: ${message}`);
     if (hint !== undefined) lines.push(`  hint: ${hint}`);
   }
-  const devices = dataplane.devices.map((one) => [one.name, one.port ?? one.role, one.hook, one.mtu, one.why]);
-  const hops = dataplane.nextHops.map((one) => [one.node, one.address, one.via, one.device, one.mac ?? one.why]);
+  const devices = dataplane.devices.map((one) => [
+    one.name,
+    one.port ?? (one.vlan === 0 ? one.role : `${one.role}, VLAN ${one.vlan}`),
+    one.hook,
+    one.mtu,
+    one.why,
+  ]);
+  const hops = [...dataplane.nextHops.flatMap(hopRows), ...dataplane.groups.map(groupRow)];
   const maps = dataplane.maps.map((one) => [one.map, one.entries, one.capacity]);
   return [
     ...lines,
     '',
     columns(['device', 'for', 'hook', 'mtu', 'why'], devices),
     '',
-    columns(['node', 'address', 'via', 'device', 'next hop'], hops),
+    columns(['node', 'address', 'mtu', 'via', 'device', 'next hop'], hops),
     '',
     columns(['map', 'entries', 'capacity'], maps),
   ].join('\n');
+}
+
+type Cell = string | number | undefined;
+
+/** A line for each way; the node is named once. */
+function hopRows({ node, address, mtu, pathMtu, ways, why }: NextHopStatus): Cell[][] {
+  const size = pathMtu === undefined ? mtu : `${pathMtu} (told)`;
+  if (ways.length === 0) return [[node, address, size, undefined, undefined, why]];
+  return ways.map((way, i) => [
+    ...(i === 0 ? [node, address, size] : ['', '', '']),
+    way.via,
+    way.vlan === 0 ? way.device : `${way.device}:${way.vlan}`,
+    way.why ?? way.mac,
+  ]);
+}
+
+function groupRow({ group, networks, device, vlan, mac }: GroupStatus): Cell[] {
+  const name = device === undefined || vlan === 0 ? device : `${device}:${vlan}`;
+  const next = device === undefined ? 'no underlay device is up' : mac;
+  return [`group of ${networks.join(', ')}`, group, undefined, undefined, name, next];
 }
 
 /** JSON says null where there is nothing; people read a dash. */

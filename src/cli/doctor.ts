@@ -3,37 +3,25 @@ import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import type { Place } from '../daemon/config-schema.ts';
+import { kernelAge, OLDEST_KERNEL } from '../daemon/kernel-age.ts';
 import { missingCapabilities } from '../daemon/privileges.ts';
-import { chooseHook } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
-  type Device,
   effectiveCapabilities,
   FEATURES,
   type Feature,
   kernelVersion,
   libbpfVersion,
-  Netlink,
   probeAll,
 } from '../libbpf/index.ts';
-import { hasErrors, readTable } from '../table/index.ts';
+import { hasErrors, readTable, type Table } from '../table/index.ts';
 import { call } from './client.ts';
+import type { Finding } from './doctor-finding.ts';
+import { underlayFindings } from './doctor-underlay.ts';
 import { flagsOf, withConfig } from './options.ts';
 import { EXIT, print, printJson } from './output.ts';
 
-/** One finding: `fail` keeps Mapwire from working, `warn` from working well. */
-interface Finding {
-  readonly what: string;
-  readonly state: 'ok' | 'warn' | 'fail';
-  readonly found: string;
-  /** What to do about it. */
-  readonly remedy?: string;
-}
-
 const BPF_FS_MAGIC = 0xcafe4a11;
-const OLDEST_KERNEL = [6, 1] as const;
-/** Outer IPv4, UDP, VXLAN and inner Ethernet header. */
-const OVERHEAD = 50;
 
 /** Without these nothing goes. The others have a fallback. */
 const REQUIRED: readonly Feature[] = ['xdp-link', 'batch-hash', 'ringbuf'];
@@ -68,25 +56,25 @@ async function examine(place: Place): Promise<Finding[]> {
   findings.push(library);
   if (library.state !== 'fail') {
     findings.push(...(await features()));
-    findings.push(...(await devices(place)));
   }
-  findings.push(...table(place));
+  const { findings: found, table: read } = table(place);
+  if (library.state !== 'fail') findings.push(...(await underlayFindings(place, read)));
+  findings.push(...found);
   findings.push(await daemon(place));
   return findings;
 }
 
 function kernel(): Finding {
-  const { major, minor, release } = kernelVersion();
-  const [oldMajor, oldMinor] = OLDEST_KERNEL;
-  const old = major < oldMajor || (major === oldMajor && minor < oldMinor);
-  return old
-    ? {
-        what: 'kernel',
-        state: 'fail',
-        found: `${release} is too old`,
-        remedy: `Linux ${oldMajor}.${oldMinor} or later`,
-      }
-    : { what: 'kernel', state: 'ok', found: release };
+  const { release } = kernelVersion();
+  const remedy = `Linux ${OLDEST_KERNEL} or later`;
+  switch (kernelAge(release)) {
+    case 'ok':
+      return { what: 'kernel', state: 'ok', found: release };
+    case 'too old':
+      return { what: 'kernel', state: 'fail', found: `${release} is too old`, remedy };
+    default:
+      return { what: 'kernel', state: 'warn', found: `'${release}' does not tell its version`, remedy };
+  }
 }
 
 function privileges(): Finding {
@@ -157,87 +145,23 @@ async function features(): Promise<Finding[]> {
   });
 }
 
-async function devices(place: Place): Promise<Finding[]> {
-  if (place.underlay === undefined) {
-    return [
-      {
-        what: 'underlay',
-        state: 'warn',
-        found: 'not configured',
-        remedy: 'name it with --underlay or in the configuration',
-      },
-    ];
-  }
-  const findings: Finding[] = [];
-  using netlink = new Netlink();
-  const all = await netlink.devices();
-  for (const name of place.underlay) {
-    const device = all.find((one) => one.name === name);
-    if (device === undefined) {
-      const others = all.map((one) => one.name).filter((one) => one !== 'lo');
-      findings.push({
-        what: `device ${name}`,
-        state: 'fail',
-        found: 'absent',
-        remedy: `the devices here are: ${others.slice(0, 8).join(', ')}`,
-      });
-      continue;
-    }
-    findings.push(...(await underlay(netlink, device, place)));
-  }
-  return findings;
-}
-
-async function underlay(netlink: Netlink, device: Device, place: Place): Promise<Finding[]> {
-  const what = `device ${device.name}`;
-  const findings: Finding[] = [];
-  if (!device.up) findings.push({ what, state: 'fail', found: 'down', remedy: `ip link set ${device.name} up` });
-  if (device.mtu < 1280 + OVERHEAD) {
-    findings.push({
-      what,
-      state: 'warn',
-      found: `MTU ${device.mtu} leaves ${device.mtu - OVERHEAD} for guests, less than the 1280 that IPv6 needs`,
-      remedy: `ip link set ${device.name} mtu 1500 or more`,
-    });
-  }
-  const { xdp, why } = chooseHook(place.hook ?? 'auto', {
-    kind: device.kind,
-    peerElsewhere: device.linkNetnsid !== undefined,
-    xdp: await netlink.xdpFeatures(device.ifindex),
-  });
-  findings.push({ what, state: 'ok', found: `MTU ${device.mtu}, hook ${xdp ? 'xdp' : 'tc'} (${why})` });
-  for (const { hook, programId, programName } of await netlink.attachedPrograms(device.ifindex)) {
-    if (programName?.startsWith('mw_') || !hook.startsWith('xdp')) continue;
-    findings.push({
-      what,
-      state: 'warn',
-      found: `another XDP program is attached: '${programName ?? '?'}' (id ${programId}); Mapwire forwards through TC there`,
-      remedy: `ip link set dev ${device.name} xdp off, if nothing needs it`,
-    });
-  }
-  return findings;
-}
-
-function table(place: Place): Finding[] {
-  if (place.table === undefined) return [];
+function table(place: Place): { readonly findings: Finding[]; readonly table?: Table } {
+  if (place.table === undefined) return { findings: [] };
   const { table: read, diagnostics } = readTable(place.table);
+  const one = (finding: Omit<Finding, 'what'>): Finding[] => [{ what: 'table', ...finding }];
   if (read === undefined || hasErrors(diagnostics)) {
     const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
-    return [{ what: 'table', state: 'fail', found: `${errors} errors`, remedy: `mapwire check ${place.table}` }];
+    return { findings: one({ state: 'fail', found: `${errors} errors`, remedy: `mapwire check ${place.table}` }) };
   }
-  if (place.node === undefined) return [{ what: 'table', state: 'ok', found: `${read.portCount} ports` }];
+  const ports = `${read.portCount} ports`;
+  if (place.node === undefined) return { findings: one({ state: 'ok', found: ports }), table: read };
   const node = read.nodes.get(place.node);
   if (node === undefined) {
-    return [
-      {
-        what: 'table',
-        state: 'fail',
-        found: `no node '${place.node}'`,
-        remedy: "add it to 'nodes', or change 'node' in the configuration",
-      },
-    ];
+    const remedy = "add it to 'nodes', or change 'node' in the configuration";
+    return { findings: one({ state: 'fail', found: `no node '${place.node}'`, remedy }) };
   }
-  return [{ what: 'table', state: 'ok', found: `${read.portCount} ports; this node has ${node.underlay.join(', ')}` }];
+  const found = `${ports}; this node has ${node.underlay.join(', ')}`;
+  return { findings: one({ state: 'ok', found }), table: read };
 }
 
 async function daemon(place: Place): Promise<Finding> {

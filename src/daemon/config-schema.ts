@@ -25,22 +25,68 @@ const integer = (what: string, low: number, high: number) =>
 const choice = <const T extends readonly string[]>(what: string, words: T) =>
   z.enum(words, `${what} must be one of: ${words.join(', ')}`);
 
-const device = z
-  .string('a device must be a name')
-  .refine(
-    (name) => /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..',
-    'a device is a name of 1 to 15 characters',
-  );
+/** A device that tunnels leave by. */
+export interface ConfigUnderlay {
+  readonly device: string;
+  /** VLAN id of the tunnels' tag; 0: untagged. */
+  readonly vlan: number;
+}
+
+const MAX_VLAN = 4094;
+
+function isDeviceName(value: unknown): value is string {
+  return typeof value === 'string' && /^[^\s/:]{1,15}$/.test(value) && value !== '.' && value !== '..';
+}
+
+/** A device from `eth0`, `eth0:30` (no device's name has a colon) or `{device: eth0, vlan: 30}`; else what is wrong. */
+function underlayFrom(value: unknown): ConfigUnderlay | string {
+  const name = 'a device is a name of 1 to 15 characters';
+  if (typeof value === 'string') {
+    const [device, tag] = value.split(/:(.*)/s);
+    if (!isDeviceName(device)) return name;
+    if (tag === undefined) return { device, vlan: 0 };
+    const vlan = /^[1-9]\d{0,3}$/.test(tag) ? Number(tag) : 0;
+    return vlan >= 1 && vlan <= MAX_VLAN ? { device, vlan } : `behind the colon stands a VLAN id, 1 to ${MAX_VLAN}`;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return 'a device is NAME, NAME:VLAN, or {device: NAME, vlan: ID}';
+  }
+  const { device, vlan, ...more } = value as Record<string, unknown>;
+  const [unknown] = Object.keys(more);
+  if (unknown !== undefined) return `unknown key '${unknown}' of a device; it is {device: NAME, vlan: ID}`;
+  if (!isDeviceName(device)) return `'device': ${name}`;
+  if (vlan === undefined) return { device, vlan: 0 };
+  const ok = typeof vlan === 'number' && Number.isInteger(vlan) && vlan >= 1 && vlan <= MAX_VLAN;
+  return ok ? { device, vlan } : `'vlan' must be a whole number from 1 to ${MAX_VLAN}`;
+}
+
+const underlayDevice = z.unknown().transform((value, context): ConfigUnderlay => {
+  const read = underlayFrom(value);
+  if (typeof read !== 'string') return read;
+  context.addIssue({ code: 'custom', message: read });
+  return z.NEVER;
+});
+
+function isOneDevice(value: unknown): boolean {
+  return typeof value === 'string' || (typeof value === 'object' && value !== null && !Array.isArray(value));
+}
 
 /** Keys as they are written in the file, with what they accept and what they are by default. */
 export const CONFIG_SHAPE = {
   node: z.string("'node' must be the id of a node").min(1, "'node' must not be empty").max(64, "'node' is too long"),
   table: absolute("'table'"),
   underlay: z
-    .union([device.transform((name) => [name]), z.array(device).max(8, 'at most 8 underlay devices')], {
-      error: "'underlay' must be a list of device names, e.g. [eth0]",
-    })
-    .refine((names) => names.length > 0, "'underlay' must name at least one device"),
+    .preprocess(
+      (value) => (isOneDevice(value) ? [value] : value),
+      z
+        .array(underlayDevice, "'underlay' must be a list of devices, e.g. [eth0] or [{device: eth0, vlan: 30}]")
+        .max(8, 'at most 8 underlay devices'),
+    )
+    .refine((devices) => devices.length > 0, "'underlay' must name at least one device")
+    .refine(
+      (devices) => new Set(devices.map(({ device }) => device)).size === devices.length,
+      "'underlay' names a device twice: a device has one tag, or none",
+    ),
   'pin-dir': absolute("'pin-dir'").default('/sys/fs/bpf/mapwire'),
   'state-dir': absolute("'state-dir'").default('/var/lib/mapwire'),
   socket: absolute("'socket'")
@@ -75,11 +121,14 @@ export const CONFIG_SHAPE = {
 export type ConfigKey = keyof typeof CONFIG_SHAPE;
 export const CONFIG_KEYS = Object.keys(CONFIG_SHAPE) as readonly ConfigKey[];
 
+/** Keys of the UDP ports of tunnels: no two may be the same. */
+export const PORT_KEYS = ['vxlan-port', 'gpe-port', 'geneve-port', 'lisp-port'] as const satisfies readonly ConfigKey[];
+
 /** What each key is for, for `--help` and the documentation. */
 export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
   node: "this host's node id in the table",
   table: 'file or directory of the table',
-  underlay: 'underlay device, repeatable or separated by commas',
+  underlay: 'underlay device, NAME or NAME:VLAN, repeatable or separated by commas',
   'pin-dir': 'bpffs folder of this instance',
   'state-dir': 'folder for the log of API edits and device settings to put back (0700)',
   socket: "path of the API's unix socket",
@@ -101,7 +150,7 @@ export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
 export interface Config {
   readonly node: string;
   readonly table: string;
-  readonly underlay: readonly string[];
+  readonly underlay: readonly ConfigUnderlay[];
   readonly pinDir: string;
   readonly stateDir: string;
   readonly socket: string;

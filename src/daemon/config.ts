@@ -8,7 +8,7 @@ import { MapwireError } from '../errors.ts';
 import { distrusts, readTrustedFile } from '../safe-file.ts';
 import { excerptOf } from '../table/diagnostics.ts';
 import { nearest } from '../table/suggest.ts';
-import { CONFIG_KEYS, CONFIG_SHAPE, type Config, type ConfigKey, type Place } from './config-schema.ts';
+import { CONFIG_KEYS, CONFIG_SHAPE, type Config, type ConfigKey, type Place, PORT_KEYS } from './config-schema.ts';
 
 export const DEFAULT_CONFIG_FILE = '/etc/mapwire/mapwire.yaml';
 
@@ -95,14 +95,6 @@ class Reader {
   }
 }
 
-/** Longer words for what people write on the way to something that a later version brings. */
-function underlayMistake(value: unknown): string | undefined {
-  const wantsVlan = (one: unknown): boolean => typeof one === 'object' && one !== null && 'vlan' in one;
-  if (wantsVlan(value) || (Array.isArray(value) && value.some(wantsVlan)))
-    return 'a tagged underlay is not in this version; give the VLAN its own device and name that';
-  return undefined;
-}
-
 export interface LoadOptions {
   /** The file; undefined: the default file when it exists. */
   readonly file?: string | undefined;
@@ -142,6 +134,11 @@ export function loadConfig(options: LoadOptions): Place {
   const values = reader.read();
   const folder = file === undefined ? process.cwd() : dirname(resolve(file));
   const result: Partial<Record<ConfigKey, unknown>> = {};
+  const isGiven = (key: ConfigKey): boolean => options.flags?.[key] !== undefined || values.has(key);
+  const mistake = (key: ConfigKey, message: string): void => {
+    if (options.flags?.[key] === undefined) reader.mistake(message, { offset: values.get(key)?.offset });
+    else reader.mistakes.push({ file: `--${key}`, line: 0, column: 0, message, hint: undefined, text: undefined });
+  };
   for (const key of CONFIG_KEYS) {
     const flag = options.flags?.[key];
     const written = values.get(key);
@@ -160,18 +157,21 @@ export function loadConfig(options: LoadOptions): Place {
       continue;
     }
     if (value === undefined) continue;
-    const message =
-      (key === 'underlay' ? underlayMistake(value) : undefined) ??
-      parsed.error.issues[0]?.message ??
-      `'${key}' is wrong`;
-    if (flag === undefined) reader.mistake(message, { offset: written?.offset });
-    else reader.mistakes.push({ file: `--${key}`, line: 0, column: 0, message, hint: undefined, text: undefined });
+    mistake(key, parsed.error.issues[0]?.message ?? `'${key}' is wrong`);
+  }
+  for (const [i, key] of PORT_KEYS.entries()) {
+    const other = PORT_KEYS.slice(0, i).find((before) => result[before] === result[key] && result[key] !== undefined);
+    // The mistake stands where it was made: a default makes none.
+    if (other !== undefined) {
+      const [here, there] = isGiven(key) ? [key, other] : [other, key];
+      mistake(here, `'${here}' and '${there}' are the same UDP port: nothing tells the tunnels apart`);
+    }
   }
   if (reader.mistakes.length > 0) throw configError(reader.mistakes);
   return {
     ...(result.node === undefined ? {} : { node: result.node as string }),
     ...(result.table === undefined ? {} : { table: result.table as string }),
-    ...(result.underlay === undefined ? {} : { underlay: result.underlay as string[] }),
+    ...(result.underlay === undefined ? {} : { underlay: result.underlay as Config['underlay'] }),
     pinDir: result['pin-dir'] as string,
     stateDir: result['state-dir'] as string,
     socket: result.socket as string,

@@ -14,7 +14,7 @@ import type { Config } from './config-schema.ts';
 import type { Logger } from './log.ts';
 import { type ApiServer, serve } from './server.ts';
 import { version } from './version.ts';
-import { type DaemonState, type StatusView, statusView } from './views.ts';
+import { type DaemonState, type StatusView, statusView, wayText } from './views.ts';
 
 /** How long `ready` waits for underlay next hops. */
 const NEXT_HOP_WAIT_MS = 2_000;
@@ -234,8 +234,8 @@ export class Daemon {
         break;
       }
       case 'nexthop': {
-        const { node, resolved, via, mac, why } = event.nextHop;
-        this.#log.info({ node, resolved, via, mac, why }, 'next hop');
+        const { node, resolved, ways, pathMtu, why } = event.nextHop;
+        this.#log.info({ node, resolved, ways: ways.map(wayText), pathMtu, why }, 'next hop');
         break;
       }
       case 'problem':

@@ -65,6 +65,21 @@ export function metricsText(status: StatusView, drops: readonly DropCount[], tra
       dataplane.nextHops.map((one) => [{ node: one.node }, one.resolved ? 1 : 0]),
     ),
     family(
+      'mapwire_next_hops',
+      'gauge',
+      'Ways to a peer that are in use: 0, 1, or 2 that share the flows.',
+      dataplane.nextHops.map((one) => [
+        { node: one.node, family: String(one.family ?? '') },
+        one.ways.filter(({ used }) => used).length,
+      ]),
+    ),
+    family(
+      'mapwire_path_mtu_bytes',
+      'gauge',
+      'Largest outer packet that gets to a peer, as far as is known.',
+      dataplane.nextHops.flatMap((one) => (one.mtu === undefined ? [] : [[{ node: one.node }, one.mtu] as const])),
+    ),
+    family(
       'mapwire_map_entries',
       'gauge',
       'Entries in a map.',

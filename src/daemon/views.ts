@@ -1,6 +1,6 @@
 /** What the API tells, as plain data: the table joined with what the kernel holds. */
 import type { Plan } from '../compiler/index.ts';
-import type { Dataplane, DataplaneStatus, TrafficCount } from '../dataplane/index.ts';
+import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
 import type { Applier } from './applier.ts';
 
@@ -125,10 +125,19 @@ export interface NodeView {
   readonly self: boolean;
   /** Shares a network with this node. */
   readonly peer: boolean;
+  readonly kind: string;
+  /** In which the two speak: 4 or 6. */
+  readonly family: number | null;
   readonly resolved: boolean | null;
+  /** Of the first way in use. */
   readonly device: string | null;
   readonly via: string | null;
   readonly mac: string | null;
+  /** `DEVICE via ADDRESS (MAC)`, those in use first; of others why they are not. */
+  readonly ways: readonly string[];
+  /** The largest outer packet that gets there, and, if a router told so, its word. */
+  readonly mtu: number | null;
+  readonly pathMtu: number | null;
   readonly why: string | null;
 }
 
@@ -141,13 +150,24 @@ export function* nodeViews(plan: Plan, plane: Dataplane): Generator<NodeView> {
       underlay: node.underlay,
       self: node.id === plan.node,
       peer: plan.peer(node.id) !== undefined,
+      kind: node.kind,
+      family: hop?.family ?? null,
       resolved: hop?.resolved ?? null,
       device: hop?.device ?? null,
       via: hop?.via ?? null,
       mac: hop?.mac ?? null,
+      ways: hop?.ways.map(wayText) ?? [],
+      mtu: hop?.mtu ?? null,
+      pathMtu: hop?.pathMtu ?? null,
       why: hop?.why ?? null,
     };
   }
+}
+
+/** `eth0:30 via 192.0.2.254 (02:00:00:00:00:01)` */
+export function wayText({ device, vlan, via, mac, why }: NextHopWay): string {
+  const place = `${device ?? '?'}${vlan === 0 ? '' : `:${vlan}`} via ${via}`;
+  return why === undefined ? `${place} (${mac})` : `${place}: ${why}`;
 }
 
 export interface NetworkView {
@@ -156,7 +176,10 @@ export interface NetworkView {
   readonly segment: number;
   readonly mtu: number;
   readonly flood: string;
+  /** The multicast group that it floods to. */
+  readonly group: string | null;
   readonly unknown: string;
+  readonly vlan: string;
   readonly ports: number;
   readonly localPorts: number;
   readonly nodes: readonly string[];
@@ -164,7 +187,7 @@ export interface NetworkView {
 
 export function* networkViews(plan: Plan): Generator<NetworkView> {
   for (const { network, definition, mtu, ports, localPorts, nodes } of plan.networks()) {
-    const { encap, segment, flood, unknown } = definition;
-    yield { network, encap, segment, mtu, flood, unknown, ports, localPorts, nodes };
+    const { encap, segment, flood, group, unknown, vlan } = definition;
+    yield { network, encap, segment, mtu, flood, group: group ?? null, unknown, vlan, ports, localPorts, nodes };
   }
 }

@@ -51,7 +51,7 @@ export function configOf(plan: Plan, settings: Settings): Config {
   const { features } = plan;
   const self = plan.table.nodes.get(plan.node);
   const ip4 = self === undefined ? undefined : underlayAddress(self);
-  const ip6 = self?.underlay.find((address) => address.includes(':'));
+  const ip6 = self === undefined ? undefined : underlayAddress(self, 6);
   const bytes4 = ip4 === undefined ? undefined : ipBytes(ip4);
   return {
     self: plan.self,
@@ -73,7 +73,6 @@ export function configOf(plan: Plan, settings: Settings): Config {
     hasTransparent: features.transparent ? 1 : 0,
     hasGroup: features.group ? 1 : 0,
     hasChecksum: features.checksum ? 1 : 0,
-    askTag: 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
     segmenter: 0,

@@ -1,11 +1,19 @@
 import { u32 } from '../bintools/codec.ts';
 import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges } from '../compiler/index.ts';
 import { MapwireError } from '../errors.ts';
-import { type Config, type Link as LinkEntry, link as linkCodec, type Nexthop } from '../generated/layout.ts';
+import {
+  type Config,
+  type Link as LinkEntry,
+  link as linkCodec,
+  MAX_NEXTHOPS,
+  type Nexthop,
+  node as nodeCodec,
+} from '../generated/layout.ts';
 import { monotonicNs } from '../libbpf/index.ts';
+import { ipFromMappedBytes } from '../table/address.ts';
 import { adoptIds } from './adopt-ids.ts';
 import { putChanges, removeChanges } from './apply-changes.ts';
-import { Attachments, type Role, type RolePrograms } from './attachments.ts';
+import { Attachments, type LinkPrograms, type Role, type RolePrograms } from './attachments.ts';
 import { assertLayouts, sameLayout } from './compare-layouts.ts';
 import { configOf, covers, type Settings, settingsOf } from './config.ts';
 import { clearTraffic, copyCounters, readDrops, readTraffic } from './counters.ts';
@@ -13,13 +21,14 @@ import { deviceFlags } from './device-rules.ts';
 import { DeviceTable, type HostDevice } from './device-table.ts';
 import { down } from './down.ts';
 import { dumpMaps } from './dump.ts';
-import { buildGeneration, type Generation, layoutOfObject, pinPrograms } from './generation.ts';
+import { buildGeneration, type Generation, layoutOfObject, loadBound, pinPrograms } from './generation.ts';
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, capacityFor, isTight, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
+import { PathMtus } from './path-mtu.ts';
 import { makeFolder, PinDirectory } from './pin-dir.ts';
 import { finished, reconcile, type Surroundings } from './reconcile.ts';
 import { type Recovered, recover } from './recover.ts';
@@ -40,6 +49,8 @@ import type {
   TraceResult,
   TrafficCount,
 } from './types.ts';
+import { underlayDevices } from './underlay.ts';
+import type { Hop } from './ways.ts';
 
 const NO_HOP: Nexthop = {
   ifindex: 0,
@@ -75,6 +86,7 @@ export class Dataplane implements AsyncDisposable {
   readonly #hops: NextHops;
   readonly #devices: DeviceTable;
   readonly #slots = new Slots();
+  readonly #pathMtus = new PathMtus();
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<(event: DataplaneEvent) => void>();
   readonly #problems = new Map<string, Problem>();
@@ -82,6 +94,8 @@ export class Dataplane implements AsyncDisposable {
   readonly #runtime = new Map<string, RawEntry[]>();
   /** Which device an entry of `#runtime` belongs to. */
   readonly #owners = new Map<string, string>();
+  /** Nodes whose next hops changed and whose entries were not looked at since. */
+  readonly #unwritten = new Set<number>();
   #generation: Generation | undefined;
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
   #old: Generation[];
@@ -110,14 +124,15 @@ export class Dataplane implements AsyncDisposable {
     this.#generation = parts.generation;
     this.#old = [...parts.old];
     this.ids = parts.ids;
-    this.#devices = new DeviceTable(parts.options.underlay, this.#settings.guard, this.#slots);
+    const underlay = underlayDevices(parts.options.underlay);
+    this.#devices = new DeviceTable(underlay, this.#settings.guard, this.#slots);
     this.#attachments = new Attachments({
       linksPath: parts.pins.links,
       state: parts.state,
       netlink: parts.network,
       ...(parts.options.onStep === undefined ? {} : { onStep: parts.options.onStep }),
     });
-    this.#hops = new NextHops({ netlink: parts.network, state: parts.state, underlay: parts.options.underlay });
+    this.#hops = new NextHops({ netlink: parts.network, state: parts.state, underlay });
   }
 
   /**
@@ -227,7 +242,7 @@ export class Dataplane implements AsyncDisposable {
     const end = performance.now() + milliseconds;
     for (;;) {
       await this.#mutex.run(() => this.#refreshHops());
-      const missing = this.#hops.status().filter((hop) => !hop.resolved);
+      const missing = this.#nextHops().filter((hop) => !hop.resolved);
       if (missing.length === 0 || performance.now() >= end) return missing;
       await new Promise((done) => setTimeout(done, Math.min(25, Math.max(1, end - performance.now()))));
     }
@@ -240,10 +255,27 @@ export class Dataplane implements AsyncDisposable {
       generation: this.#generation?.number ?? 0,
       layout: this.#generation?.layout ?? this.#layout,
       devices: [...names].map((name) => this.#devices.status(name)),
-      nextHops: this.#hops.status(),
+      nextHops: this.#nextHops(),
+      groups: this.#hops.groupStatus(),
       maps: this.fill(),
       problems: [...this.#problems.values(), ...this.#devices.conflicts()],
     };
+  }
+
+  /**
+   * A router told that a packet to an underlay address was too big. It is believed for ten minutes, if it lowers what is in
+   * force and is not impossibly small (docs/packet-rules.md, section 7).
+   *
+   * @returns whether it is in force now
+   */
+  pathMtu(address: string, mtu: number): Promise<boolean> {
+    return this.#mutex.run(async () => {
+      const peer = this.#hops.peerAt(address);
+      if (this.#closed || peer === undefined || this.#readable() === undefined) return false;
+      if (!this.#pathMtus.tell(address, mtu, this.#hops.mtuOf(peer.id) ?? 0xffff)) return false;
+      if (!this.#stale) await this.#writeNodes([peer.id]);
+      return true;
+    });
   }
 
   /** How full the maps are, by what the plan put in. */
@@ -347,16 +379,27 @@ export class Dataplane implements AsyncDisposable {
     const generation = this.#generation;
     if (generation === undefined) return;
     if (this.#old.length > 0) {
-      await this.#attachments.updateAll((role) => rolePrograms(generation, role));
+      await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       this.#retireOld();
       this.#pins.pointCurrent(generation.number);
     }
     // Also of another layout version, if this part of it is the same: the counters of a slot stay with their device.
+    await this.#adoptPathMtus();
     const links = generation.maybeMap('link');
     if (links === undefined || !sameLayout('link', links)) return;
     for (const { key, value } of (await readMap(generation, 'link')).values()) {
       const entry: LinkEntry = linkCodec.decode(value);
       this.#slots.adopt(u32.decode(key), entry.slot);
+    }
+  }
+
+  /** What routers told an earlier process is believed anew: how old it is, nobody knows. */
+  async #adoptPathMtus(): Promise<void> {
+    const generation = this.#readable();
+    if (generation === undefined) return;
+    for (const { value } of (await readMap(generation, 'node')).values()) {
+      const { remote, mtu } = nodeCodec.decode(value);
+      if (mtu !== 0) this.#pathMtus.tell(ipFromMappedBytes(remote), mtu, 0xffff);
     }
   }
 
@@ -410,6 +453,7 @@ export class Dataplane implements AsyncDisposable {
   ): Promise<{ writer: MapWriter; switched: string | undefined }> {
     this.#devices.setPorts(plan.localPorts());
     this.#devices.refresh(await this.#readDevices());
+    this.#hops.setGroups(plan.groups(), plan.wire);
     this.#hops.setPeers(plan.peers());
     await this.#hops.refresh();
     const fresh: number[] = [];
@@ -439,6 +483,7 @@ export class Dataplane implements AsyncDisposable {
 
   async #applyChanges(plan: Plan, changes: PlanChanges): Promise<MapWriter> {
     const writer = new MapWriter(this.#present());
+    this.#hops.setGroups(plan.groups(), plan.wire);
     await putChanges(changes.entries, this.#around, writer);
     const names = new Set<string>();
     for (const id of changes.localPorts) {
@@ -451,6 +496,8 @@ export class Dataplane implements AsyncDisposable {
     if (changes.peers.size > 0) {
       this.#hops.setPeers(plan.peers());
       await this.#writeHops(await this.#hops.refresh(), writer);
+    } else {
+      await this.#writeHops([], writer);
     }
     await removeChanges(changes.entries, writer);
     return writer;
@@ -496,12 +543,14 @@ export class Dataplane implements AsyncDisposable {
       this.#assertWritten(writer);
       await step('programs');
       pinPrograms(generation, this.#objects, config);
+      await step('bound');
+      if (before !== undefined) await this.#bindAgain(before, generation);
       await step('complete');
       generation.setMeta({ state: 'complete', revision: plan.revision });
       if (before !== undefined) this.#old.push(before);
       this.#generation = generation;
       await step('links');
-      await this.#attachments.updateAll((role) => rolePrograms(generation, role));
+      await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       await step('current');
       this.#pins.pointCurrent(number);
       await step('retire');
@@ -514,6 +563,45 @@ export class Dataplane implements AsyncDisposable {
       }
       throw error;
     }
+  }
+
+  /** Devices that had an XDP program of their own get one of the new generation, before anything runs it. */
+  async #bindAgain(before: Generation, generation: Generation): Promise<void> {
+    for (const { role, ifindex } of before.boundDevices()) {
+      try {
+        generation.addBound(role, ifindex, await loadBound(generation, this.#objects, role, ifindex));
+      } catch (error) {
+        // The device is gone, or this build has no such programs: XDP goes off there until it is attached afresh.
+        if (!(error instanceof MapwireError)) throw error;
+      }
+    }
+  }
+
+  /** What a device's links run in a generation. One that had an XDP program of its own never gets the common one. */
+  #linkPrograms(generation: Generation, role: Role, ifindex: number): LinkPrograms {
+    const asked = this.#old.some((old) => old.boundProgram(role, ifindex) !== undefined);
+    const common = asked ? undefined : generation.program('xdp', role);
+    return { xdp: generation.boundProgram(role, ifindex) ?? common, tc: generation.program('tc', role) };
+  }
+
+  #rolePrograms(generation: Generation, role: Role): RolePrograms {
+    return {
+      xdp: generation.program('xdp', role),
+      tc: generation.program('tc', role),
+      bound: async (ifindex) => {
+        const known = generation.boundProgram(role, ifindex);
+        if (known !== undefined) return known;
+        const program = await loadBound(generation, this.#objects, role, ifindex).catch((error: unknown) => {
+          if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_VERIFIER') throw error;
+          // The rest of the data plane goes on: TC does what this program would have done.
+          throw new MapwireError('ERR_MW_UNSUPPORTED', error.message, { cause: error, details: error.details });
+        });
+        generation.addBound(role, ifindex, program);
+        await this.#step(`bound xdp-${ifindex} ${role}`);
+        return program;
+      },
+      release: (ifindex) => generation.removeBound(ifindex),
+    };
   }
 
   #retireOld(): void {
@@ -530,25 +618,29 @@ export class Dataplane implements AsyncDisposable {
 
   get #around(): Surroundings {
     return {
-      nexthops: (node) => [this.#hopEntry(node), NO_HOP],
+      nexthops: (node) => this.#hopEntries(node),
+      pathMtu: (remote) => this.#pathMtus.of(ipFromMappedBytes(remote)) ?? 0,
       runtime: () => [...this.#runtime.values()].flat(),
       now: monotonicNs,
       graceNs: this.#settings.guardGraceNs,
     };
   }
 
-  #hopEntry(node: number): Nexthop {
-    const hop = this.#hops.hopOf(node);
-    const device = hop === undefined ? undefined : this.#devices.deviceByIndex(hop.ifindex);
-    if (hop === undefined || device === undefined) return NO_HOP;
-    return {
-      ifindex: hop.ifindex,
-      flags: deviceFlags(device.facts),
-      dmac: hop.dmac,
-      smac: hop.smac,
-      vlan: 0,
-      slot: this.#slots.slotOf(hop.ifindex) ?? 0,
-    };
+  /** As many as the array holds. */
+  #hopEntries(node: number): Nexthop[] {
+    const entries = this.#hops.hopsOf(node).flatMap((hop) => this.#hopEntry(hop));
+    while (entries.length < MAX_NEXTHOPS) entries.push(NO_HOP);
+    return entries;
+  }
+
+  #hopEntry(hop: Hop): Nexthop[] {
+    const device = this.#devices.deviceByIndex(hop.ifindex);
+    if (device === undefined) return [];
+    return [{ ...hop, flags: deviceFlags(device.facts), slot: this.#slots.slotOf(hop.ifindex) ?? 0 }];
+  }
+
+  #nextHops(): NextHopStatus[] {
+    return this.#hops.status((address) => this.#pathMtus.of(address));
   }
 
   /** Attaches programs to a device that is there. */
@@ -557,7 +649,7 @@ export class Dataplane implements AsyncDisposable {
     const role = this.#devices.roleOf(name);
     if (device === undefined || role === undefined) return;
     const subject = `device ${name}`;
-    const programs = rolePrograms(writer.generation, role);
+    const programs = this.#rolePrograms(writer.generation, role);
     const outcome = await this.#attachments.attach(device, role, this.#settings.hook, programs);
     const before = this.#devices.attached(name);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
@@ -581,10 +673,14 @@ export class Dataplane implements AsyncDisposable {
       if (device !== undefined) alive.add(device.ifindex);
     }
     await this.#attachments.sweep(alive);
+    for (const { ifindex } of this.#generation?.boundDevices() ?? []) {
+      if (!alive.has(ifindex)) this.#generation?.removeBound(ifindex);
+    }
   }
 
   async #detach(name: string, ifindex: number): Promise<void> {
     await this.#attachments.detach(ifindex);
+    this.#generation?.removeBound(ifindex);
     this.#slots.release(ifindex);
     this.#devices.setAttached(name, undefined);
     this.#problems.delete(`device ${name}`);
@@ -595,7 +691,7 @@ export class Dataplane implements AsyncDisposable {
   async #syncDevices(writer: MapWriter): Promise<void> {
     const changed = this.#devices.refresh(await this.#readDevices());
     for (const name of changed) await this.#syncDevice(name, writer);
-    if (changed.size > 0) await this.#writeHops(new Set(this.#hopNodes()), writer);
+    if (changed.size > 0) await this.#writeHops(this.#hops.ids(), writer);
   }
 
   /** Brings maps and attachments of one device to what it is now. */
@@ -635,39 +731,65 @@ export class Dataplane implements AsyncDisposable {
     else this.#runtime.delete(name);
   }
 
-  #hopNodes(): number[] {
-    return [...(this.#plan?.peers() ?? [])].map((peer) => peer.id);
-  }
-
-  /** Writes the entries of nodes whose next hop may have changed; only those that differ. */
-  async #writeHops(nodes: ReadonlySet<number>, writer: MapWriter): Promise<void> {
-    if (nodes.size === 0 || this.#plan === undefined) return;
+  /**
+   * Writes the entries of nodes whose next hops (or path MTU) may have changed; only those that differ. What cannot be
+   * written now, because the plan was just taken over to make the next one, is written with that.
+   */
+  async #writeHops(nodes: Iterable<number>, writer: MapWriter): Promise<void> {
+    for (const node of nodes) this.#unwritten.add(node);
+    if (this.#unwritten.size === 0 || this.#plan === undefined) return;
+    let entries: Entry<'node'>[];
+    try {
+      entries = [...(this.#plan.entries('node') as Iterable<Entry<'node'>>)];
+    } catch (error) {
+      if (error instanceof MapwireError && error.code === 'ERR_MW_CLOSED') return;
+      throw error;
+    }
+    const due = new Set(this.#unwritten);
+    this.#unwritten.clear();
     const map = writer.generation.map('node');
-    for (const entry of this.#plan.entries('node') as Iterable<Entry<'node'>>) {
-      if (!nodes.has(entry.key)) continue;
+    for (const entry of entries) {
+      if (!due.has(entry.key)) continue;
       const key = keyBytes(entry);
       const value = finished(entry, undefined, this.#around);
       const held = map.lookup(key);
       if (held === undefined || Buffer.compare(held, value) !== 0)
         await writer.put('node', [{ map: 'node', key, value }]);
     }
-    for (const status of this.#hops.status()) {
+    for (const status of this.#nextHops()) {
       const id = this.ids.nodes.idOf(status.node);
-      if (id !== undefined && nodes.has(id)) this.#emit({ type: 'nexthop', nextHop: status });
+      if (id !== undefined && due.has(id)) this.#emit({ type: 'nexthop', nextHop: status });
     }
   }
 
   async #refreshHops(): Promise<void> {
     if (this.#closed || this.#stale || this.#readable() === undefined) return;
+    await this.#writeNodes(await this.#hops.refresh());
+  }
+
+  async #expirePathMtus(): Promise<void> {
+    const peers = this.#pathMtus.expire().map((address) => this.#hops.peerAt(address)?.id);
+    if (this.#closed || this.#stale || this.#readable() === undefined) return;
+    await this.#writeNodes(peers.filter((id) => id !== undefined));
+  }
+
+  async #writeNodes(nodes: Iterable<number>): Promise<void> {
     const writer = new MapWriter(this.#present());
-    await this.#writeHops(await this.#hops.refresh(), writer);
+    await this.#writeHops(nodes, writer);
     for (const problem of writer.problems) this.#report(problem);
   }
 
   /** Follows devices, routes and neighbours from now on. */
   #follow(): void {
     if (this.#timer !== undefined) return;
-    this.#timer = setInterval(() => this.#background(() => this.#refreshDevices()), REFRESH_MS);
+    this.#timer = setInterval(
+      () =>
+        this.#background(async () => {
+          await this.#refreshDevices();
+          await this.#expirePathMtus();
+        }),
+      REFRESH_MS,
+    );
     this.#timer.unref();
     // Devices first: a next hop's entry holds what its device can do.
     this.#hops.onChange(() =>
@@ -719,10 +841,6 @@ export class Dataplane implements AsyncDisposable {
   #emit(event: DataplaneEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-function rolePrograms(generation: Generation, role: Role): RolePrograms {
-  return { xdp: generation.program('xdp', role), tc: generation.program('tc', role) };
 }
 
 function runtimeKey(entry: RawEntry): string {

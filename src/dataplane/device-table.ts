@@ -12,7 +12,8 @@ import { macBytes } from '../table/address.ts';
 import { type DeviceFacts, deviceFlags } from './device-rules.ts';
 import { type RawEntry, runtimeCodec } from './map-table.ts';
 import type { Slots } from './slots.ts';
-import type { DeviceStatus, GuardSetting, Problem } from './types.ts';
+import type { DeviceStatus, GuardSetting, Problem, UnderlayDevice } from './types.ts';
+import { isVlanOf } from './underlay.ts';
 
 /** A device of this host as netlink tells it. */
 export interface HostDevice {
@@ -21,6 +22,8 @@ export interface HostDevice {
   /** Six bytes; undefined for devices without a MAC. */
   readonly mac: Uint8Array | undefined;
   readonly mtu: number;
+  /** Of a device for a VLAN (802.1Q) of another one here: that one and the tag. */
+  readonly vlan: { readonly of: number; readonly id: number } | undefined;
   readonly facts: DeviceFacts;
 }
 
@@ -28,6 +31,8 @@ export interface HostDevice {
 interface Wanted {
   readonly role: 'port' | 'underlay';
   readonly port: LocalPort | undefined;
+  /** Role `underlay`: the tag of the tunnels; 0: none. */
+  readonly vlan: number;
 }
 
 /** What is attached to a device. */
@@ -52,18 +57,21 @@ export class DeviceTable {
   #present = new Map<string, HostDevice>();
   readonly #attached = new Map<string, Attached>();
 
-  constructor(underlay: readonly string[], guard: GuardSetting, slots: Slots) {
+  constructor(underlay: readonly Required<UnderlayDevice>[], guard: GuardSetting, slots: Slots) {
     this.#guard = guard;
     this.#slots = slots;
-    for (const name of underlay) this.#wanted.set(name, { role: 'underlay', port: undefined });
+    for (const { device, vlan } of underlay) this.#wanted.set(device, { role: 'underlay', port: undefined, vlan });
   }
 
   /** All devices of the host. Returns the names of ours that appeared, vanished or changed. */
   refresh(devices: readonly HostDevice[]): Set<string> {
     const present = new Map(devices.map((device) => [device.name, device]));
     const changed = new Set<string>();
-    for (const name of this.#wanted.keys()) {
-      if (!sameDevice(this.#present.get(name), present.get(name))) changed.add(name);
+    for (const [name, { vlan }] of this.#wanted) {
+      const [before, after] = [this.#present.get(name), present.get(name)];
+      if (!sameDevice(before, after) || !sameMac(faceMac(before, vlan, this.#present), faceMac(after, vlan, present))) {
+        changed.add(name);
+      }
     }
     for (const [name, attached] of this.#attached) {
       if (present.get(name)?.ifindex !== attached.ifindex) changed.add(name);
@@ -109,7 +117,7 @@ export class DeviceTable {
       return changed;
     }
     this.#interfaceOf.set(id, name);
-    this.#wanted.set(name, { role: 'port', port });
+    this.#wanted.set(name, { role: 'port', port, vlan: 0 });
     changed.add(name);
     return changed;
   }
@@ -197,9 +205,9 @@ export class DeviceTable {
 
   #link(wanted: Wanted, device: HostDevice, slot: number, flags: number): Link {
     const { port } = wanted;
-    const common = { ifindex: device.ifindex, slot, device: flags, vlan: 0 };
+    const common = { ifindex: device.ifindex, slot, device: flags, vlan: wanted.vlan };
     if (port === undefined) {
-      const mac = device.mac ?? new Uint8Array(6);
+      const mac = faceMac(device, wanted.vlan, this.#present) ?? new Uint8Array(6);
       return { ...common, port: 0, network: 0, flags: 0, role: LinkRole.UNDERLAY, guard: Guard.OFF, mac };
     }
     let bits = 0;
@@ -208,6 +216,8 @@ export class DeviceTable {
     if (port.role === 'router') bits |= LinkFlags.ROUTER;
     if (port.role === 'dhcp') bits |= LinkFlags.DHCP;
     if (port.linkLocal === 'any') bits |= LinkFlags.LOCAL_ANY;
+    if (port.transparent) bits |= LinkFlags.TRANSPARENT;
+    if (port.ipOnly) bits |= LinkFlags.IP;
     return {
       ...common,
       port: port.id,
@@ -227,6 +237,7 @@ export class DeviceTable {
       name,
       role: wanted?.role ?? attached?.role ?? 'port',
       port: wanted?.port?.port,
+      vlan: wanted?.vlan ?? 0,
       ifindex: device?.ifindex ?? 0,
       kind: device?.facts.kind,
       mtu: device?.mtu ?? 0,
@@ -246,6 +257,22 @@ function sameDevice(a: HostDevice | undefined, b: HostDevice | undefined): boole
     deviceFlags(a.facts) === deviceFlags(b.facts) &&
     a.facts.kind === b.facts.kind &&
     a.facts.xdp?.basic === b.facts.xdp?.basic &&
-    Buffer.compare(a.mac ?? new Uint8Array(0), b.mac ?? new Uint8Array(0)) === 0
+    a.facts.xdp?.rxMetadata.vlanTag === b.facts.xdp?.rxMetadata.vlanTag &&
+    sameMac(a.mac, b.mac)
   );
+}
+
+function sameMac(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return Buffer.compare(a ?? new Uint8Array(0), b ?? new Uint8Array(0)) === 0;
+}
+
+/** The MAC that tunnels come to: a VLAN device has one of its own, if it is there. */
+function faceMac(
+  device: HostDevice | undefined,
+  vlan: number,
+  present: ReadonlyMap<string, HostDevice>,
+): Uint8Array | undefined {
+  if (device === undefined || vlan === 0) return device?.mac;
+  for (const one of present.values()) if (isVlanOf(one, device.ifindex, vlan)) return one.mac;
+  return device.mac;
 }

@@ -1,9 +1,12 @@
 /** What attachments and next hops need of the kernel's network configuration. */
 
-export interface HostRoute {
+/** One way of a route. */
+export interface HostPath {
   readonly ifindex: number;
-  /** The next hop's address, when the destination is not on-link. */
+  /** The next hop's address (of either family), when the destination is not on-link. */
   readonly gateway: string | undefined;
+  /** The kernel knows that nothing gets out there: its device is down or has no carrier. */
+  readonly dead: boolean;
 }
 
 export interface HostNeighbour {
@@ -13,6 +16,8 @@ export interface HostNeighbour {
   readonly mac: Uint8Array | undefined;
   /** NUD_* (include/uapi/linux/neighbour.h). */
   readonly state: number;
+  /** Kept resolved by the kernel, because somebody asked for it. */
+  readonly managed: boolean;
 }
 
 export interface HostLink {
@@ -20,22 +25,38 @@ export interface HostLink {
   readonly name: string;
   /** 6 bytes. */
   readonly mac: Uint8Array;
+  /** Administratively. */
   readonly up: boolean;
+  readonly carrier: boolean;
+  readonly mtu: number;
+  /** Of a device for a VLAN (802.1Q) of another one here: that one and the tag. */
+  readonly vlan: { readonly of: number; readonly id: number } | undefined;
   /** Program attached by XDP, in the driver or in the stack. */
   readonly xdpProgramId: number | undefined;
 }
 
+export interface HostOffload {
+  readonly active: boolean;
+  readonly changeable: boolean;
+}
+
 export interface HostNetlink {
   links(): Promise<readonly HostLink[]>;
-  /** The route to an underlay address; undefined: there is none. */
-  routeTo(address: string): Promise<HostRoute | undefined>;
+  /**
+   * Every way of the route to an underlay address; none: there is no route.
+   *
+   * @param device only by this device
+   */
+  routeTo(address: string, device?: number): Promise<readonly HostPath[]>;
   neighbours(): Promise<readonly HostNeighbour[]>;
   /** Asks the kernel to resolve a neighbour and to keep it so (NTF_EXT_MANAGED, 5.16; before that NTF_USE once). */
   manageNeighbour(ifindex: number, address: string): Promise<void>;
   /** Removes an entry; absent is fine. */
   removeNeighbour(ifindex: number, address: string): Promise<void>;
-  gro(ifindex: number): Promise<boolean>;
-  setGro(ifindex: number, on: boolean): Promise<void>;
+  /** An offload by the kernel's name. */
+  offload(ifindex: number, name: string): Promise<HostOffload>;
+  /** Switches an offload. Gives whether it is so now. */
+  setOffload(ifindex: number, name: string, on: boolean): Promise<boolean>;
   /** Calls back after links, addresses, routes or neighbours changed (also after an overrun). */
   onChange(listener: () => void): () => void;
 }

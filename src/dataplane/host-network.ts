@@ -1,12 +1,21 @@
 import { constants } from 'node:os';
 import { MapwireError } from '../errors.ts';
-import { hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts';
+import { type Device, hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts';
 import { ipBytes, ipFromBytes } from '../table/address.ts';
 import type { XdpAbilities } from './device-rules.ts';
 import type { HostDevice } from './device-table.ts';
-import type { HostLink, HostNeighbour, HostNetlink, HostRoute } from './host-netlink.ts';
+import type { HostLink, HostNeighbour, HostNetlink, HostOffload, HostPath } from './host-netlink.ts';
 
 const { errno } = constants;
+
+/** The tag that tunnels have (802.1Q); not that of providers (802.1ad). */
+const ETH_P_8021Q = 0x8100;
+
+/** What the kernel says where no packet gets through: no route, or one that says so (unreachable, blackhole, prohibit). */
+const NO_ROUTE = [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES];
+
+/** A route goes with its source address, and with its next-hop object, and nothing tells of the route. */
+const WATCHED = ['devices', 'addresses', 'routes', 'nexthops', 'neighbours'] as const;
 
 /** How many abilities of devices that were seen before are asked for again at a time: a request each. */
 const ASK_AGAIN = 64;
@@ -44,6 +53,7 @@ export class HostNetwork implements HostNetlink, Disposable {
       name: device.name,
       mac: device.mac,
       mtu: device.mtu,
+      vlan: vlanOf(device),
       facts: {
         kind: device.kind,
         peerElsewhere: device.kind === 'veth' && device.linkNetnsid !== undefined,
@@ -58,18 +68,30 @@ export class HostNetwork implements HostNetlink, Disposable {
       name: device.name,
       mac: device.mac ?? new Uint8Array(6),
       up: device.up,
+      carrier: device.carrier,
+      mtu: device.mtu,
+      vlan: vlanOf(device),
       xdpProgramId: device.xdp.native || device.xdp.generic || device.xdp.offloaded || undefined,
     }));
   }
 
-  async routeTo(address: string): Promise<HostRoute | undefined> {
+  async routeTo(address: string, device?: number): Promise<HostPath[]> {
+    const question = device === undefined ? {} : { ifindex: device };
     try {
-      const [hop] = (await this.#netlink.routeTo(ipBytes(address))).nextHops;
-      if (hop === undefined) return undefined;
-      return { ifindex: hop.ifindex, gateway: hop.gateway === undefined ? undefined : ipFromBytes(hop.gateway) };
+      let route = await this.#netlink.routeTo(ipBytes(address), { ...question, entry: true });
+      // With nexthop_compat_mode 0 an entry names an object instead of its hops; the way of one packet is told anyway.
+      if (route.type === 'unicast' && route.nextHops.length === 0) {
+        route = await this.#netlink.routeTo(ipBytes(address), question);
+      }
+      if (route.type !== 'unicast') return [];
+      return route.nextHops.map(({ ifindex, gateway, dead }) => ({
+        ifindex,
+        gateway: gateway === undefined ? undefined : ipFromBytes(gateway),
+        dead: dead === true,
+      }));
     } catch (error) {
-      if (hasErrno(error, errno.ENETUNREACH) || hasErrno(error, errno.EHOSTUNREACH)) return undefined;
-      if (error instanceof MapwireError && error.code === 'ERR_MW_NOT_FOUND') return undefined;
+      if (NO_ROUTE.some((number) => hasErrno(error, number))) return [];
+      if (error instanceof MapwireError && error.code === 'ERR_MW_NOT_FOUND') return [];
       throw error;
     }
   }
@@ -77,7 +99,13 @@ export class HostNetwork implements HostNetlink, Disposable {
   async neighbours(): Promise<HostNeighbour[]> {
     return (await this.#netlink.neighbours())
       .filter((one) => one.address.length === 4 || one.address.length === 16)
-      .map((one) => ({ ifindex: one.ifindex, address: ipFromBytes(one.address), mac: one.mac, state: one.state }));
+      .map((one) => ({
+        ifindex: one.ifindex,
+        address: ipFromBytes(one.address),
+        mac: one.mac,
+        state: one.state,
+        managed: one.managed,
+      }));
   }
 
   async manageNeighbour(ifindex: number, address: string): Promise<void> {
@@ -93,12 +121,13 @@ export class HostNetwork implements HostNetlink, Disposable {
     }
   }
 
-  async gro(ifindex: number): Promise<boolean> {
-    return (await this.#netlink.offloads(ifindex)).active.has('rx-gro');
+  async offload(ifindex: number, name: string): Promise<HostOffload> {
+    const { active, changeable } = await this.#netlink.offloads(ifindex);
+    return { active: active.has(name), changeable: changeable.has(name) };
   }
 
-  async setGro(ifindex: number, on: boolean): Promise<void> {
-    await this.#netlink.setOffloads(ifindex, { 'rx-gro': on });
+  async setOffload(ifindex: number, name: string, on: boolean): Promise<boolean> {
+    return (await this.#netlink.setOffloads(ifindex, { [name]: on })).length === 0;
   }
 
   onChange(listener: () => void): () => void {
@@ -122,7 +151,7 @@ export class HostNetwork implements HostNetlink, Disposable {
     const { signal } = this.#ended;
     while (!signal.aborted) {
       try {
-        using watch = new NetlinkWatch({ groups: ['devices', 'routes', 'neighbours'], signal });
+        using watch = new NetlinkWatch({ groups: WATCHED, signal });
         // What was lost in an overrun is found by reading everything again, which listeners do anyway.
         for await (const _ of watch) for (const listener of this.#listeners) listener();
       } catch {
@@ -131,4 +160,11 @@ export class HostNetwork implements HostNetlink, Disposable {
       }
     }
   }
+}
+
+function vlanOf(device: Device): HostLink['vlan'] {
+  const { link, linkNetnsid, vlanId, vlanProtocol } = device;
+  if (link === undefined || linkNetnsid !== undefined || vlanId === undefined || vlanProtocol !== ETH_P_8021Q)
+    return undefined;
+  return { of: link, id: vlanId };
 }

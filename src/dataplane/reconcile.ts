@@ -7,8 +7,10 @@ import { type Held, type MapWriter, readMap, textOf } from './map-writer.ts';
 
 /** What the kernel should hold beside what follows from the table. */
 export interface Surroundings {
-  /** Next hops of a node by its kernel id. */
+  /** Next hops of a node, a group or the wire by its kernel id. */
   nexthops(node: number): readonly Nexthop[];
+  /** What routers told of an underlay address (16 bytes); 0: nothing. */
+  pathMtu(remote: Uint8Array): number;
   /** Entries of `dev`, `local` and `link`. */
   runtime(): Iterable<RawEntry>;
   /** CLOCK_MONOTONIC in nanoseconds. */
@@ -23,7 +25,8 @@ export function finished(entry: Entry, held: Uint8Array | undefined, around: Sur
     return portCodec.encode(withHistory(entry.value, before, around.now(), around.graceNs));
   }
   if (entry.map === 'node') {
-    const value: Node = { ...entry.value, nexthop: around.nexthops(entry.key) };
+    const { key, value: planned } = entry;
+    const value: Node = { ...planned, mtu: around.pathMtu(planned.remote), nexthop: around.nexthops(key) };
     return nodeCodec.encode(value);
   }
   return valueBytes(entry);

@@ -9,8 +9,8 @@ export interface DataplaneOptions {
   readonly pinDir: string;
   /** Folder for device settings to put back; made (mode 0700) when absent. */
   readonly stateDir: string;
-  /** Names of the underlay devices. */
-  readonly underlay: readonly string[];
+  /** The underlay devices; a name alone is an untagged one. */
+  readonly underlay: readonly (string | UnderlayDevice)[];
   /** Default `auto`. */
   readonly hook?: HookSetting;
   /** Default `full`. */
@@ -29,13 +29,20 @@ export interface DataplaneOptions {
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
   readonly tooBigRate?: number;
-  /** The compiled objects; default: `dist/bpf/xdp.bpf.o` and `tc.bpf.o` of this package. */
+  /** The compiled objects; default: those in `dist/bpf` of this package. */
   readonly objects?: ObjectFiles;
   /**
    * Called before each step of a switch of generations, of an attachment and of `down`, by name; awaited. For tests that
    * end the process there.
    */
   readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+/** A device that tunnels leave by. */
+export interface UnderlayDevice {
+  readonly device: string;
+  /** VLAN id of the tunnels' 802.1Q tag; absent or 0: untagged. */
+  readonly vlan?: number;
 }
 
 /** UDP port of each encapsulation over UDP. */
@@ -50,6 +57,8 @@ export interface ObjectFiles {
   /** Paths. */
   readonly xdp: string;
   readonly tc: string;
+  /** XDP for devices that keep VLAN tags beside the frame; without it they get TC alone. */
+  readonly bound?: string;
 }
 
 /** Something that is not as it should be, and what to do about it. The rest goes on. */
@@ -79,6 +88,8 @@ export interface DeviceStatus {
   readonly role: 'port' | 'underlay';
   /** Table id; role `port`. */
   readonly port: string | undefined;
+  /** Role `underlay`: the tag of the tunnels; 0: none. */
+  readonly vlan: number;
   /** 0: the device is absent. */
   readonly ifindex: number;
   readonly kind: string | undefined;
@@ -92,16 +103,50 @@ export interface DeviceStatus {
   readonly slot: number | undefined;
 }
 
+/** One way of the route to a node. */
+export interface NextHopWay {
+  /** The underlay device; undefined: it leaves by another one. */
+  readonly device: string | undefined;
+  /** The tag on it; 0: none. */
+  readonly vlan: number;
+  /** The gateway, or the node's own address. */
+  readonly via: string;
+  readonly mac: string | undefined;
+  /** At most two are; they share the flows. */
+  readonly used: boolean;
+  /** Why it is not used. */
+  readonly why: string | undefined;
+}
+
 export interface NextHopStatus {
   readonly node: string;
   readonly address: string;
+  /** Of the underlay address; undefined: the two have none in common. */
+  readonly family: 4 | 6 | undefined;
+  /** There is a way. */
   readonly resolved: boolean;
+  /** Of the first way in use. */
   readonly device: string | undefined;
-  /** The gateway, or the node's own address. */
   readonly via: string | undefined;
   readonly mac: string | undefined;
+  readonly ways: readonly NextHopWay[];
+  /** The largest outer packet that gets there, as far as is known; undefined: there is no way. */
+  readonly mtu: number | undefined;
+  /** What a router told, if that is less than the uplinks take; forgotten after ten minutes. */
+  readonly pathMtu: number | undefined;
   /** Why it is not resolved. */
   readonly why: string | undefined;
+}
+
+/** A multicast group that this node sends copies to. */
+export interface GroupStatus {
+  /** Its address. */
+  readonly group: string;
+  readonly networks: readonly string[];
+  /** The first underlay device that is up; undefined: none is. */
+  readonly device: string | undefined;
+  readonly vlan: number;
+  readonly mac: string;
 }
 
 export interface MapFill {
@@ -118,6 +163,7 @@ export interface DataplaneStatus {
   readonly layout: number;
   readonly devices: readonly DeviceStatus[];
   readonly nextHops: readonly NextHopStatus[];
+  readonly groups: readonly GroupStatus[];
   readonly maps: readonly MapFill[];
   readonly problems: readonly Problem[];
 }

@@ -102,6 +102,21 @@ export function eventKindName(value: number): EventKindName | `unknown-${number}
   return EVENT_KIND_NAMES.get(value) ?? `unknown-${value}`;
 }
 
+/** enum mw_flood_flags */
+export const FloodFlags = {
+  IP6: 1,
+} as const;
+export type FloodFlags = (typeof FloodFlags)[keyof typeof FloodFlags];
+export type FloodFlagsName =
+  | 'ip6';
+export const FLOOD_FLAGS_NAMES: ReadonlyMap<number, FloodFlagsName> = new Map([
+  [1, 'ip6'],
+]);
+/** The names of the bits that are set. */
+export function floodFlagsNames(flags: number): FloodFlagsName[] {
+  return [...FLOOD_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
 /** enum mw_flood_kind */
 export const FloodKind = {
   COUNT: 0,
@@ -640,10 +655,8 @@ export interface Config {
   /** u8 at byte 43. */
   readonly hasChecksum: number;
   /** u8 at byte 44. */
-  readonly askTag: number;
-  /** u8 at byte 45. */
   readonly ttl: number;
-  /** u8 at byte 46. */
+  /** u8 at byte 45. */
   readonly dscp: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
@@ -679,10 +692,9 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_transparent', offset: 41, shape: u8.shape },
       { name: 'has_group', offset: 42, shape: u8.shape },
       { name: 'has_checksum', offset: 43, shape: u8.shape },
-      { name: 'ask_tag', offset: 44, shape: u8.shape },
-      { name: 'ttl', offset: 45, shape: u8.shape },
-      { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
+      { name: 'ttl', offset: 44, shape: u8.shape },
+      { name: 'dscp', offset: 45, shape: u8.shape },
+      { name: 'pad', offset: 46, shape: { kind: 'bytes', size: 2 }, padding: true },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
@@ -709,10 +721,9 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 41, value.hasTransparent, 'mw_config.has_transparent');
     putU8(view, at + 42, value.hasGroup, 'mw_config.has_group');
     putU8(view, at + 43, value.hasChecksum, 'mw_config.has_checksum');
-    putU8(view, at + 44, value.askTag, 'mw_config.ask_tag');
-    putU8(view, at + 45, value.ttl, 'mw_config.ttl');
-    putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putZero(view, at + 47, 1);
+    putU8(view, at + 44, value.ttl, 'mw_config.ttl');
+    putU8(view, at + 45, value.dscp, 'mw_config.dscp');
+    putZero(view, at + 46, 2);
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
@@ -738,9 +749,8 @@ export const config: Codec<Config> = defineCodec(
     hasTransparent: view.getUint8(at + 41),
     hasGroup: view.getUint8(at + 42),
     hasChecksum: view.getUint8(at + 43),
-    askTag: view.getUint8(at + 44),
-    ttl: view.getUint8(at + 45),
-    dscp: view.getUint8(at + 46),
+    ttl: view.getUint8(at + 44),
+    dscp: view.getUint8(at + 45),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
@@ -818,6 +828,8 @@ export interface FloodTarget {
   readonly id: number;
   /** u32 at byte 8. */
   readonly segment: number;
+  /** u32 at byte 12. */
+  readonly flags: number;
 }
 
 export const floodTarget: Codec<FloodTarget> = defineCodec(
@@ -830,19 +842,20 @@ export const floodTarget: Codec<FloodTarget> = defineCodec(
       { name: 'kind', offset: 0, shape: u32.shape },
       { name: 'id', offset: 4, shape: u32.shape },
       { name: 'segment', offset: 8, shape: u32.shape },
-      { name: 'pad', offset: 12, shape: u32.shape, padding: true },
+      { name: 'flags', offset: 12, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.kind, 'mw_flood_target.kind');
     putU32(view, at + 4, value.id, 'mw_flood_target.id');
     putU32(view, at + 8, value.segment, 'mw_flood_target.segment');
-    putZero(view, at + 12, 4);
+    putU32(view, at + 12, value.flags, 'mw_flood_target.flags');
   },
   (view, at) => ({
     kind: view.getUint32(at, true),
     id: view.getUint32(at + 4, true),
     segment: view.getUint32(at + 8, true),
+    flags: view.getUint32(at + 12, true),
   }),
 );
 
@@ -1508,10 +1521,12 @@ export const port: Codec<Port> = defineCodec(
   }),
 );
 
-/** struct mw_scratch: 1280 bytes. */
+/** struct mw_scratch: 1792 bytes. */
 export interface Scratch {
   /** u8[1280] at byte 0. */
   readonly byte: Uint8Array;
+  /** u64[64] at byte 1280. */
+  readonly state: readonly bigint[];
 }
 
 export const scratch: Codec<Scratch> = defineCodec(
@@ -1519,16 +1534,19 @@ export const scratch: Codec<Scratch> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_scratch',
-    size: 1280,
+    size: 1792,
     fields: [
       { name: 'byte', offset: 0, shape: { kind: 'bytes', size: 1280 } },
+      { name: 'state', offset: 1280, shape: { kind: 'array', size: 512, count: 64, element: u64.shape } },
     ],
   },
   (view, at, value) => {
     putBytes(view, at, 1280, value.byte, 'mw_scratch.byte');
+    putArray(view, at + 1280, 64, 8, value.state, 'mw_scratch.state', putU64);
   },
   (view, at) => ({
     byte: getBytes(view, at, 1280),
+    state: getArray(64, 8, at + 1280, (at) => view.getBigUint64(at, true)),
   }),
 );
 
@@ -2009,4 +2027,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '6ab222d92cc7da2a';
+export const LAYOUT_HASH = 'cb0dedc38bcc050f';

@@ -55,6 +55,8 @@ const VERDICTS = ['none', 'drop', 'stack', 'left', 'deliver', 'encap', 'answer',
 export const FIRST_BUFFER = 4096 - 256 - 320;
 /** Where the network stands in the value. */
 const NETWORK_OFFSET = { port: 4, local: 20 } as const;
+/** For the frame afterwards: more than a program can make of any. */
+const ROOM = 32_768;
 const FAR_FUTURE = 1n << 62n;
 
 function objectFile(name: string): string {
@@ -85,6 +87,8 @@ export interface PacketInput {
   readonly frame: Uint8Array;
   readonly gsoSize?: number;
   readonly firstBuffer?: number;
+  /** A program that runs first and goes on with the one of ours. */
+  readonly through?: Program;
 }
 
 /**
@@ -233,7 +237,17 @@ export class PacketKernel implements AsyncDisposable {
       const key = u32(ifindex);
       if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#map('dev').valueSize)];
       if (environment.underlay.has(name)) {
-        const link = { ifindex, port: 0, network: 0, slot, device: flags, flags: 0, role: LinkRole.UNDERLAY, guard: 0, vlan: 0 };
+        const link = {
+          ifindex,
+          port: 0,
+          network: 0,
+          slot,
+          device: flags,
+          flags: 0,
+          role: LinkRole.UNDERLAY,
+          guard: 0,
+          vlan: 0,
+        };
         yield ['link', key, linkCodec.encode({ ...link, mac: macBytes(device.mac) })];
       }
       const port = planned.localPort(owners.get(name) ?? '');
@@ -387,7 +401,7 @@ export class PacketKernel implements AsyncDisposable {
     const program = objects[input.hook].programs.get(`mw_${input.hook}_${input.program}`);
     if (program === undefined) throw new Error(`no program mw_${input.hook}_${input.program}`);
     try {
-      return this.#runProgram(program, input);
+      return this.#runProgram(input.through ?? program, input);
     } catch (error) {
       if (mayBeRefused(input) && hasErrno(error, Errno.EINVAL)) return undefined;
       throw error;
@@ -403,7 +417,7 @@ export class PacketKernel implements AsyncDisposable {
       hook === 'xdp'
         ? xdpContext({ dataLength: chosenBuffer(frame, firstBuffer) ?? frame.length, ingressIfindex: ifindex })
         : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0 });
-    const { retval, data } = program.testRun({ data: frame, ctx, ctxOut: false });
+    const { retval, data } = program.testRun({ data: frame, ctx, ctxOut: false, dataOutSize: ROOM });
     const names = new Map([...this.#ifindexes].map(([name, index]) => [index, name]));
     const sent = this.#capture.take().map((caught) => ({ device: names.get(caught.ifindex)!, frame: caught.frame }));
     return { retval, raw: this.#readVerdict(verdicts), data, sent };
@@ -447,7 +461,7 @@ export class PacketKernel implements AsyncDisposable {
       self: planned.self,
       self4: ip4 === undefined ? 0 : Buffer.from(ipBytes(ip4)).readUInt32BE(),
       self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
-      vxlanPort: environment.vxlanPort,
+      vxlanPort: environment.ports.vxlan,
       gpePort: TUNNEL_PORTS['vxlan-gpe'],
       genevePort: TUNNEL_PORTS.geneve,
       lispPort: TUNNEL_PORTS.lisp,
@@ -463,7 +477,6 @@ export class PacketKernel implements AsyncDisposable {
       hasTransparent: flag(features.transparent),
       hasGroup: flag(features.group),
       hasChecksum: flag(features.checksum),
-      askTag: 0,
       ttl: 64,
       dscp: 0,
       segmenter: 0,

@@ -34,6 +34,7 @@ const IFLA_GRO_MAX_SIZE = 58;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_VLAN_ID = 1;
+const IFLA_VLAN_PROTOCOL = 5;
 const IFLA_TUN_TYPE = 3;
 const IFLA_TUN_VNET_HDR = 5;
 const IFLA_TUN_PERSIST = 6;
@@ -122,6 +123,8 @@ export interface Device {
   readonly tun?: TunInfo;
   /** Of a `vlan` device. */
   readonly vlanId?: number;
+  /** Of a `vlan` device: the EtherType of its tag, 0x8100 or 0x88a8. */
+  readonly vlanProtocol?: number;
 }
 
 function ifinfomsg(ifindex: number, flags = 0, change = 0): Uint8Array {
@@ -150,6 +153,10 @@ function decodeTun(data: AttributeMap): TunInfo {
     persistent: data.u8(IFLA_TUN_PERSIST) === 1,
     ...(queues === undefined ? {} : { queues }),
   };
+}
+
+function be16(bytes: Uint8Array | undefined): number | undefined {
+  return bytes === undefined || bytes.byteLength < 2 ? undefined : viewOf(bytes).getUint16(0);
 }
 
 /** `object` without the members that are undefined. */
@@ -202,6 +209,7 @@ export function decodeDevice(payload: Uint8Array): Device {
     xdp: decodeXdp(attributes.nested(IFLA_XDP)),
     tun: kind === 'tun' && data !== undefined ? decodeTun(data) : undefined,
     vlanId: kind === 'vlan' ? data?.u16(IFLA_VLAN_ID) : undefined,
+    vlanProtocol: kind === 'vlan' ? be16(data?.bytes(IFLA_VLAN_PROTOCOL)) : undefined,
   });
 }
 

@@ -19,7 +19,11 @@ const RTA_TABLE = 15;
 const RTA_VIA = 18;
 const RTAX_MTU = 2;
 const RTM_F_CLONED = 0x200;
+const RTM_F_FIB_MATCH = 0x2000;
 const RTM_F_LOOKUP_TABLE = 0x1000;
+
+const RTNH_F_DEAD = 1;
+const RTNH_F_LINKDOWN = 16;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -32,6 +36,8 @@ export interface NextHop {
   /** 4 or 16 bytes (its family may differ from the destination's); absent when the destination is on the link. */
   readonly gateway?: Uint8Array;
   readonly weight: number;
+  /** The device is down, or has no carrier. */
+  readonly dead?: true;
 }
 
 export interface Route {
@@ -56,8 +62,13 @@ function gatewayOf(attributes: AttributeMap): Uint8Array | undefined {
   return (attributes.bytes(RTA_GATEWAY) ?? via?.subarray(2))?.slice();
 }
 
-function nextHop(ifindex: number, weight: number, gateway: Uint8Array | undefined): NextHop {
-  return gateway === undefined ? { ifindex, weight } : { ifindex, weight, gateway };
+function nextHop(ifindex: number, weight: number, gateway: Uint8Array | undefined, flags: number): NextHop {
+  return {
+    ifindex,
+    weight,
+    ...(gateway === undefined ? {} : { gateway }),
+    ...((flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) === 0 ? {} : { dead: true }),
+  };
 }
 
 /** struct rtnexthop: u16 length, u8 flags, u8 hops (weight - 1), s32 ifindex, attributes */
@@ -68,7 +79,8 @@ function multipath(bytes: Uint8Array): NextHop[] {
     const length = view.getUint16(at, LITTLE_ENDIAN);
     if (length < 8 || at + length > bytes.byteLength) break;
     const attributes = new AttributeMap(bytes.subarray(at + 8, at + length));
-    hops.push(nextHop(view.getInt32(at + 4, LITTLE_ENDIAN), view.getUint8(at + 3) + 1, gatewayOf(attributes)));
+    const [ifindex, flags] = [view.getInt32(at + 4, LITTLE_ENDIAN), view.getUint8(at + 2)];
+    hops.push(nextHop(ifindex, view.getUint8(at + 3) + 1, gatewayOf(attributes), flags));
     at += align4(length);
   }
   return hops;
@@ -97,7 +109,7 @@ export function decodeRoute(payload: Uint8Array): Route {
         ? multipath(several)
         : ifindex === undefined
           ? []
-          : [nextHop(ifindex, 1, gatewayOf(attributes))],
+          : [nextHop(ifindex, 1, gatewayOf(attributes), view.getUint32(8, LITTLE_ENDIAN))],
   };
 }
 
@@ -116,6 +128,8 @@ export async function listRoutes(socket: NetlinkSocket): Promise<Route[]> {
 export interface RouteQuestion {
   /** Only out of this device. */
   readonly ifindex?: number;
+  /** The entry of the table, with all of its next hops, and not the one that a packet would take. */
+  readonly entry?: boolean;
 }
 
 export async function getRoute(
@@ -131,7 +145,8 @@ export async function getRoute(
   rtmsg.setUint8(0, family);
   rtmsg.setUint8(1, destination.byteLength * 8);
   // else an IPv4 answer names table main whatever it was; IPv6 refuses the flag and needs none
-  if (family === AF_INET) rtmsg.setUint32(8, RTM_F_LOOKUP_TABLE, LITTLE_ENDIAN);
+  const flags = (family === AF_INET ? RTM_F_LOOKUP_TABLE : 0) | (question.entry === true ? RTM_F_FIB_MATCH : 0);
+  rtmsg.setUint32(8, flags, LITTLE_ENDIAN);
   const attributes: Attribute[] = [[RTA_DST, destination]];
   if (question.ifindex !== undefined) attributes.push([RTA_OIF, u32(question.ifindex)]);
   const [message] = await socket.request(

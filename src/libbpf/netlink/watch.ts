@@ -9,7 +9,9 @@ import { decodeRoute, isTableRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } fro
 import { type Message, Protocol, readMessages } from './socket.ts';
 
 /** Groups of include/uapi/linux/rtnetlink.h. */
-const GROUPS = { devices: [1], neighbours: [3], addresses: [5, 9], routes: [7, 11] } as const;
+const GROUPS = { devices: [1], neighbours: [3], addresses: [5, 9], routes: [7, 11], nexthops: [32] } as const;
+const RTM_NEWNEXTHOP = 104;
+const RTM_DELNEXTHOP = 105;
 export type NetlinkGroup = keyof typeof GROUPS;
 
 export type NetlinkEvent =
@@ -17,6 +19,8 @@ export type NetlinkEvent =
   | { readonly type: 'address'; readonly action: 'new' | 'del'; readonly address: Address }
   | { readonly type: 'route'; readonly action: 'new' | 'del'; readonly route: Route }
   | { readonly type: 'neighbour'; readonly action: 'new' | 'del'; readonly neighbour: Neighbour }
+  /** A next-hop object; which one is not told. */
+  | { readonly type: 'nexthop'; readonly action: 'new' | 'del' }
   /** Notifications were lost: read everything again. */
   | { readonly type: 'overrun' };
 
@@ -50,6 +54,9 @@ function decode({ type, payload }: Message): NetlinkEvent | undefined {
     case RTM_DELNEIGH:
       if (!isIpNeighbour(payload)) return undefined;
       return { type: 'neighbour', action: type === RTM_NEWNEIGH ? 'new' : 'del', neighbour: decodeNeighbour(payload) };
+    case RTM_NEWNEXTHOP:
+    case RTM_DELNEXTHOP:
+      return { type: 'nexthop', action: type === RTM_NEWNEXTHOP ? 'new' : 'del' };
     default:
       return undefined;
   }

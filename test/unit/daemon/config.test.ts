@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ConfigMistake, loadConfig, loadDaemonConfig } from '../../../src/daemon/config.ts';
-import { CONFIG_HELP, CONFIG_KEYS, parseDuration } from '../../../src/daemon/config-schema.ts';
+import { CONFIG_HELP, CONFIG_KEYS, type ConfigKey, parseDuration } from '../../../src/daemon/config-schema.ts';
 import { MapwireError } from '../../../src/errors.ts';
 
 let folder: string;
@@ -17,6 +17,9 @@ function write(text: string): string {
   writeFileSync(file, text, { mode: 0o600 });
   return file;
 }
+
+const underlay = (text: string, flags = {}) =>
+  loadDaemonConfig({ file: write(MINIMAL.replace('[eth0]', text)), flags }).underlay;
 
 function mistakesOf(text: string, flags = {}): readonly ConfigMistake[] {
   try {
@@ -35,7 +38,7 @@ it('fills what is not written with defaults', () => {
   expect(loadDaemonConfig({ file: write(MINIMAL) })).toEqual({
     node: 'host-a',
     table: '/etc/mapwire/table.yaml',
-    underlay: ['eth0'],
+    underlay: [{ device: 'eth0', vlan: 0 }],
     pinDir: '/sys/fs/bpf/mapwire',
     stateDir: '/var/lib/mapwire',
     socket: '/run/mapwire/mapwire.sock',
@@ -69,7 +72,10 @@ it('needs no file when flags say it all', () => {
   const flags = { node: 'a', table: '/t.yaml', underlay: ['eth0', 'eth1'] };
   expect(loadConfig({ flags, file: write(''), required: ['node'] })).toMatchObject({
     node: 'a',
-    underlay: ['eth0', 'eth1'],
+    underlay: [
+      { device: 'eth0', vlan: 0 },
+      { device: 'eth1', vlan: 0 },
+    ],
   });
 });
 
@@ -92,13 +98,72 @@ it('shows the line and a caret as a compiler does', () => {
   );
 });
 
+describe('an underlay device', () => {
+  const tagged = { device: 'eth0', vlan: 30 };
+
+  it.each([
+    ['eth0', [{ device: 'eth0', vlan: 0 }]],
+    ['eth0:30', [tagged]],
+    ['{device: eth0, vlan: 30}', [tagged]],
+    ['{device: eth0}', [{ device: 'eth0', vlan: 0 }]],
+    // A dot is part of the name: of a VLAN device, which is then a device as any other.
+    ['eth0.30', [{ device: 'eth0.30', vlan: 0 }]],
+    ['[eth1, "eth0:30"]', [{ device: 'eth1', vlan: 0 }, tagged]],
+    ['[{device: eth1}, {device: eth0, vlan: 30}]', [{ device: 'eth1', vlan: 0 }, tagged]],
+  ])('%s', (text, expected) => {
+    expect(underlay(text)).toEqual(expected);
+  });
+
+  it('with its tag as a flag', () => {
+    expect(underlay('[eth9]', { underlay: ['eth1', 'eth0:30'] })).toEqual([{ device: 'eth1', vlan: 0 }, tagged]);
+  });
+
+  it.each([
+    ['"eth0:"', 'behind the colon stands a VLAN id, 1 to 4094'],
+    ['eth0:0', 'behind the colon stands a VLAN id, 1 to 4094'],
+    ['eth0:4095', 'behind the colon stands a VLAN id, 1 to 4094'],
+    ['eth0:030', 'behind the colon stands a VLAN id, 1 to 4094'],
+    ['eth0:30:1', 'behind the colon stands a VLAN id, 1 to 4094'],
+    ['":30"', 'a device is a name of 1 to 15 characters'],
+    ['{device: eth0, vlan: 4095}', "'vlan' must be a whole number from 1 to 4094"],
+    ['{device: eth0, vlan: "30"}', "'vlan' must be a whole number from 1 to 4094"],
+    ['{vlan: 30}', "'device': a device is a name of 1 to 15 characters"],
+    ['{device: eth0, tag: 30}', "unknown key 'tag' of a device; it is {device: NAME, vlan: ID}"],
+    ['[[eth0]]', 'a device is NAME, NAME:VLAN, or {device: NAME, vlan: ID}'],
+    ['7', "'underlay' must be a list of devices, e.g. [eth0] or [{device: eth0, vlan: 30}]"],
+    ['[eth0, "eth0:30"]', "'underlay' names a device twice: a device has one tag, or none"],
+  ])('is refused when it is %s', (text, message) => {
+    expect(mistakesOf(MINIMAL.replace('[eth0]', text))).toMatchObject([{ line: 3, message }]);
+  });
+});
+
+describe('two tunnels on one UDP port', () => {
+  it('are a mistake where it was made, also when the other is the default', () => {
+    const message = (here: string, there: string) =>
+      `'${here}' and '${there}' are the same UDP port: nothing tells the tunnels apart`;
+    expect(mistakesOf(`${MINIMAL}vxlan-port: 6081\n`)).toMatchObject([
+      { line: 4, message: message('vxlan-port', 'geneve-port') },
+    ]);
+    expect(mistakesOf(`${MINIMAL}gpe-port: 7000\nlisp-port: 7000\n`)).toMatchObject([
+      { line: 5, message: message('lisp-port', 'gpe-port') },
+    ]);
+    expect(mistakesOf(MINIMAL, { 'geneve-port': 4789 })).toMatchObject([
+      { file: '--geneve-port', message: message('geneve-port', 'vxlan-port') },
+    ]);
+  });
+
+  it('may change places', () => {
+    const text = `${MINIMAL}vxlan-port: 4790\ngpe-port: 4789\n`;
+    expect(loadDaemonConfig({ file: write(text) })).toMatchObject({ vxlanPort: 4790, gpePort: 4789 });
+  });
+});
+
 describe('refuses', () => {
   it.each([
     ['broken YAML', 'node: [a\n'],
     ['a list', '- node\n'],
     ['a key twice', `${MINIMAL}node: host-b\n`],
     ['an alias bomb', `${MINIMAL}x: &a [1]\ny: [*a]\n`],
-    ['a tagged underlay', MINIMAL.replace('[eth0]', '{device: eth0, vlan: 30}')],
     ['no underlay', MINIMAL.replace('[eth0]', '[]')],
     ['a socket path that is too long', `${MINIMAL}socket: /${'x'.repeat(120)}\n`],
     ['a duration that is none', `${MINIMAL}guard-grace: soon\n`],
@@ -137,12 +202,22 @@ it.each([
   expect(parseDuration(text)).toBe(expected);
 });
 
-it('documents every key, and the example is right', () => {
+it('documents every key with its default, and the example has every key, with its default where it has one', () => {
   const text = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
-  for (const key of CONFIG_KEYS) {
-    expect(CONFIG_HELP[key], key).toBeTruthy();
-    expect(text, key).toContain(`\`${key}\``);
-  }
   const example = readFileSync(new URL('../../../examples/mapwire.yaml', import.meta.url), 'utf8');
-  expect(loadDaemonConfig({ file: write(example) })).toMatchObject({ node: 'host-a', guardGraceMs: 5000 });
+  const defaults = loadConfig({ file: write(''), required: [] });
+  const rows = [...text.matchAll(/^\| `([\w-]+)` \| (?:`([^`]*)`|required) \| \S.* \|$/gm)];
+  expect(rows.map(([, key]) => key)).toEqual(CONFIG_KEYS);
+  expect([...example.matchAll(/^([\w-]+):/gm)].map(([, key]) => key)).toEqual(CONFIG_KEYS);
+  for (const [, key, value] of rows) {
+    expect(CONFIG_HELP[key as ConfigKey], key).toBeTruthy();
+    const written = value === undefined ? '' : `${key}: ${value}\n`;
+    expect(loadConfig({ file: write(written), required: [] }), key).toEqual(defaults);
+  }
+  expect(loadDaemonConfig({ file: write(example) })).toEqual({
+    ...defaults,
+    node: 'host-a',
+    table: '/etc/mapwire/table.yaml',
+    underlay: [{ device: 'eth0', vlan: 0 }],
+  });
 });

@@ -25,13 +25,21 @@ const STATUS: StatusView = {
       {
         node: 'b',
         address: '192.0.2.2',
+        family: 4,
         resolved: true,
         device: 'eth0',
-        via: undefined,
-        mac: undefined,
+        via: '192.0.2.2',
+        mac: '02:00:00:00:00:02',
+        ways: [
+          { device: 'eth0', vlan: 0, via: '192.0.2.2', mac: '02:00:00:00:00:02', used: true, why: undefined },
+          { device: 'eth1', vlan: 30, via: '192.0.2.9', mac: undefined, used: false, why: 'eth1 is down' },
+        ],
+        mtu: 1400,
+        pathMtu: 1400,
         why: undefined,
       },
     ],
+    groups: [],
     maps: [{ map: 'mac', entries: 3, capacity: 4096 }],
     problems: [],
   },
@@ -98,6 +106,8 @@ it('has every drop reason, exact 64-bit counters, and both revisions', () => {
   expect(text).toContain('\nmapwire_applied_revision 4\n');
   expect(text).toContain('mapwire_map_entries{map="mac"} 3\n');
   expect(text).toContain('mapwire_map_capacity{map="mac"} 4096\n');
+  expect(text).toContain('mapwire_next_hops{node="b",family="4"} 1\n');
+  expect(text).toContain('mapwire_path_mtu_bytes{node="b"} 1400\n');
 });
 
 it('escapes what labels may hold', () => {
