@@ -12,7 +12,8 @@ const MAX_OVERHEAD = Math.max(...ENCAPS.map((encap) => overhead(encap, 6)));
 
 /** What the nodes of a table are like, as far as it makes a difference between them. */
 interface NodeFacts {
-  /** Some node has only an IPv6 address. */
+  /** Some node has an IPv6 address, and some node has only one. */
+  readonly some6: boolean;
   readonly some6Only: boolean;
   /** Nodes whose MTU may be too small for IPv6 in a tunnel. */
   readonly narrow: readonly string[];
@@ -26,6 +27,7 @@ function factsOf(edit: TableEdit): NodeFacts {
   if (facts === undefined) {
     const nodes = [...values.values()];
     facts = {
+      some6: nodes.some((node) => underlayAddress(node, 6) !== undefined),
       some6Only: nodes.some((node) => underlayAddress(node, 4) === undefined),
       narrow: nodes.filter((node) => node.mtu < IPV6_MIN_MTU + MAX_OVERHEAD).map((node) => node.id),
     };
@@ -119,6 +121,33 @@ function smallMtu(edit: TableEdit, network: TableNetwork, mtu: number, least?: T
     key: least !== undefined,
     related: () => [...firstIpv6Port(edit, id), ...(least === undefined ? [] : [nodePlace(edit, least, 'mtu')])],
   });
+}
+
+/** Networks whose given MTU is more than their nodes leave. */
+export function checkMtuFits(edit: TableEdit): void {
+  const { store } = edit;
+  // IPv6 is spoken only by nodes that have it, and groups are of a family that their nodes have.
+  const most = factsOf(edit).some6 ? 6 : 4;
+  const suspects = new Set<number>();
+  for (const number of suspectNodes(edit)) {
+    const node = edit.nodes.values.get(store.nodes.name(number));
+    if (node === undefined) continue;
+    for (const each of store.presence.get(number)?.keys() ?? []) {
+      const network = edit.networks.values.get(store.networks.name(each));
+      if (network?.mtu !== undefined && node.mtu < network.mtu + overhead(network.encap, most)) suspects.add(each);
+    }
+  }
+  if (suspects.size === 0) return;
+  for (const [network, nodes] of nodesOf(edit, suspects)) {
+    const left = defaultMtu(network, nodes);
+    if (network.mtu === undefined || network.mtu <= left) continue;
+    const least = leastMtu(nodes);
+    const message = `the mtu of network ${quote(network.id)} is ${network.mtu}, but ${network.encap} leaves ${left} of ${least.mtu} on a node: larger packets get lost on the way`;
+    edit.report('MW206', edit.networks.origins.get(network.id)!, 'network', network.id, () => ['mtu'], message, {
+      hint: `write ${left} or less, or leave 'mtu' out; or raise the 'mtu' of the nodes, if their underlay takes it`,
+      related: () => [nodePlace(edit, least, 'mtu')],
+    });
+  }
 }
 
 /** Of the node as a whole where the key is not written. */
