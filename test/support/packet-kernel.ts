@@ -233,7 +233,17 @@ export class PacketKernel implements AsyncDisposable {
       const key = u32(ifindex);
       if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#map('dev').valueSize)];
       if (environment.underlay.has(name)) {
-        const link = { ifindex, port: 0, network: 0, slot, device: flags, flags: 0, role: LinkRole.UNDERLAY, guard: 0, vlan: 0 };
+        const link = {
+          ifindex,
+          port: 0,
+          network: 0,
+          slot,
+          device: flags,
+          flags: 0,
+          role: LinkRole.UNDERLAY,
+          guard: 0,
+          vlan: 0,
+        };
         yield ['link', key, linkCodec.encode({ ...link, mac: macBytes(device.mac) })];
       }
       const port = planned.localPort(owners.get(name) ?? '');

@@ -17,6 +17,7 @@ interface Command {
     | 'apply'
     | 'edit'
     | 'hops'
+    | 'pathMtu'
     | 'status'
     | 'dump'
     | 'traffic'
@@ -33,6 +34,8 @@ interface Command {
   /** Hex. */
   readonly frame?: string;
   readonly ms?: number;
+  readonly address?: string;
+  readonly mtu?: number;
 }
 
 function withKill({ options, killAt }: Command): DataplaneOptions {
@@ -70,6 +73,8 @@ async function run(command: Command): Promise<unknown> {
     }
     case 'hops':
       return plane.waitForNextHops(command.ms ?? 2000);
+    case 'pathMtu':
+      return plane.pathMtu(command.address ?? '', command.mtu ?? 0);
     case 'status':
       return plane.status();
     case 'dump':

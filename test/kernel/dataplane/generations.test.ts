@@ -26,7 +26,8 @@ beforeAll(async () => {
   mkdirSync(join(root, 'dist'));
   const types = join(root, 'bpf', 'types.h');
   const text = readFileSync(types, 'utf8');
-  const raised = text.replace('#define MW_LAYOUT_VERSION 1', '#define MW_LAYOUT_VERSION 2');
+  const define = `#define MW_LAYOUT_VERSION ${LAYOUT_VERSION}`;
+  const raised = text.replace(`${define}\n`, `#define MW_LAYOUT_VERSION ${NEXT}\n`);
   expect(raised).not.toBe(text);
   writeFileSync(types, raised);
   await buildObjects(root);
@@ -42,9 +43,10 @@ beforeEach(async () => {
 });
 
 const LARGE = 3500;
+const NEXT = LAYOUT_VERSION + 1;
 
 /** Everything in force belongs to one generation: links run its programs, programs use its maps. */
-function expectOneGeneration(layout = 1): void {
+function expectOneGeneration(layout = LAYOUT_VERSION): void {
   const generations = scene.generations();
   expect(generations).toHaveLength(1);
   const folder = join(scene.pinDir, generations[0] as string);
@@ -67,7 +69,7 @@ function expectOneGeneration(layout = 1): void {
   for (const id of held.programs) expect(programs.has(id), `program ${id} runs`).toBe(true);
 }
 
-function mapId(map: string, layout = 1): number {
+function mapId(map: string, layout = LAYOUT_VERSION): number {
   using raw = RawMap.openPinned(join(scene.pinDir, scene.generations().at(-1) ?? '', 'maps', `mw${layout}_${map}`));
   return raw.id;
 }
@@ -133,11 +135,11 @@ describe('a new generation', () => {
     await scene.settle(twoHosts());
     const [drops, links] = [mapId('drops'), scene.held().links];
     const report = await scene.settle(twoHosts(), { objects: nextLayout });
-    expect(report).toMatchObject({ switched: 'layout 1 becomes 2', generation: 2 });
-    expectOneGeneration(2);
-    expect(mapId('drops', 2)).toBe(drops);
+    expect(report).toMatchObject({ switched: `layout ${LAYOUT_VERSION} becomes ${NEXT}`, generation: 2 });
+    expectOneGeneration(NEXT);
+    expect(mapId('drops', NEXT)).toBe(drops);
     expect(scene.held().links).toEqual(links);
-    expect((await scene.settle(twoHosts())).switched).toBe('layout 2 becomes 1');
+    expect((await scene.settle(twoHosts())).switched).toBe(`layout ${NEXT} becomes ${LAYOUT_VERSION}`);
     expectOneGeneration();
     expect(mapId('drops')).toBe(drops);
   });
