@@ -29,13 +29,21 @@ static __always_inline bool mw_answer_port(const struct mw_link *link, __u32 id,
 	return true;
 }
 
+/* A unicast question, in an IP network: it gets to nobody else. */
+static __always_inline bool mw_is_probe(const struct mw_link *link, const struct mw_packet *p)
+{
+	return (link->flags & MW_LINK_IP) && !(p->flags & MW_PACKET_GROUP);
+}
+
 static __always_inline bool mw_answer_arp(const struct mw_link *link, const struct mw_packet *p,
 					  struct mw_answer *answer)
 {
 	__u32 port, flags;
 
-	if (p->arp_op != 1 || p->src[3] == p->dst[3] ||
-	    (p->dmac[0] & p->dmac[1] & p->dmac[2] & p->dmac[3] & p->dmac[4] & p->dmac[5]) != 0xff)
+	if (p->arp_op != 1 || p->src[3] == p->dst[3])
+		return false;
+	if ((p->dmac[0] & p->dmac[1] & p->dmac[2] & p->dmac[3] & p->dmac[4] & p->dmac[5]) != 0xff &&
+	    !mw_is_probe(link, p))
 		return false;
 	if (mw_port_of_ip(link->network, false, p->dst, &port, &flags) != MW_FOUND || !(flags & MW_IP_ANSWER))
 		return false;
@@ -47,8 +55,11 @@ static __always_inline bool mw_answer_nd(const struct mw_link *link, const struc
 	enum mw_found found;
 	__u32 port, flags;
 
-	if (!(p->flags & MW_PACKET_ND) || !(p->flags & MW_PACKET_GROUP) || (p->flags & MW_PACKET_EXTENSIONS) ||
-	    p->icmp_type != 135 || !mw_solicited_node(p->dst) || ((const __u8 *)p->nd_target)[0] == 0xff)
+	if (!(p->flags & MW_PACKET_ND) || (p->flags & MW_PACKET_EXTENSIONS) || p->icmp_type != 135 ||
+	    ((const __u8 *)p->nd_target)[0] == 0xff)
+		return false;
+	if (!((p->flags & MW_PACKET_GROUP) && mw_solicited_node(p->dst)) &&
+	    !(mw_is_probe(link, p) && ((const __u8 *)p->dst)[0] != 0xff))
 		return false;
 	found = mw_port_of_ip(link->network, true, p->nd_target, &port, &flags);
 	if (found == MW_STALE || (found == MW_FOUND && !(flags & MW_IP_ANSWER)))

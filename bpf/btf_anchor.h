@@ -36,6 +36,7 @@ struct mw_types {
 	enum mw_link_flags link_flags;
 	enum mw_guard guard;
 	enum mw_flood_kind flood_kind;
+	enum mw_flood_flags flood_flags;
 	enum mw_meta_state meta_state;
 	enum mw_event_kind event_kind;
 	enum mw_verdict_kind verdict_kind;

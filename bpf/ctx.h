@@ -77,6 +77,26 @@ static __always_inline bool mw_tag_beside(const mw_ctx *ctx)
 #endif
 }
 
+#ifdef MW_BOUND
+/* net/core/xdp.c, kernel 6.8: only for programs that are loaded for one device, whose driver answers */
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *proto, __u16 *tci) __weak __ksym;
+#define MW_ENODATA 61	/* there is none; any other answer is no sure no */
+#endif
+
+/* XDP: the driver keeps a tag beside the frame. Only the programs of xdp_bound.bpf.c can ask. */
+static __always_inline bool mw_tag_hidden(mw_ctx *ctx)
+{
+#ifdef MW_BOUND
+	__be16 proto = 0;
+	__u16 tci = 0;
+
+	return bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci) != -MW_ENODATA;
+#else
+	(void)ctx;
+	return false;
+#endif
+}
+
 /* Payload bytes of each segment of a super-packet, or 0. */
 static __always_inline __u32 mw_gso_size(const mw_ctx *ctx)
 {

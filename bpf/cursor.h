@@ -33,7 +33,7 @@ static __always_inline void *mw_at(struct mw_cursor *c, __u32 offset, __u32 size
 	}
 	offset += c->base;
 	mw_hide(offset);
-	if (offset > MW_MAX_OFFSET + 64) {
+	if (offset > MW_MAX_OFFSET + 512) {
 		c->error = MW_REASON_MALFORMED;
 		return NULL;
 	}

@@ -6,6 +6,7 @@
 #include "csum.h"
 #include "outcome.h"
 #include "parse.h"
+#include "tunnel.h"
 
 #define MW_ECN_NOT 0
 #define MW_ECN_1 1
@@ -24,14 +25,14 @@ static __always_inline __u8 mw_merge_ecn(__u8 outer, __u8 inner)
 	return inner;
 }
 
-/* Writes the merged ECN into the inner header, which begins 'base' + 14 bytes into the buffer. */
+/* Writes the merged ECN into the inner header, 'base' + p->l3_offset bytes into the buffer. */
 static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u8 outer)
 {
-	__u8 ecn = mw_merge_ecn(outer, p->ecn);
-	__u32 at = base + MW_ETH_HLEN;
+	__u8 ecn = mw_merge_ecn(outer, mw_ecn(p));
+	__u32 at = base + p->l3_offset;
 	__u8 bytes[2];
 
-	if (p->ecn == ecn || (p->l3 != MW_L3_IP4 && p->l3 != MW_L3_IP6))
+	if (mw_ecn(p) == ecn || !mw_is_ip(p))
 		return 0;
 	if (mw_load(ctx, at, bytes, 2))
 		return MW_REASON_INTERNAL;
@@ -54,8 +55,8 @@ static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, 
 
 #if MW_TC
 
-/* bpf_skb_adjust_room() leaves at least an IPv4 header's worth of bytes */
-#define MW_MIN_SHRUNK (MW_ETH_HLEN + 20)
+/* bpf_skb_adjust_room() leaves at least an IP header's worth of bytes, of the outer packet's family */
+#define MW_MIN_SHRUNK (MW_ETH_HLEN + MW_IP6_SIZE)
 
 /* An inner frame too small for adjust_room() is copied to the front instead. */
 static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
@@ -74,6 +75,21 @@ static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 	return 0;
 }
 
+/* The frame's first 14 bytes: of a tagged one the tag's EtherType is there, and the rest of the tag behind. */
+static __always_inline int mw_write_front(mw_ctx *ctx, const struct mw_packet *p)
+{
+	struct {
+		__u8 dmac[MW_ETH_ALEN];
+		__u8 smac[MW_ETH_ALEN];
+		__be16 ethertype;
+	} inner;
+
+	memcpy(inner.dmac, p->dmac, MW_ETH_ALEN);
+	memcpy(inner.smac, p->smac, MW_ETH_ALEN);
+	inner.ethertype = p->tags_inside ? p->tag[0].tpid : p->ethertype;
+	return mw_store(ctx, 0, &inner, sizeof(inner)) ? MW_REASON_INTERNAL : 0;
+}
+
 /*
  * Leaves the inner frame alone in the buffer. bpf_skb_adjust_room() takes the bytes behind the outer Ethernet header,
  * which is then written as the inner one. The DECAP flags (6.3) also set the packet's protocol, which redirect_peer needs;
@@ -84,38 +100,33 @@ static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 
 __noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 outer_ecn)
 {
-	__u64 protocol;
+	__u64 protocol = 0;
 	int result = MW_POPPED;
 	int reason;
 
 	if (!p || base > MW_MAX_BASE)
 		return MW_REASON_INTERNAL;
+	if (mw_tag_beside(ctx) && bpf_skb_vlan_pop(ctx))
+		return MW_REASON_INTERNAL;
 	reason = mw_apply_ecn(ctx, p, base, outer_ecn);
 	if (reason)
 		return reason;
-	if (p->len < MW_MIN_SHRUNK)
-		return mw_pop_small(ctx, p->len, base);
+	if (p->len < MW_MIN_SHRUNK) {
+		reason = mw_pop_small(ctx, p->len, base);
+		return reason ? reason : mw_write_front(ctx, p);
+	}
 	if (!mw_gso_size(ctx) && ctx->len > base + p->len && bpf_skb_change_tail(ctx, base + p->len, 0))
 		return MW_REASON_INTERNAL;
-	protocol = p->l3 == MW_L3_IP4 ? MW_F_ADJ_ROOM_DECAP_L3_IPV4 :
-		   p->l3 == MW_L3_IP6 ? MW_F_ADJ_ROOM_DECAP_L3_IPV6 : 0;
+	if (!p->tags)
+		protocol = p->l3 == MW_L3_IP4 ? MW_F_ADJ_ROOM_DECAP_L3_IPV4 :
+			   p->l3 == MW_L3_IP6 ? MW_F_ADJ_ROOM_DECAP_L3_IPV6 : 0;
 	if (!protocol || bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | protocol)) {
 		result = MW_POPPED_PLAIN;
 		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 			return MW_REASON_INTERNAL;
 	}
-	{
-		struct {
-			__u8 dmac[MW_ETH_ALEN];
-			__u8 smac[MW_ETH_ALEN];
-			__be16 ethertype;
-		} inner;
-
-		memcpy(&inner, p->dmac, sizeof(inner));
-		if (mw_store(ctx, 0, &inner, sizeof(inner)))
-			return MW_REASON_INTERNAL;
-	}
-	return result;
+	reason = mw_write_front(ctx, p);
+	return reason ? reason : result;
 }
 
 #else
@@ -134,6 +145,19 @@ __noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 
 	if (whole > base + p->len && bpf_xdp_adjust_tail(ctx, (int)(base + p->len) - (int)whole))
 		return MW_REASON_INTERNAL;
 	return bpf_xdp_adjust_head(ctx, base) ? MW_REASON_INTERNAL : 0;
+}
+
+/* Of an IP network: the Ethernet header in front of the packet. */
+static __always_inline int mw_write_front(mw_ctx *ctx, const struct mw_packet *p)
+{
+	__u8 *h = mw_data(ctx);
+
+	if ((void *)(h + MW_ETH_HLEN) > mw_data_end(ctx))
+		return MW_REASON_INTERNAL;
+	memcpy(h, p->dmac, MW_ETH_ALEN);
+	memcpy(h + MW_ETH_ALEN, p->smac, MW_ETH_ALEN);
+	memcpy(h + 2 * MW_ETH_ALEN, &p->ethertype, 2);
+	return 0;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "answer.h"
 #include "deliver.h"
 #include "encap.h"
+#include "flat.h"
 #include "guard.h"
 #include "partial.h"
 #include "size.h"
@@ -14,62 +15,89 @@
 #include "flood.h"
 #endif
 
+#if MW_TC
+
+/* The frame was turned into an answer to its sender. */
+static __always_inline int mw_answered(mw_ctx *ctx, const struct mw_link *link, struct mw_outcome *out, __u32 port,
+				       __u32 reason)
+{
+	out->verdict.verdict = MW_VERDICT_ANSWER;
+	out->verdict.reason = reason;
+	out->verdict.port = port;
+	out->verdict.ifindex = link->ifindex;
+	out->target_slot = link->slot;
+	out->sent = mw_len(ctx);
+	return bpf_redirect(link->ifindex, 0);
+}
+
+#endif
+
 static __always_inline int mw_port_answer(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
 					  const struct mw_answer *answer, struct mw_outcome *out)
 {
 #if MW_TC
 	int reason = mw_send_answer(ctx, p, answer);
 
-	if (reason)
-		return mw_drop(out, reason);
-	out->verdict.verdict = MW_VERDICT_ANSWER;
-	out->verdict.port = answer->port;
-	out->verdict.ifindex = link->ifindex;
-	out->target_slot = link->slot;
-	out->sent = mw_len(ctx);
-	return bpf_redirect(link->ifindex, 0);
+	return reason ? mw_drop(out, reason) : mw_answered(ctx, link, out, answer->port, MW_REASON_NONE);
 #else
 	return mw_leave(out);
 #endif
 }
 
-static __always_inline int mw_port_too_big(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
-					   const struct mw_network *network, struct mw_outcome *out)
+static __always_inline int mw_port_too_big(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p, __u32 mtu,
+					   struct mw_outcome *out)
 {
 #if MW_TC
 	int reason;
 
-	if (!mw_may_answer_too_big(p, link->slot))
+	if (p->tags || !mw_may_answer_too_big(p, link->slot))
 		return mw_drop(out, MW_REASON_TOO_BIG);
-	reason = mw_send_too_big(ctx, p, network->mtu);
-	if (reason)
-		return mw_drop(out, reason);
-	out->verdict.verdict = MW_VERDICT_ANSWER;
-	out->verdict.reason = MW_REASON_TOO_BIG;
-	out->verdict.ifindex = link->ifindex;
-	out->target_slot = link->slot;
-	out->sent = mw_len(ctx);
-	return bpf_redirect(link->ifindex, 0);
+	reason = mw_send_too_big(ctx, p, mtu);
+	return reason ? mw_drop(out, reason) : mw_answered(ctx, link, out, 0, MW_REASON_TOO_BIG);
 #else
 	return mw_leave(out);
 #endif
 }
 
+/* Neighbour discovery, also where the guard did not look into it. */
+static __always_inline bool mw_is_nd(const struct mw_packet *p)
+{
+	return p->l3 == MW_L3_IP6 && p->proto == MW_PROTO_ICMPV6 && (p->flags & MW_PACKET_L4) && p->icmp_type >= 133 &&
+	       p->icmp_type <= 137;
+}
+
+/* Rule 2.9: an IP network has no place for this on the way to another node. */
+static __always_inline bool mw_cannot_leave(const struct mw_packet *p, const struct mw_network *network)
+{
+	return mw_carries_ip(network->encap) && (!mw_is_ip(p) || mw_is_nd(p));
+}
+
 static __always_inline int mw_port_flood(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
-					 const struct mw_network *network, struct mw_outcome *out)
+					 const struct mw_network *network, __u32 place, struct mw_outcome *out)
 {
 #if MW_TC
-	int copies;
+	struct mw_flood_run *run = &mw_state_of(p)->run;
+	int reason;
 #endif
 
-	if (mw_size(ctx, p) > network->mtu)
-		return mw_port_too_big(ctx, link, p, network, out);
+	if (mw_cannot_leave(p, network))
+		return mw_drop(out, MW_REASON_NOT_IP);
+	if (mw_size(ctx, p) + 4 * p->tags > network->mtu)
+		return mw_port_too_big(ctx, link, p, network->mtu, out);
 #if MW_TC
-	copies = mw_flood(ctx, p, link->network, link->port, 0);
-	if (copies < 0)
-		return mw_drop(out, -copies);
+	if (!place && !mw_within_flood_rate(link->slot))
+		return mw_drop(out, MW_REASON_FLOOD_RATE);
+	memset(run, 0, sizeof(*run));
+	run->network = link->network;
+	run->from = link->port;
+	run->start = place ? place : 1;
+	run->encap = network->encap;
+	mw_flood_later(ctx, run);
+	reason = mw_flood(ctx, p, run);
+	if (reason)
+		return mw_drop(out, reason);
 	out->verdict.verdict = MW_VERDICT_FLOOD;
-	out->verdict.copies = copies;
+	out->verdict.copies = run->copies;
 	return MW_TC_DROP;	/* the copies are on their way; the original ends here */
 #else
 	return mw_leave(out);
@@ -88,14 +116,10 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 	if (reason)
 		return mw_drop(out, reason);
 	if (mw_size(ctx, p) > network->mtu)
-		return mw_port_too_big(ctx, link, p, network, out);
+		return mw_port_too_big(ctx, link, p, network->mtu, out);
 #if !MW_TC
-	if (!mw_xdp_can_send(ctx, local.ifindex, local.device))
+	if (!mw_xdp_can_send(ctx, local.ifindex, local.device) || mw_xdp_must_leave(ctx, link, p, 0, p->tags))
 		return mw_leave(out);
-	if ((link->device & MW_DEVICE_PARTIAL_CHECKSUM) && mw_unfinished(p)) {
-		if (mw_multi_buffer(ctx) || mw_complete(ctx, p, 0))
-			return mw_leave(out);
-	}
 #endif
 	out->verdict.verdict = MW_VERDICT_DELIVER;
 	out->verdict.port = port;
@@ -103,49 +127,81 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 	out->target_slot = local.slot;
 	out->sent = p->len;
 #if MW_TC
-	return mw_to_port(ctx, &local, p->l3 == MW_L3_IP4 || p->l3 == MW_L3_IP6);
+	return mw_to_port(ctx, &local, mw_is_ip(p) && !p->tags);
 #else
 	return XDP_REDIRECT;
 #endif
+}
+
+/* The smaller of the network's MTU and what routers on the way to the node let through. */
+static __always_inline __u32 mw_mtu_of(const struct mw_network *network, const struct mw_path *path)
+{
+	__u32 overhead = mw_overhead(path->encap, path->flags & MW_NODE_IP6);
+
+	if (path->mtu && path->mtu - overhead < network->mtu)
+		return path->mtu - overhead;
+	return network->mtu;
 }
 
 static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
 					  const struct mw_network *network, const struct mw_place *place,
 					  struct mw_outcome *out)
 {
-	struct mw_path path = {};
-	int reason = mw_find_path(place->node, place->segment, &path);
+	struct mw_path *path = &mw_state_of(p)->path;
+	__u32 mtu;
+	int reason, inner = 0;
 
+	if (mw_cannot_leave(p, network))
+		return mw_drop(out, MW_REASON_NOT_IP);
+	path->node = place->node;
+	path->segment = place->segment;
+	path->encap = network->encap;
+	reason = mw_find_path(path, mw_flow_hash(p));
 	if (reason)
 		return mw_drop(out, reason);
-	if (mw_size(ctx, p) > network->mtu)
-		return mw_port_too_big(ctx, link, p, network, out);
-#if !MW_TC
-	if (!mw_xdp_can_send(ctx, path.nexthop.ifindex, path.nexthop.flags))
-		return mw_leave(out);
-	if ((link->device & MW_DEVICE_PARTIAL_CHECKSUM) && mw_unfinished(p)) {
-		if (mw_multi_buffer(ctx) || mw_complete(ctx, p, 0))
-			return mw_leave(out);
+	mtu = mw_mtu_of(network, path);
+	if (mw_size(ctx, p) + 4 * p->tags > mtu)
+		return mw_port_too_big(ctx, link, p, mtu, out);
+#if MW_TC
+	if (mw_wants_checksum(path) && mw_gso_size(ctx)) {
+		if (!mw_config.segmenter)
+			return mw_drop(out, MW_REASON_NO_SEGMENTER);
+		/* its segments come back, as frames of this port */
+		ctx->mark = link->ifindex;
+		mw_leave(out);
+		return bpf_redirect(mw_config.segmenter, 0);
 	}
 #endif
-	reason = mw_push(ctx, p, &path);
+	if (mw_wants_checksum(path)) {
+		inner = mw_inner_sum(ctx, p, path->encap);
+		if (inner < 0)
+			return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
+	}
+#if !MW_TC
+	if (!mw_xdp_can_send(ctx, path->nexthop.ifindex, path->nexthop.flags) || mw_xdp_must_leave(ctx, link, p, 0, p->tags))
+		return mw_leave(out);
+#endif
+	if (path->encap == MW_ENCAP_FLAT)
+		reason = mw_flat_push(ctx, path->segment);
+	else
+		reason = mw_push(ctx, p, path, inner);
 	if (reason)
 		return mw_drop(out, reason);
 	out->verdict.verdict = MW_VERDICT_ENCAP;
-	out->verdict.node = path.node;
-	out->verdict.segment = path.segment;
-	out->verdict.ifindex = path.nexthop.ifindex;
-	out->target_slot = path.nexthop.slot;
-	out->sent = p->len + MW_VXLAN4_SIZE;
+	out->verdict.node = path->node;
+	out->verdict.segment = path->segment;
+	out->verdict.ifindex = path->nexthop.ifindex;
+	out->target_slot = path->nexthop.slot;
+	out->sent = mw_len(ctx);
 #if MW_TC
-	return bpf_redirect(path.nexthop.ifindex, 0);
+	return bpf_redirect(path->nexthop.ifindex, 0);
 #else
 	return XDP_REDIRECT;
 #endif
 }
 
 static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
-					   const struct mw_network *network, struct mw_outcome *out)
+					   const struct mw_network *network, __u32 place_in_list, struct mw_outcome *out)
 {
 	struct mw_place place = {};
 	__u32 id = 0;
@@ -154,7 +210,7 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 
 	if (found == MW_MISSING) {
 		if (mw_config.has_unknown_flood && (network->flags & MW_NETWORK_UNKNOWN_FLOOD))
-			return mw_port_flood(ctx, link, p, network, out);
+			return mw_port_flood(ctx, link, p, network, place_in_list, out);
 		return mw_drop(out, MW_REASON_UNKNOWN_UNICAST);
 	}
 	if (found == MW_STALE)
@@ -167,38 +223,68 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 	return mw_port_remote(ctx, link, p, network, &place, out);
 }
 
+/* The link of the port that a frame comes from. The segmenter's far end hands on frames of other ports. */
+static __always_inline bool mw_port_link(mw_ctx *ctx, struct mw_link *link)
+{
+	__u32 ifindex = mw_ifindex(ctx);
+
+	if (mw_lookup_link(&ifindex, link) != MW_FOUND)
+		return false;
+#if MW_TC
+	if (link->role == MW_LINK_SEGMENTER) {
+		ifindex = ctx->mark;
+		ctx->mark = 0;
+		if (mw_lookup_link(&ifindex, link) != MW_FOUND)
+			return false;
+	}
+#endif
+	return link->role == MW_LINK_PORT;
+}
+
 static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 {
-	struct mw_packet p = {};
+	struct mw_state *state = mw_state();
+	struct mw_packet *p;
 	struct mw_link link;
 	struct mw_network network;
 	struct mw_answer answer;
-	__u32 ifindex = mw_ifindex(ctx);
+	__u32 place = 0;
 	int reason;
 
+	if (mw_tag_hidden(ctx))
+		return mw_leave(out);
 	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
-	if (mw_lookup_link(&ifindex, &link) != MW_FOUND || link.role != MW_LINK_PORT)
+	if (!state)
+		return mw_drop(out, MW_REASON_INTERNAL);
+	p = &state->packet;
+	memset(p, 0, sizeof(*p));
+	if (!mw_port_link(ctx, &link))
 		return mw_drop(out, MW_REASON_NO_PORT);
 	out->slot = link.slot;
 	out->verdict.network = link.network;
-	reason = mw_parse_here(ctx, &p, 0, out->bytes);
+#if MW_TC
+	place = mw_flood_place(ctx);
+	out->again = place;
+#endif
+	reason = mw_parse_here(ctx, p, 0, out->bytes,
+			       mw_config.has_transparent && (link.flags & MW_LINK_TRANSPARENT) ? MW_PARSE_TAGS : 0);
 	if (reason == MW_SHORT)
 		return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
 	if (reason)
 		return mw_drop(out, reason);
-	reason = mw_guard(ctx, &p, &link);
+	reason = mw_guard(ctx, p, &link);
 	if (reason)
 		return mw_drop(out, reason);
-	if ((p.flags & MW_PACKET_GROUP) && mw_find_answer(&p, &link, &answer))
-		return mw_port_answer(ctx, &link, &p, &answer, out);
+	if (!p->tags && ((p->flags & MW_PACKET_GROUP) || (link.flags & MW_LINK_IP)) && mw_find_answer(p, &link, &answer))
+		return mw_port_answer(ctx, &link, p, &answer, out);
 	if (mw_lookup_network(&link.network, &network) != MW_FOUND)
 		return mw_drop(out, MW_REASON_STALE);
-	if (!(p.flags & MW_PACKET_GROUP))
-		return mw_port_unicast(ctx, &link, &p, &network, out);
+	if (!(p->flags & MW_PACKET_GROUP))
+		return mw_port_unicast(ctx, &link, p, &network, place, out);
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
-	return mw_port_flood(ctx, &link, &p, &network, out);
+	return mw_port_flood(ctx, &link, p, &network, place, out);
 }
 
 #endif

@@ -17,7 +17,7 @@ static __always_inline int mw_guard_underlay(const struct mw_packet *p)
 	memcpy(key.addr, p->src, 16);
 	switch (mw_lookup_vtep(&key, &value)) {
 	case MW_FOUND:
-		return MW_REASON_UNDERLAY_SOURCE;
+		return value.flags & MW_VTEP_GROUP ? 0 : MW_REASON_UNDERLAY_SOURCE;
 	case MW_STALE:
 		return MW_REASON_STALE;
 	default:
@@ -176,7 +176,7 @@ __noinline int mw_guard_nd(mw_ctx *ctx, const struct mw_packet *p, const struct 
 
 	if (!p || !link)
 		return MW_REASON_INTERNAL;
-	end = MW_ETH_HLEN + p->l3_len;
+	end = mw_l3_end(p);
 	c = (struct mw_cursor)MW_CURSOR(ctx, 0, end);
 	offset = p->l4_offset;
 	switch (p->icmp_type) {

@@ -86,7 +86,7 @@ struct {
 MW_ARRAY(drops, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_counter, MW_REASON_COUNT);
 MW_ARRAY(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_traffic, 4096);
 MW_ARRAY(limit, BPF_MAP_TYPE_ARRAY, struct mw_limit, 4096);
-/* room to build an answer in; TC */
+/* room for what does not fit onto the stack */
 MW_ARRAY(scratch, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_scratch, 1);
 MW_ARRAY(verdict, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_verdict, 1);
 

@@ -16,7 +16,7 @@ struct mw_outcome {
 	__u32 target_slot;	/* of the device it leaves by */
 	__u32 bytes;		/* of the frame as it came */
 	__u32 sent;		/* of the frame as it leaves */
-	int action;		/* what the program returns */
+	bool again;		/* a flooded frame that came back for the rest of its list: only drops are counted */
 };
 
 #define MW_NO_SLOT (~0U)
@@ -95,6 +95,8 @@ static __always_inline void mw_count(const struct mw_outcome *out)
 	default:
 		break;
 	}
+	if (out->again)
+		return;
 	traffic = bpf_map_lookup_elem(&MW_MAP(traffic), &out->slot);
 	if (traffic) {
 		if (out->verdict.verdict == MW_VERDICT_DROP) {

@@ -34,15 +34,24 @@ enum mw_packet_flags {
 	MW_PACKET_GROUP = 1 << 5,	/* destination MAC is a group address */
 };
 
+#define MW_MAX_TAGS 2
+
+/* A VLAN tag (IEEE 802.1Q) as it stands on the wire. */
+struct mw_tag {
+	__be16 tpid;
+	__be16 tci;
+};
+
 struct mw_packet {
 	__be32 src[4];		/* IPv4 in mapped form; ARP: sender protocol address */
 	__be32 dst[4];		/* ARP: target protocol address */
 	__u8 dmac[MW_ETH_ALEN];	/* contiguous: the inner Ethernet header */
 	__u8 smac[MW_ETH_ALEN];
-	__be16 ethertype;
+	__be16 ethertype;	/* behind the tags */
 	__u16 flags;		/* enum mw_packet_flags */
 	__u32 len;		/* bytes of the frame, without what follows it */
-	__u32 l3_len;		/* layer-3 length by the header; opaque: frame - 14 */
+	__u32 l3_len;		/* layer-3 length by the header; opaque: what is left of the frame */
+	__u16 l3_offset;	/* 14, and 4 for each tag in the frame */
 	__u16 l4_offset;
 	__u16 l4_header;	/* bytes of the TCP or UDP header */
 	__be16 ports[2];	/* TCP, UDP: source, destination */
@@ -53,11 +62,32 @@ struct mw_packet {
 	__u8 icmp_type;
 	__u8 icmp_code;
 	__u8 hop_limit;
-	__u8 ecn;
+	__u8 tos;		/* traffic class: DSCP and ECN */
+	__u8 tags;		/* that were skipped: beside the frame and in it */
+	__u8 tags_inside;	/* in the frame */
 	__u16 arp_op;		/* host order */
 	__u8 arp_sha[MW_ETH_ALEN];
 	__be32 nd_target[4];	/* NS, NA, redirect */
+	struct mw_tag tag[MW_MAX_TAGS];	/* outermost first */
 };
+
+#define MW_ECN_MASK 3
+
+static __always_inline __u8 mw_ecn(const struct mw_packet *p)
+{
+	return p->tos & MW_ECN_MASK;
+}
+
+static __always_inline bool mw_is_ip(const struct mw_packet *p)
+{
+	return p->l3 == MW_L3_IP4 || p->l3 == MW_L3_IP6;
+}
+
+/* Where the IP packet ends; opaque: the frame. */
+static __always_inline __u32 mw_l3_end(const struct mw_packet *p)
+{
+	return p->l3_offset + p->l3_len;
+}
 
 static __always_inline bool mw_is_group(const __u8 *mac)
 {

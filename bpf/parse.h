@@ -14,7 +14,13 @@
 
 #define MW_MAX_EXTENSIONS 8
 #define MW_MAX_ND_OPTIONS 16
-#define MW_MAX_BASE 64
+/* behind the longest outer headers: a tag, IPv6, UDP, Geneve with all options */
+#define MW_MAX_BASE 352
+
+enum mw_parse_mode {
+	MW_PARSE_TAGS = 1 << 0,	/* VLAN tags are skipped, up to MW_MAX_TAGS; else they are a reason */
+	MW_PARSE_IP = 1 << 1,	/* an IP packet; the 14 bytes in front of it are none of it */
+};
 
 struct mw_ip4_header {
 	__u8 version_ihl;
@@ -50,7 +56,7 @@ __noinline int mw_parse_nd(mw_ctx *ctx, struct mw_packet *p, __u32 base)
 
 	if (!p || base > MW_MAX_BASE)
 		return MW_REASON_INTERNAL;
-	end = MW_ETH_HLEN + p->l3_len;
+	end = mw_l3_end(p);
 	c = (struct mw_cursor)MW_CURSOR(ctx, base, end);
 	offset = p->l4_offset;
 	switch (p->icmp_type) {
@@ -110,7 +116,7 @@ __noinline int mw_parse_l4(mw_ctx *ctx, struct mw_packet *p, __u32 base)
 		size = 4;
 	else
 		return 0;
-	c = (struct mw_cursor)MW_CURSOR(ctx, base, MW_ETH_HLEN + p->l3_len);
+	c = (struct mw_cursor)MW_CURSOR(ctx, base, mw_l3_end(p));
 	p->flags |= MW_PACKET_L4;
 	switch (size) {
 	case 20:
@@ -151,7 +157,7 @@ __noinline int mw_parse_extensions(mw_ctx *ctx, struct mw_packet *p, __u32 base)
 
 	if (!p || base > MW_MAX_BASE)
 		return MW_REASON_INTERNAL;
-	end = MW_ETH_HLEN + p->l3_len;
+	end = mw_l3_end(p);
 	c = (struct mw_cursor)MW_CURSOR(ctx, base, end);
 	offset = p->l4_offset;
 	next = p->proto;
@@ -191,19 +197,19 @@ __noinline int mw_parse_extensions(mw_ctx *ctx, struct mw_packet *p, __u32 base)
 
 static __always_inline int mw_parse_ip4(mw_ctx *ctx, struct mw_cursor *c, struct mw_packet *p)
 {
-	struct mw_ip4_header *h = mw_at(c, MW_ETH_HLEN, sizeof(*h));
+	struct mw_ip4_header *h = mw_at(c, p->l3_offset, sizeof(*h));
 	__u32 header, total, fragment;
 
 	if (!h)
 		return c->error;
 	header = (h->version_ihl & 0xf) * 4;
 	total = bpf_ntohs(h->total);
-	if ((h->version_ihl >> 4) != 4 || header < 20 || total < header || MW_ETH_HLEN + total > c->end)
+	if ((h->version_ihl >> 4) != 4 || header < 20 || total < header || p->l3_offset + total > c->end)
 		return MW_REASON_MALFORMED;
 	p->l3 = MW_L3_IP4;
 	p->l3_len = total;
-	p->l4_offset = MW_ETH_HLEN + header;
-	p->ecn = h->tos & 3;
+	p->l4_offset = p->l3_offset + header;
+	p->tos = h->tos;
 	p->proto = h->proto;
 	p->flow_proto = h->proto;
 	mw_map_ip4(p->src, h->src);
@@ -218,7 +224,7 @@ static __always_inline int mw_parse_ip4(mw_ctx *ctx, struct mw_cursor *c, struct
 
 static __always_inline int mw_parse_ip6(mw_ctx *ctx, struct mw_cursor *c, struct mw_packet *p)
 {
-	struct mw_ip6_header *h = mw_at(c, MW_ETH_HLEN, sizeof(*h));
+	struct mw_ip6_header *h = mw_at(c, p->l3_offset, sizeof(*h));
 	__u32 length, first;
 	int error;
 
@@ -226,12 +232,12 @@ static __always_inline int mw_parse_ip6(mw_ctx *ctx, struct mw_cursor *c, struct
 		return c->error;
 	length = sizeof(*h) + bpf_ntohs(h->payload);
 	first = bpf_ntohl(h->class_flow);
-	if ((first >> 28) != 6 || MW_ETH_HLEN + length > c->end)
+	if ((first >> 28) != 6 || p->l3_offset + length > c->end)
 		return MW_REASON_MALFORMED;
 	p->l3 = MW_L3_IP6;
 	p->l3_len = length;
-	p->l4_offset = MW_ETH_HLEN + sizeof(*h);
-	p->ecn = (first >> 20) & 3;
+	p->l4_offset = p->l3_offset + sizeof(*h);
+	p->tos = first >> 20;
 	memcpy(p->src, h->src, 16);
 	memcpy(p->dst, h->dst, 16);
 	p->proto = h->next;
@@ -246,7 +252,7 @@ static __always_inline int mw_parse_ip6(mw_ctx *ctx, struct mw_cursor *c, struct
 
 static __always_inline int mw_parse_arp(struct mw_cursor *c, struct mw_packet *p)
 {
-	__u8 *h = mw_at(c, MW_ETH_HLEN, 28);
+	__u8 *h = mw_at(c, p->l3_offset, 28);
 	__be32 addr;
 
 	if (!h)
@@ -263,26 +269,65 @@ static __always_inline int mw_parse_arp(struct mw_cursor *c, struct mw_packet *p
 	return 0;
 }
 
-/*
- * A whole frame of 'end' bytes that begins 'base' bytes into the buffer. 'p' is zero before.
- * vlan: transparent is refused by the table in this version, so every tag is "tagged".
- */
-__noinline int mw_parse(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end)
+/* The tag that travels beside the frame, as it would stand in it. */
+static __always_inline void mw_read_tag_beside(const mw_ctx *ctx, struct mw_tag *tag)
 {
-	struct mw_cursor c;
-	__u8 *h;
+#if MW_TC
+	tag->tpid = ctx->vlan_proto;
+	tag->tci = bpf_htons(ctx->vlan_tci);
+#else
+	(void)ctx;
+	(void)tag;
+#endif
+}
 
-	if (!p || base > MW_MAX_BASE)
-		return MW_REASON_INTERNAL;
-	c = (struct mw_cursor)MW_CURSOR(ctx, base, end);
-	h = mw_at(&c, 0, MW_ETH_HLEN);
+static __always_inline bool mw_is_tag(__be16 ethertype)
+{
+	return ethertype == bpf_htons(MW_ETH_P_8021Q) || ethertype == bpf_htons(MW_ETH_P_8021AD);
+}
+
+/* Tags beside the frame and in it: the EtherType and layer 3 are behind them. Gives 0, MW_SHORT or an enum mw_reason. */
+static __always_inline int mw_parse_tags(mw_ctx *ctx, struct mw_cursor *c, struct mw_packet *p)
+{
+	int i;
+
+	if (c->base == 0 && mw_tag_beside(ctx)) {
+		mw_read_tag_beside(ctx, &p->tag[0]);
+		p->tags = 1;
+	}
+	for (i = 0; i < MW_MAX_TAGS; i++) {
+		__u8 *h;
+
+		if (!mw_is_tag(p->ethertype) || p->tags >= MW_MAX_TAGS)
+			break;
+		h = mw_at(c, MW_ETH_HLEN + 4 * i, 4);
+		if (!h)
+			return c->error;
+		/* an index that is a constant: the first tag goes to the first place that is free */
+		if (p->tags == 0) {
+			p->tag[0].tpid = p->ethertype;
+			memcpy(&p->tag[0].tci, h, 2);
+		} else {
+			p->tag[1].tpid = p->ethertype;
+			memcpy(&p->tag[1].tci, h, 2);
+		}
+		memcpy(&p->ethertype, h + 2, 2);
+		p->tags++;
+		p->tags_inside++;
+	}
+	p->l3_offset = MW_ETH_HLEN + 4 * p->tags_inside;
+	return 0;
+}
+
+static __always_inline int mw_parse_ethernet(mw_ctx *ctx, struct mw_cursor *c, struct mw_packet *p, __u32 mode)
+{
+	__u8 *h = mw_at(c, 0, MW_ETH_HLEN);
+
 	if (!h)
-		return c.error;
+		return c->error;
 	memcpy(p->dmac, h, MW_ETH_ALEN);
 	memcpy(p->smac, h + MW_ETH_ALEN, MW_ETH_ALEN);
 	memcpy(&p->ethertype, h + 2 * MW_ETH_ALEN, 2);
-	p->len = end;
-	p->l3_len = end - MW_ETH_HLEN;
 	if (mw_is_group(p->dmac))
 		p->flags |= MW_PACKET_GROUP;
 	if (p->ethertype == bpf_htons(MW_ETH_P_PAUSE) ||
@@ -291,9 +336,49 @@ __noinline int mw_parse(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end)
 		return MW_REASON_LINK_CONTROL;
 	if (mw_is_group(p->smac))
 		return MW_REASON_SOURCE_MULTICAST;
-	if ((base == 0 && mw_tag_beside(ctx)) || p->ethertype == bpf_htons(MW_ETH_P_8021Q) ||
-	    p->ethertype == bpf_htons(MW_ETH_P_8021AD))
+	if (mode & MW_PARSE_TAGS)
+		return mw_parse_tags(ctx, c, p);
+	if ((c->base == 0 && mw_tag_beside(ctx)) || mw_is_tag(p->ethertype))
 		return MW_REASON_TAGGED;
+	return 0;
+}
+
+/* An IP packet says itself what it is. */
+static __always_inline int mw_parse_version(struct mw_cursor *c, struct mw_packet *p)
+{
+	__u8 *first = mw_at(c, MW_ETH_HLEN, 1);
+
+	if (!first)
+		return c->error;
+	switch (*first >> 4) {
+	case 4:
+		p->ethertype = bpf_htons(MW_ETH_P_IP);
+		return 0;
+	case 6:
+		p->ethertype = bpf_htons(MW_ETH_P_IPV6);
+		return 0;
+	default:
+		return MW_REASON_MALFORMED;
+	}
+}
+
+/*
+ * A whole frame of 'end' bytes that begins 'base' bytes into the buffer; 'mode' is enum mw_parse_mode. 'p' is zero before.
+ */
+__noinline int mw_parse(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end, __u32 mode)
+{
+	struct mw_cursor c;
+	int reason;
+
+	if (!p || base > MW_MAX_BASE)
+		return MW_REASON_INTERNAL;
+	c = (struct mw_cursor)MW_CURSOR(ctx, base, end);
+	p->len = end;
+	p->l3_offset = MW_ETH_HLEN;
+	reason = mode & MW_PARSE_IP ? mw_parse_version(&c, p) : mw_parse_ethernet(ctx, &c, p, mode);
+	if (reason)
+		return reason;
+	p->l3_len = end - p->l3_offset;
 	if (p->ethertype == bpf_htons(MW_ETH_P_IP))
 		return mw_parse_ip4(ctx, &c, p);
 	if (p->ethertype == bpf_htons(MW_ETH_P_IPV6))
@@ -307,15 +392,15 @@ __noinline int mw_parse(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end)
  * The same, where it stands: TC pulls headers that are not linear and tries again; XDP cannot. Of a super-packet only as
  * much as headers can need: a packet list (SKB_GSO_FRAGLIST) must not be pulled in part, and its headers are linear.
  */
-static __always_inline int mw_parse_here(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end)
+static __always_inline int mw_parse_here(mw_ctx *ctx, struct mw_packet *p, __u32 base, __u32 end, __u32 mode)
 {
-	int result = mw_parse(ctx, p, base, end);
+	int result = mw_parse(ctx, p, base, end, mode);
 #if MW_TC
 	__u32 wanted = ctx->gso_size && ctx->len > 2048 ? 2048 : ctx->len;
 
 	if (result == MW_SHORT && !bpf_skb_pull_data(ctx, wanted)) {
 		memset(p, 0, sizeof(*p));
-		result = mw_parse(ctx, p, base, end);
+		result = mw_parse(ctx, p, base, end, mode);
 	}
 #endif
 	return result;

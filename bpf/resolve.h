@@ -9,11 +9,15 @@
 
 /* How to reach a node: what the outer header needs. */
 struct mw_path {
-	__u32 node;
+	__u32 node;		/* set by the caller, with 'segment' and 'encap' */
 	__u32 segment;
 	struct mw_nexthop nexthop;
-	__be32 remote_be;
-	__be32 local_be;
+	__be32 remote[4];	/* IPv4 in mapped form */
+	__be32 local[4];
+	__u32 flags;		/* enum mw_node_flags */
+	__u16 mtu;
+	__u8 encap;		/* enum mw_encap */
+	__u8 pad;
 };
 
 /* A node that is down is passed over; one without an entry is not down. */
@@ -85,13 +89,15 @@ __noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place)
 	return MW_REASON_NO_LOCATOR;
 }
 
-/* Has the port a locator of any priority on this node? Gives 0 or an enum mw_reason. */
-__noinline int mw_is_here(__u32 id, __u32 network)
+/* Has the port a locator of any priority on this node? Then 'mac' is the port's. Gives 0 or an enum mw_reason. */
+__noinline int mw_is_here(__u32 id, __u32 network, __u64 *mac)
 {
 	struct mw_port port;
 
-	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
+	if (!mac || mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
+	*mac = 0;
+	memcpy(mac, port.mac, MW_ETH_ALEN);
 	return mw_has_locator(&port, mw_config.self) ? 0 : MW_REASON_NOT_LOCAL;
 }
 
@@ -109,31 +115,31 @@ static __always_inline int mw_find_local(__u32 id, __u32 network, struct mw_loca
 }
 
 /*
- * The first next hop that is resolved. Gives 0 or an enum mw_reason. Only what is needed is copied (the stack is small);
- * the identity is compared after that, with the copy taken.
+ * The way to path->node by path->encap, for a flow with this hash: of two next hops that are resolved the highest bit chooses.
+ * What flat networks do not have here is on the wire. Gives 0 or an enum mw_reason. The identity is compared with the copy taken.
  */
-__noinline int mw_find_path(__u32 id, __u32 segment, struct mw_path *path)
+__noinline int mw_find_path(struct mw_path *path, __u32 hash)
 {
 	const struct mw_node *node;
-	int attempt, i;
+	__u32 id, attempt, use;
 
 	if (!path)
 		return MW_REASON_INTERNAL;
-	path->node = id;
-	path->segment = segment;
+	id = path->encap == MW_ENCAP_FLAT ? MW_NODE_WIRE : path->node;
 	for (attempt = 0; attempt < 2; attempt++) {
 		node = bpf_map_lookup_elem(&MW_MAP(node), &id);
 		if (!node)
 			return MW_REASON_NO_NODE;
-		memcpy(&path->remote_be, node->remote + 12, 4);
-		memcpy(&path->local_be, node->local + 12, 4);
-		path->nexthop.ifindex = 0;
-		for (i = 0; i < MW_MAX_NEXTHOPS; i++) {
-			if (node->nexthop[i].ifindex) {
-				path->nexthop = node->nexthop[i];
-				break;
-			}
-		}
+		memcpy(path->remote, node->remote, 16);
+		memcpy(path->local, node->local, 16);
+		path->flags = node->flags;
+		path->mtu = node->mtu;
+		use = hash >> 31;
+		if (!node->nexthop[0].ifindex)
+			use = 1;
+		if (!node->nexthop[1].ifindex)
+			use = 0;
+		path->nexthop = node->nexthop[use & 1];
 		mw_opaque(path);
 		if (node->node == id)
 			return path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;

@@ -11,12 +11,12 @@ static __always_inline __u32 mw_size(const mw_ctx *ctx, const struct mw_packet *
 	__u32 segment = mw_gso_size(ctx);
 	__u32 header = 0;
 
-	if (!segment || (p->l3 != MW_L3_IP4 && p->l3 != MW_L3_IP6))
+	if (!segment || !mw_is_ip(p))
 		return p->l3_len;
 	if ((p->flags & MW_PACKET_L4) && !(p->flags & MW_PACKET_FRAGMENT) &&
 	    (p->proto == MW_PROTO_TCP || p->proto == MW_PROTO_UDP))
 		header = p->l4_header;
-	return p->l4_offset - MW_ETH_HLEN + header + segment;
+	return p->l4_offset - p->l3_offset + header + segment;
 }
 
 #endif

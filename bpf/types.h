@@ -263,11 +263,15 @@ enum mw_flood_kind {
 	MW_FLOOD_NODE = 2,
 };
 
+enum mw_flood_flags {
+	MW_FLOOD_IP6 = 1 << 0,	/* kind node: reached over IPv6, as its entry says too */
+};
+
 struct mw_flood_target {
 	__u32 kind;		/* enum mw_flood_kind */
 	__u32 id;		/* port or node (also a multicast group, or MW_NODE_WIRE); kind count: the number of targets that follow */
 	__u32 segment;		/* kind node: the segment on that node */
-	__u32 pad;
+	__u32 flags;		/* enum mw_flood_flags */
 };
 
 /* counters, per CPU */
@@ -325,7 +329,8 @@ struct mw_event {
 
 /* scratch memory of the CPU */
 struct mw_scratch {
-	__u8 byte[1280];
+	__u8 byte[1280];	/* an answer that is being built */
+	__u64 state[64];	/* struct mw_state of the packet at work: too much for the stack */
 };
 
 /* what became of a packet: written only by a load with config.record */

@@ -47,6 +47,7 @@ void BpfObject::Register(Napi::Env env, Napi::Object exports) {
                                            InstanceMethod<&BpfObject::FindVariable>("findVariable"),
                                            InstanceMethod<&BpfObject::SetAutoload>("setAutoload"),
                                            InstanceMethod<&BpfObject::SetProgramType>("setProgramType"),
+                                           InstanceMethod<&BpfObject::SetProgramDevice>("setProgramDevice"),
                                            InstanceMethod<&BpfObject::SetLogLevel>("setLogLevel"),
                                            InstanceMethod<&BpfObject::Load>("load"),
                                            InstanceMethod<&BpfObject::Close>("close"),
@@ -203,6 +204,15 @@ Napi::Value BpfObject::SetProgramType(const Napi::CallbackInfo& info) {
         program, static_cast<bpf_attach_type>(U32Arg(info[2], "expectedAttachType")));
   }
   return Napi::Number::New(info.Env(), error);
+}
+
+// setProgramDevice(program, ifindex, flags): 0 or -errno; the flags are added to those that the program has
+Napi::Value BpfObject::SetProgramDevice(const Napi::CallbackInfo& info) {
+  bpf_program* program = FindProgram(info[0]);
+  uint32_t ifindex = U32Arg(info[1], "ifindex");
+  uint32_t flags = U32Arg(info[2], "flags");
+  bpf_program__set_ifindex(program, ifindex);
+  return Napi::Number::New(info.Env(), bpf_program__set_flags(program, bpf_program__flags(program) | flags));
 }
 
 // setLogLevel(level): the verifier's log level, also when it accepts

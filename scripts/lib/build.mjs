@@ -50,7 +50,7 @@ export const steps = {
   bpf: {
     name: 'bpf',
     inputs: ['bpf', 'src/bintools'],
-    outputs: ['dist/bpf/xdp.bpf.o', 'dist/bpf/tc.bpf.o'],
+    outputs: ['dist/bpf/xdp.bpf.o', 'dist/bpf/xdp_bound.bpf.o', 'dist/bpf/tc.bpf.o'],
     make: () => mustRun('node', ['dist/src/bintools/main.js', 'compile']),
   },
   addon: {

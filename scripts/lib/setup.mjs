@@ -2,7 +2,7 @@
  * Makes a machine ready to build and test: system packages, npm packages, bpffs. Looks first, says what it is about to
  * install, and does nothing where nothing is missing.
  */
-import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, isRoot, mustRun, root, run, ScriptError, say } from './project.mjs';
 import { hasCommand, linkBpftool, missingRequirements, packagesFor } from './system-packages.mjs';
@@ -40,6 +40,30 @@ export function bpffsIsMounted() {
   return existsSync(BPFFS) && statfsSync(BPFFS).type === BPF_FS_MAGIC;
 }
 
+/** Where Debian asks whether a package may start its service (invoke-rc.d(8)). */
+const POLICY = '/usr/sbin/policy-rc.d';
+
+/**
+ * Installs while nobody may start these services, and disables them afterwards. A policy that is there already decides alone.
+ * @param {readonly string[]} services
+ * @param {() => Promise<unknown>} install
+ */
+async function withoutServices(services, install) {
+  const ours = services.length > 0 && !existsSync(POLICY);
+  if (ours) {
+    const cases = services.map((name) => `${name} | ${name}.service`).join(' | ');
+    writeFileSync(POLICY, `#!/bin/sh\ncase "$1" in ${cases}) exit 101 ;; esac\nexit 0\n`, { mode: 0o755 });
+  }
+  try {
+    await install();
+  } finally {
+    if (ours) rmSync(POLICY, { force: true });
+  }
+  if (services.length === 0 || !existsSync('/run/systemd/system')) return;
+  say(`Not needed as services, so disabled: ${services.join(' ')}`);
+  await mustRun('systemctl', ['disable', '--now', '--quiet', ...services], { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
 async function installSystemPackages(missing) {
   if (!hasCommand('apt-get')) {
     const list = missing.map((one) => `  ${one.packages.join(' ')}: ${one.why}`).join('\n');
@@ -51,7 +75,10 @@ async function installSystemPackages(missing) {
   const update = await run('apt-get', ['update', '-qq'], apt);
   if (update !== 0) say('apt-get update failed; trying with the package lists that are here');
   const names = [...new Set(missing.flatMap(packagesFor))];
-  await mustRun('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], apt);
+  const services = missing.flatMap((one) => one.services ?? []);
+  await withoutServices(services, () =>
+    mustRun('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], apt),
+  );
   linkBpftool();
   const still = missing.filter((one) => !one.present());
   if (still.length > 0) {

@@ -25,7 +25,10 @@ function bpftoolWorks() {
 /** Asks pkg-config, so that a libbpf built by hand counts too. */
 const library = (condition) => () => hasCommand('pkg-config') && capture('pkg-config', ['--exists', condition]).ok;
 
-/** @type {readonly {packages: readonly string[], why: string, present: () => boolean, for: 'build' | 'test' | 'kernels'}[]} */
+/**
+ * `services` are units that the package would start, and start again at every boot: where it is us who install it, they stay off.
+ * @type {readonly {packages: readonly string[], why: string, present: () => boolean, for: 'build' | 'test' | 'kernels', services?: readonly string[]}[]}
+ */
 export const requirements = [
   { packages: ['clang-19'], why: 'compiles the BPF programs', present: command('clang-19'), for: 'build' },
   { packages: ['llvm-19'], why: 'llvm-strip and llvm-objdump', present: command('llvm-strip-19'), for: 'build' },
@@ -62,7 +65,14 @@ export const requirements = [
   { packages: ['iperf3'], why: 'TCP and UDP load', present: command('iperf3'), for: 'test' },
   { packages: ['ethtool'], why: 'device offloads', present: command('ethtool'), for: 'test' },
   { packages: ['tcpdump'], why: 'captures', present: command('tcpdump'), for: 'test' },
-  { packages: ['tshark'], why: 'verifies checksums in captures', present: command('tshark'), for: 'test' },
+  { packages: ['tshark'], why: 'decodes captures', present: command('tshark'), for: 'test' },
+  {
+    packages: ['openvswitch-switch'],
+    why: 'a peer of the tests, started by them alone; its service stays off',
+    present: () => ['ovs-vswitchd', 'ovsdb-server', 'ovs-vsctl', 'ovs-appctl'].every(hasCommand),
+    for: 'test',
+    services: ['openvswitch-switch'],
+  },
   { packages: ['socat'], why: 'sockets of tests', present: command('socat'), for: 'test' },
   { packages: ['strace'], why: 'counts system calls from outside', present: command('strace'), for: 'test' },
   { packages: ['qemu-system-x86'], why: 'boots other kernels', present: command('qemu-system-x86_64'), for: 'kernels' },

@@ -4,8 +4,8 @@ import type { NamedObject } from './exported-types.ts';
 import { readObject } from './object.ts';
 import { compileBpf, stripDebug } from './tools/llvm.ts';
 
-/** The two objects of the data plane: one source, two contexts. */
-export const OBJECT_NAMES = ['xdp', 'tc'] as const;
+/** The objects of the data plane: one source, two contexts, and XDP once more for devices that are asked for tags. */
+export const OBJECT_NAMES = ['xdp', 'xdp_bound', 'tc'] as const;
 
 /**
  * Compiles bpf/<name>.bpf.c of the package at `root` to dist/bpf/<name>.bpf.o and reads them back. The files appear

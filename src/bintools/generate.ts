@@ -17,7 +17,7 @@ const CONSTANTS = 'mw_const';
  * Throws ERR_MW_LAYOUT for a type that cannot be represented or on which the objects disagree.
  */
 export function generate(objects: readonly NamedObject[]): GeneratedFiles {
-  const sources = objects.map((object) => object.file).join(' and ');
+  const sources = new Intl.ListFormat('en').format(objects.map((object) => object.file));
   return new Map([
     ['layout.ts', layoutFile(objects, sources)],
     ['objects.ts', objectsFile(objects, sources)],

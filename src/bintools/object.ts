@@ -97,6 +97,9 @@ function damaged(problem: string): MapwireError {
   return new MapwireError('ERR_MW_ELF', problem, { hint: 'the file may be truncated or damaged' });
 }
 
+/** Maps and the licence are read elsewhere; `.ksyms` names what the kernel has: functions and variables of its own. */
+const NO_VARIABLES: ReadonlySet<string> = new Set(['.maps', 'license', '.ksyms']);
+
 /** In an object file BTF gives names and types, the symbol table the places. */
 function readVariables(elf: ElfObject, btf: Btf): VariableSymbol[] {
   const variables: VariableSymbol[] = [];
@@ -104,7 +107,7 @@ function readVariables(elf: ElfObject, btf: Btf): VariableSymbol[] {
     elf.symbols.filter((symbol) => symbol.type === 'object').map((symbol) => [symbol.name, symbol]),
   );
   for (const section of btf.types) {
-    if (section.kind !== 'datasec' || section.name === '.maps' || section.name === 'license') continue;
+    if (section.kind !== 'datasec' || NO_VARIABLES.has(section.name)) continue;
     for (const entry of section.variables) {
       const variable = typeOf(btf, entry.type);
       if (variable.kind !== 'var')

@@ -2,7 +2,8 @@
 import { IdBook, overhead, pairFamily, plan } from '../compiler/index.ts';
 import type { ConfigUnderlay, Place } from '../daemon/config-schema.ts';
 import { chooseHook } from '../dataplane/index.ts';
-import { type Address, AddressFlag, type Device, Netlink } from '../libbpf/index.ts';
+import { MapwireError } from '../errors.ts';
+import { type Address, AddressFlag, type AttachedProgram, type Device, Netlink } from '../libbpf/index.ts';
 import { ipFromBytes } from '../table/address.ts';
 import type { Table, TableNode } from '../table/index.ts';
 import type { Finding } from './doctor-finding.ts';
@@ -52,16 +53,28 @@ async function deviceFindings(netlink: Netlink, device: Device, place: Place): P
     xdp: await netlink.xdpFeatures(device.ifindex),
   });
   findings.push({ what, state: 'ok', found: `MTU ${device.mtu}, hook ${xdp ? 'xdp' : 'tc'} (${why})` });
-  for (const { hook, programId, programName } of await netlink.attachedPrograms(device.ifindex)) {
-    if (programName?.startsWith('mw_') || !hook.startsWith('xdp')) continue;
-    findings.push({
+  findings.push(...(await foreignPrograms(netlink, device)));
+  return findings;
+}
+
+async function foreignPrograms(netlink: Netlink, device: Device): Promise<Finding[]> {
+  const what = `device ${device.name}`;
+  let attached: readonly AttachedProgram[];
+  try {
+    attached = await netlink.attachedPrograms(device.ifindex);
+  } catch (error) {
+    if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_PRIVILEGE') throw error;
+    const found = 'what is attached to it could not be found out';
+    return [{ what, state: 'warn', found, remedy: 'run doctor as root' }];
+  }
+  return attached
+    .filter(({ hook, programName }) => hook.startsWith('xdp') && !programName?.startsWith('mw_'))
+    .map(({ programId, programName }) => ({
       what,
       state: 'warn',
       found: `another XDP program is attached: '${programName ?? '?'}' (id ${programId}); Mapwire forwards through TC there`,
       remedy: `ip link set dev ${device.name} xdp off, if nothing needs it`,
-    });
-  }
-  return findings;
+    }));
 }
 
 /** The device for the tag on an underlay device: its neighbours and MAC are those of the tunnels. */
@@ -155,9 +168,9 @@ export function mtuFindings(
     if (mtu + more > least.mtu) {
       findings.push({
         what,
-        state: 'warn',
+        state: nodes.length > 0 ? 'fail' : 'warn',
         found: `MTU ${mtu} and ${how} are more than the ${least.mtu} of ${least.name}`,
-        remedy: `ip link set ${least.name} mtu ${mtu + more}, or 'mtu: ${least.mtu - more}' for the network`,
+        remedy: `ip link set ${least.name} mtu ${mtu + more}; or in the table 'mtu: ${least.mtu}' for this node, and no more than 'mtu: ${least.mtu - more}' for the network`,
       });
     } else if (mtu < LEAST_MTU) {
       findings.push({

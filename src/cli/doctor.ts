@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../daemon/config.ts';
 import type { Place } from '../daemon/config-schema.ts';
+import { kernelAge, OLDEST_KERNEL } from '../daemon/kernel-age.ts';
 import { missingCapabilities } from '../daemon/privileges.ts';
 import { MapwireError } from '../errors.ts';
 import {
@@ -21,7 +22,6 @@ import { flagsOf, withConfig } from './options.ts';
 import { EXIT, print, printJson } from './output.ts';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
-const OLDEST_KERNEL = [6, 1] as const;
 
 /** Without these nothing goes. The others have a fallback. */
 const REQUIRED: readonly Feature[] = ['xdp-link', 'batch-hash', 'ringbuf'];
@@ -65,17 +65,16 @@ async function examine(place: Place): Promise<Finding[]> {
 }
 
 function kernel(): Finding {
-  const { major, minor, release } = kernelVersion();
-  const [oldMajor, oldMinor] = OLDEST_KERNEL;
-  const old = major < oldMajor || (major === oldMajor && minor < oldMinor);
-  return old
-    ? {
-        what: 'kernel',
-        state: 'fail',
-        found: `${release} is too old`,
-        remedy: `Linux ${oldMajor}.${oldMinor} or later`,
-      }
-    : { what: 'kernel', state: 'ok', found: release };
+  const { release } = kernelVersion();
+  const remedy = `Linux ${OLDEST_KERNEL} or later`;
+  switch (kernelAge(release)) {
+    case 'ok':
+      return { what: 'kernel', state: 'ok', found: release };
+    case 'too old':
+      return { what: 'kernel', state: 'fail', found: `${release} is too old`, remedy };
+    default:
+      return { what: 'kernel', state: 'warn', found: `'${release}' does not tell its version`, remedy };
+  }
 }
 
 function privileges(): Finding {

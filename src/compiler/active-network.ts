@@ -1,10 +1,18 @@
-import { Encap, FloodKind, type FloodTarget, MAX_SHARED_MAC, NetworkFlags, NODE_WIRE } from '../generated/layout.ts';
+import {
+  Encap,
+  FloodFlags,
+  FloodKind,
+  type FloodTarget,
+  MAX_SHARED_MAC,
+  NetworkFlags,
+  NODE_WIRE,
+} from '../generated/layout.ts';
 import { macBytes } from '../table/address.ts';
-import { defaultMtu, groupOf, isTunnel, wantsChecksum } from '../table/encapsulation.ts';
+import { defaultMtu, groupOf, isTunnel, pairFamily, wantsChecksum } from '../table/encapsulation.ts';
 import type { Encap as EncapName, TableNetwork, TableNode, TablePort } from '../table/model.ts';
 import type { Entry } from './entries.ts';
 import { keyText } from './entries.ts';
-import { PRIORITY_NEVER, segmentOf } from './port-entries.ts';
+import { isIpv6, PRIORITY_NEVER, segmentOf } from './port-entries.ts';
 
 const ENCAPS: Readonly<Record<EncapName, number>> = {
   vxlan: Encap.VXLAN,
@@ -274,21 +282,32 @@ export class ActiveNetwork {
     if (definition.flood === 'none' && definition.unknown !== 'flood') return undefined;
     const targets: FloodTarget[] = [];
     for (const port of this.#floodPorts) {
-      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0 });
+      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0, flags: 0 });
     }
     const group = groupOf(definition);
     if (!isTunnel(definition.encap)) {
-      targets.push({ kind: FloodKind.NODE, id: NODE_WIRE, segment: definition.segment });
+      targets.push({ kind: FloodKind.NODE, id: NODE_WIRE, segment: definition.segment, flags: 0 });
     } else if (group !== undefined) {
-      targets.push({ kind: FloodKind.NODE, id: context.groupId(group), segment: definition.segment });
+      targets.push({
+        kind: FloodKind.NODE,
+        id: context.groupId(group),
+        segment: definition.segment,
+        flags: isIpv6(group) ? FloodFlags.IP6 : 0,
+      });
     } else {
       for (const [node, segments] of this.#reach) {
         const segment = node === context.node ? undefined : copySegment(segments, definition.segment);
-        if (segment !== undefined) targets.push({ kind: FloodKind.NODE, id: context.nodeId(node), segment });
+        if (segment !== undefined)
+          targets.push({
+            kind: FloodKind.NODE,
+            id: context.nodeId(node),
+            segment,
+            flags: pairFamily(context.tableNode(context.node), context.tableNode(node)) === 6 ? FloodFlags.IP6 : 0,
+          });
       }
     }
     targets.sort((a, b) => a.kind - b.kind || a.id - b.id);
-    const count: FloodTarget = { kind: FloodKind.COUNT, id: targets.length, segment: 0 };
+    const count: FloodTarget = { kind: FloodKind.COUNT, id: targets.length, segment: 0, flags: 0 };
     return { map: 'flood', key: this.id, value: [count, ...targets] };
   }
 

@@ -5,6 +5,7 @@ export { Daemon } from './daemon.ts';
 
 import type { Config } from './config-schema.ts';
 import { Daemon } from './daemon.ts';
+import { assertKernel } from './kernel-age.ts';
 import { makeLogger } from './log.ts';
 import { assertPrivileges } from './privileges.ts';
 
@@ -12,9 +13,10 @@ import { assertPrivileges } from './privileges.ts';
  * Runs the daemon until it is told to end, by a signal or through its API.
  *
  * @returns the exit status
- * @throws ERR_MW_PRIVILEGE; what `Daemon.start` throws
+ * @throws ERR_MW_UNSUPPORTED on a kernel that is too old; ERR_MW_PRIVILEGE; what `Daemon.start` throws
  */
 export async function runDaemon(config: Config): Promise<number> {
+  assertKernel();
   assertPrivileges();
   const log = makeLogger(config.logLevel, process.stderr, process.stderr.isTTY === true);
   const daemon = await Daemon.start(config, log);

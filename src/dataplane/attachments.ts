@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MapwireError } from '../errors.ts';
-import { Link, Program, removePin, TcFilter } from '../libbpf/index.ts';
+import { Errno, hasErrno, Link, Program, removePin, TcFilter } from '../libbpf/index.ts';
 import { chooseHook, type DeviceFacts } from './device-rules.ts';
+import { DeviceSettings } from './device-settings.ts';
 import type { HostNetlink } from './host-netlink.ts';
 import { list, makeFolder } from './pin-dir.ts';
 import type { StateFile } from './state-file.ts';
+import { TAG_STRIPPING, type TagRule, tagRule } from './tag-rules.ts';
 import type { HookSetting, Problem } from './types.ts';
 
 export type Role = 'port' | 'underlay';
@@ -19,6 +21,17 @@ export interface AttachDevice {
 
 export interface RolePrograms {
   readonly xdp: Program;
+  readonly tc: Program;
+  /** The XDP program that is loaded for this device alone, and asks its driver for tags; loaded when there is none. */
+  bound(ifindex: number): Promise<Program>;
+  /** Lets go of it; none is fine. */
+  release(ifindex: number): void;
+}
+
+/** What the links of a device are to run. */
+export interface LinkPrograms {
+  /** undefined: there is none for this device; XDP is taken off. */
+  readonly xdp: Program | undefined;
   readonly tc: Program;
 }
 
@@ -41,6 +54,9 @@ export interface AttachmentOptions {
 const CLSACT_PRIORITY = 1;
 const CLSACT_HANDLE = 0x4d57;
 
+/** What is changed of a device for XDP's sake. */
+const XDP_SETTINGS = ['gro', TAG_STRIPPING] as const;
+
 type PinKind = 'xdp' | 'tc' | 'clsact';
 
 interface Pin {
@@ -58,6 +74,7 @@ export class Attachments {
   readonly #links: string;
   readonly #state: StateFile;
   readonly #netlink: HostNetlink;
+  readonly #settings: DeviceSettings;
   readonly #step: (step: string) => Promise<void>;
 
   constructor(options: AttachmentOptions) {
@@ -66,6 +83,7 @@ export class Attachments {
     this.#netlink = options.netlink;
     const { onStep } = options;
     this.#step = async (step) => onStep?.(step);
+    this.#settings = new DeviceSettings(options.netlink, options.state, this.#step);
   }
 
   /**
@@ -77,27 +95,30 @@ export class Attachments {
     makeFolder(this.#links);
     await this.#attachTc(device, role, programs.tc);
     const choice = chooseHook(setting, device.facts);
-    if (!choice.xdp) {
-      await this.#removeXdp(device.ifindex);
-      return { hook: 'tc', why: choice.why };
+    if (!choice.xdp) return await this.#withoutXdp(device, programs, choice.why);
+    const tags = await this.#tags(device);
+    if (tags === 'hidden') {
+      const why = 'XDP would not see VLAN tags here: the driver keeps them beside the frame, and cannot be asked';
+      return await this.#withoutXdp(device, programs, why);
     }
     try {
-      await this.#attachXdp(device, role, programs.xdp);
-      return { hook: 'xdp', why: choice.why };
+      if (tags === 'ask') await this.#attachBound(device, role, programs);
+      else await this.#attachXdp(device, role, programs.xdp);
+      return { hook: 'xdp', why: tags === 'ask' ? `${choice.why}; asks the driver for VLAN tags` : choice.why };
     } catch (error) {
       if (!(error instanceof MapwireError)) throw error;
       if (error.code === 'ERR_MW_FOREIGN_PROGRAM') return await this.#foreign(device, error);
       if (error.code !== 'ERR_MW_UNSUPPORTED') throw error;
-      return { hook: 'tc', why: `native XDP was refused: ${error.message}` };
+      return await this.#withoutXdp(device, programs, `native XDP was refused: ${error.message}`);
     }
   }
 
   /** Gives every attachment the program of its role, as the name of the one that runs there tells it. */
-  async updateAll(programsOf: (role: Role) => RolePrograms): Promise<void> {
+  async updateAll(programsOf: (role: Role, ifindex: number) => LinkPrograms): Promise<void> {
     for (const pin of this.#pins()) {
       if (pin.kind === 'clsact') {
         using marker = Program.openPinned(pin.path);
-        const program = programsOf(roleOf(marker.info().name)).tc;
+        const program = programsOf(roleOf(marker.info().name), pin.ifindex).tc;
         if (marker.id === program.id) continue;
         await this.#step(`update ${pin.kind}-${pin.ifindex}`);
         await this.#updateClsact(pin, program);
@@ -107,10 +128,11 @@ export class Attachments {
       const info = link.info();
       if (info.ifindex === 0) continue;
       using running = Program.fromId(info.programId);
-      const program = programsOf(roleOf(running.info().name))[pin.kind];
-      if (info.programId === program.id) continue;
+      const program = programsOf(roleOf(running.info().name), pin.ifindex)[pin.kind];
+      if (info.programId === program?.id) continue;
       await this.#step(`update ${pin.kind}-${pin.ifindex}`);
-      await link.update(program, running);
+      if (program === undefined) await remove(pin, this.#state);
+      else await link.update(program, running);
     }
   }
 
@@ -135,6 +157,7 @@ export class Attachments {
       const pin = this.#existing(kind, ifindex);
       if (pin !== undefined) await remove(pin, this.#state);
     }
+    await this.#settings.putBack(ifindex, XDP_SETTINGS);
   }
 
   /** Removes attachments of devices that are gone or not wanted. Gives how many. */
@@ -144,6 +167,7 @@ export class Attachments {
       if (wanted.has(pin.ifindex) && !isDefunct(pin)) continue;
       await this.#step(`detach ${pin.kind}-${pin.ifindex}`);
       await remove(pin, this.#state);
+      await this.#settings.putBack(pin.ifindex, XDP_SETTINGS);
       removed += 1;
     }
     return removed;
@@ -237,18 +261,42 @@ export class Attachments {
     link.pin(path);
   }
 
-  /** XDP on a veth leaves GRO as it is: off, so nothing that is passed up would be merged. */
-  async #mergeAgain(device: AttachDevice): Promise<void> {
-    if (device.facts.kind !== 'veth' || (await this.#netlink.gro(device.ifindex))) return;
-    this.#state.addSetting({ device: device.name, ifindex: device.ifindex, setting: 'gro', before: false });
-    await this.#netlink.setGro(device.ifindex, true);
+  async #attachBound(device: AttachDevice, role: Role, programs: RolePrograms): Promise<void> {
+    const { ifindex } = device;
+    try {
+      await this.#attachXdp(device, role, await programs.bound(ifindex));
+    } catch (error) {
+      // Loaded for a device that had this number before: the kernel takes it on no other.
+      if (!hasErrno(error, Errno.EINVAL)) throw error;
+      programs.release(ifindex);
+      await this.#attachXdp(device, role, await programs.bound(ifindex));
+    }
   }
 
-  async #removeXdp(ifindex: number): Promise<void> {
+  /** Where XDP finds the tags of this device's frames, once that which can be done about it was done. */
+  async #tags(device: AttachDevice): Promise<TagRule> {
+    const { active, changeable } = await this.#netlink.offload(device.ifindex, TAG_STRIPPING);
+    const stripping = !active ? 'off' : changeable ? 'on' : 'fixed';
+    const rule = tagRule(device.facts, stripping);
+    if (rule !== 'switch-off') return rule;
+    return (await this.#settings.set(device, TAG_STRIPPING, false)) ? 'in-frame' : tagRule(device.facts, 'fixed');
+  }
+
+  /** XDP on a veth leaves GRO as it is: off, so nothing that is passed up would be merged. */
+  async #mergeAgain(device: AttachDevice): Promise<void> {
+    if (device.facts.kind === 'veth') await this.#settings.set(device, 'gro', true);
+  }
+
+  async #withoutXdp(device: AttachDevice, programs: RolePrograms, why: string): Promise<AttachResult> {
+    const { ifindex } = device;
     const known = this.#existing('xdp', ifindex);
-    if (known === undefined) return;
-    await this.#step(`detach xdp-${ifindex}`);
-    await remove(known, this.#state);
+    if (known !== undefined) {
+      await this.#step(`detach xdp-${ifindex}`);
+      await remove(known, this.#state);
+    }
+    await this.#settings.putBack(ifindex, [TAG_STRIPPING]);
+    programs.release(ifindex);
+    return { hook: 'tc', why };
   }
 
   async #foreign(device: AttachDevice, error: MapwireError): Promise<AttachResult> {

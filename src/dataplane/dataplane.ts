@@ -13,7 +13,7 @@ import { monotonicNs } from '../libbpf/index.ts';
 import { ipFromMappedBytes } from '../table/address.ts';
 import { adoptIds } from './adopt-ids.ts';
 import { putChanges, removeChanges } from './apply-changes.ts';
-import { Attachments, type Role, type RolePrograms } from './attachments.ts';
+import { Attachments, type LinkPrograms, type Role, type RolePrograms } from './attachments.ts';
 import { assertLayouts, sameLayout } from './compare-layouts.ts';
 import { configOf, covers, type Settings, settingsOf } from './config.ts';
 import { clearTraffic, copyCounters, readDrops, readTraffic } from './counters.ts';
@@ -21,7 +21,7 @@ import { deviceFlags } from './device-rules.ts';
 import { DeviceTable, type HostDevice } from './device-table.ts';
 import { down } from './down.ts';
 import { dumpMaps } from './dump.ts';
-import { buildGeneration, type Generation, layoutOfObject, pinPrograms } from './generation.ts';
+import { buildGeneration, type Generation, layoutOfObject, loadBound, pinPrograms } from './generation.ts';
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, capacityFor, isTight, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
@@ -379,7 +379,7 @@ export class Dataplane implements AsyncDisposable {
     const generation = this.#generation;
     if (generation === undefined) return;
     if (this.#old.length > 0) {
-      await this.#attachments.updateAll((role) => rolePrograms(generation, role));
+      await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       this.#retireOld();
       this.#pins.pointCurrent(generation.number);
     }
@@ -543,12 +543,14 @@ export class Dataplane implements AsyncDisposable {
       this.#assertWritten(writer);
       await step('programs');
       pinPrograms(generation, this.#objects, config);
+      await step('bound');
+      if (before !== undefined) await this.#bindAgain(before, generation);
       await step('complete');
       generation.setMeta({ state: 'complete', revision: plan.revision });
       if (before !== undefined) this.#old.push(before);
       this.#generation = generation;
       await step('links');
-      await this.#attachments.updateAll((role) => rolePrograms(generation, role));
+      await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       await step('current');
       this.#pins.pointCurrent(number);
       await step('retire');
@@ -561,6 +563,45 @@ export class Dataplane implements AsyncDisposable {
       }
       throw error;
     }
+  }
+
+  /** Devices that had an XDP program of their own get one of the new generation, before anything runs it. */
+  async #bindAgain(before: Generation, generation: Generation): Promise<void> {
+    for (const { role, ifindex } of before.boundDevices()) {
+      try {
+        generation.addBound(role, ifindex, await loadBound(generation, this.#objects, role, ifindex));
+      } catch (error) {
+        // The device is gone, or this build has no such programs: XDP goes off there until it is attached afresh.
+        if (!(error instanceof MapwireError)) throw error;
+      }
+    }
+  }
+
+  /** What a device's links run in a generation. One that had an XDP program of its own never gets the common one. */
+  #linkPrograms(generation: Generation, role: Role, ifindex: number): LinkPrograms {
+    const asked = this.#old.some((old) => old.boundProgram(role, ifindex) !== undefined);
+    const common = asked ? undefined : generation.program('xdp', role);
+    return { xdp: generation.boundProgram(role, ifindex) ?? common, tc: generation.program('tc', role) };
+  }
+
+  #rolePrograms(generation: Generation, role: Role): RolePrograms {
+    return {
+      xdp: generation.program('xdp', role),
+      tc: generation.program('tc', role),
+      bound: async (ifindex) => {
+        const known = generation.boundProgram(role, ifindex);
+        if (known !== undefined) return known;
+        const program = await loadBound(generation, this.#objects, role, ifindex).catch((error: unknown) => {
+          if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_VERIFIER') throw error;
+          // The rest of the data plane goes on: TC does what this program would have done.
+          throw new MapwireError('ERR_MW_UNSUPPORTED', error.message, { cause: error, details: error.details });
+        });
+        generation.addBound(role, ifindex, program);
+        await this.#step(`bound xdp-${ifindex} ${role}`);
+        return program;
+      },
+      release: (ifindex) => generation.removeBound(ifindex),
+    };
   }
 
   #retireOld(): void {
@@ -608,7 +649,7 @@ export class Dataplane implements AsyncDisposable {
     const role = this.#devices.roleOf(name);
     if (device === undefined || role === undefined) return;
     const subject = `device ${name}`;
-    const programs = rolePrograms(writer.generation, role);
+    const programs = this.#rolePrograms(writer.generation, role);
     const outcome = await this.#attachments.attach(device, role, this.#settings.hook, programs);
     const before = this.#devices.attached(name);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
@@ -632,10 +673,14 @@ export class Dataplane implements AsyncDisposable {
       if (device !== undefined) alive.add(device.ifindex);
     }
     await this.#attachments.sweep(alive);
+    for (const { ifindex } of this.#generation?.boundDevices() ?? []) {
+      if (!alive.has(ifindex)) this.#generation?.removeBound(ifindex);
+    }
   }
 
   async #detach(name: string, ifindex: number): Promise<void> {
     await this.#attachments.detach(ifindex);
+    this.#generation?.removeBound(ifindex);
     this.#slots.release(ifindex);
     this.#devices.setAttached(name, undefined);
     this.#problems.delete(`device ${name}`);
@@ -796,10 +841,6 @@ export class Dataplane implements AsyncDisposable {
   #emit(event: DataplaneEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-function rolePrograms(generation: Generation, role: Role): RolePrograms {
-  return { xdp: generation.program('xdp', role), tc: generation.program('tc', role) };
 }
 
 function runtimeKey(entry: RawEntry): string {

@@ -9,6 +9,10 @@ export interface XdpAbilities {
   readonly redirectTarget: boolean;
   /** Takes redirected multi-buffer frames. */
   readonly redirectTargetFrags: boolean;
+  readonly rxMetadata: {
+    /** A program that is loaded for the device can ask for the VLAN tag that the driver keeps beside the frame (6.8). */
+    readonly vlanTag: boolean;
+  };
 }
 
 /** What the rules look at. */

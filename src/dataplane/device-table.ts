@@ -257,6 +257,7 @@ function sameDevice(a: HostDevice | undefined, b: HostDevice | undefined): boole
     deviceFlags(a.facts) === deviceFlags(b.facts) &&
     a.facts.kind === b.facts.kind &&
     a.facts.xdp?.basic === b.facts.xdp?.basic &&
+    a.facts.xdp?.rxMetadata.vlanTag === b.facts.xdp?.rxMetadata.vlanTag &&
     sameMac(a.mac, b.mac)
   );
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { MapwireError } from '../errors.ts';
 import { type Config, config as configCodec, META_MAGIC, MetaState, meta as metaCodec } from '../generated/layout.ts';
-import { BpfObject, Program, RawMap } from '../libbpf/index.ts';
+import { BpfObject, Program, RawMap, removePin } from '../libbpf/index.ts';
 import { configFromHex, configHex } from './config.ts';
 import { layoutOfName, shortName } from './map-table.ts';
 import { PROGRAMS, type ProgramObjects } from './objects.ts';
@@ -29,7 +29,7 @@ export class Generation {
   /** Constants of the programs; undefined when another layout wrote them. */
   readonly config: Config | undefined;
   readonly #maps: ReadonlyMap<string, RawMap>;
-  readonly #programs: ReadonlyMap<string, Program>;
+  readonly #programs: Map<string, Program>;
 
   constructor(parts: {
     number: number;
@@ -38,7 +38,7 @@ export class Generation {
     objectHash: string | undefined;
     config: Config | undefined;
     maps: ReadonlyMap<string, RawMap>;
-    programs: ReadonlyMap<string, Program>;
+    programs: Map<string, Program>;
   }) {
     this.number = parts.number;
     this.folder = parts.folder;
@@ -78,6 +78,39 @@ export class Generation {
       });
     }
     return found;
+  }
+
+  /** The XDP program that was loaded for one device, if it has one in that role. */
+  boundProgram(role: 'port' | 'underlay', ifindex: number): Program | undefined {
+    return this.#programs.get(boundName(role, ifindex));
+  }
+
+  /** Devices that have an XDP program of their own. */
+  boundDevices(): { readonly role: 'port' | 'underlay'; readonly ifindex: number }[] {
+    return (['port', 'underlay'] as const).flatMap((role) =>
+      [...this.#programs.keys()]
+        .filter((name) => name.startsWith(`${PROGRAMS.xdp[role]}@`))
+        .map((name) => ({ role, ifindex: Number(name.slice(name.indexOf('@') + 1)) })),
+    );
+  }
+
+  /** Pins a program that was loaded for a device, and owns it. */
+  addBound(role: 'port' | 'underlay', ifindex: number, program: Program): void {
+    const name = boundName(role, ifindex);
+    program.pin(join(this.folder, 'programs', name));
+    this.#programs.set(name, program);
+  }
+
+  /** Lets go of the programs that were loaded for a device; none is fine. */
+  removeBound(ifindex: number): void {
+    for (const role of ['port', 'underlay'] as const) {
+      const name = boundName(role, ifindex);
+      const program = this.#programs.get(name);
+      if (program === undefined) continue;
+      removePin(join(this.folder, 'programs', name));
+      program.close();
+      this.#programs.delete(name);
+    }
   }
 
   /** Are all programs there? */
@@ -131,6 +164,10 @@ export class Generation {
   unpin(): void {
     removeTree(this.folder);
   }
+}
+
+function boundName(role: 'port' | 'underlay', ifindex: number): string {
+  return `${PROGRAMS.xdp[role]}@${ifindex}`;
 }
 
 function readMetaHead(map: RawMap): MetaHead | undefined {
@@ -246,6 +283,35 @@ export function pinPrograms(generation: Generation, objects: ProgramObjects, con
   }
   makeFolder(join(generation.folder, `object-${objects.hash}`));
   makeFolder(join(generation.folder, `config-${configHex(config)}`));
+}
+
+/**
+ * Loads the XDP program of one role for one device, on the maps of a generation and with its constants.
+ *
+ * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL (no such device), ERR_MW_UNSUPPORTED (no such object, or its constants are not known)
+ */
+export async function loadBound(
+  generation: Generation,
+  objects: ProgramObjects,
+  role: 'port' | 'underlay',
+  ifindex: number,
+): Promise<Program> {
+  const { config } = generation;
+  if (objects.bound === undefined || config === undefined) {
+    throw new MapwireError('ERR_MW_UNSUPPORTED', 'these objects have no XDP program that asks for VLAN tags');
+  }
+  using object = BpfObject.open(objects.bound, { name: 'mw_bound' });
+  for (const setting of object.mapSettings()) {
+    const short = setting.internal ? undefined : shortName(setting.name);
+    if (short !== undefined) setting.reuse(generation.map(short));
+  }
+  for (const program of object.programSettings()) {
+    if (program.name === PROGRAMS.xdp[role]) program.bindToDevice(ifindex);
+    else program.setAutoload(false);
+  }
+  object.setGlobal('mw_config', configCodec.encode({ ...config, askTag: 1 }));
+  await object.load();
+  return (object.programs.get(PROGRAMS.xdp[role]) as Program).dup();
 }
 
 interface Loaded {

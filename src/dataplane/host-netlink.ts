@@ -35,6 +35,11 @@ export interface HostLink {
   readonly xdpProgramId: number | undefined;
 }
 
+export interface HostOffload {
+  readonly active: boolean;
+  readonly changeable: boolean;
+}
+
 export interface HostNetlink {
   links(): Promise<readonly HostLink[]>;
   /**
@@ -48,8 +53,10 @@ export interface HostNetlink {
   manageNeighbour(ifindex: number, address: string): Promise<void>;
   /** Removes an entry; absent is fine. */
   removeNeighbour(ifindex: number, address: string): Promise<void>;
-  gro(ifindex: number): Promise<boolean>;
-  setGro(ifindex: number, on: boolean): Promise<void>;
+  /** An offload by the kernel's name. */
+  offload(ifindex: number, name: string): Promise<HostOffload>;
+  /** Switches an offload. Gives whether it is so now. */
+  setOffload(ifindex: number, name: string, on: boolean): Promise<boolean>;
   /** Calls back after links, addresses, routes or neighbours changed (also after an overrun). */
   onChange(listener: () => void): () => void;
 }

@@ -4,7 +4,7 @@ import { type Device, hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts
 import { ipBytes, ipFromBytes } from '../table/address.ts';
 import type { XdpAbilities } from './device-rules.ts';
 import type { HostDevice } from './device-table.ts';
-import type { HostLink, HostNeighbour, HostNetlink, HostPath } from './host-netlink.ts';
+import type { HostLink, HostNeighbour, HostNetlink, HostOffload, HostPath } from './host-netlink.ts';
 
 const { errno } = constants;
 
@@ -121,12 +121,13 @@ export class HostNetwork implements HostNetlink, Disposable {
     }
   }
 
-  async gro(ifindex: number): Promise<boolean> {
-    return (await this.#netlink.offloads(ifindex)).active.has('rx-gro');
+  async offload(ifindex: number, name: string): Promise<HostOffload> {
+    const { active, changeable } = await this.#netlink.offloads(ifindex);
+    return { active: active.has(name), changeable: changeable.has(name) };
   }
 
-  async setGro(ifindex: number, on: boolean): Promise<void> {
-    await this.#netlink.setOffloads(ifindex, { 'rx-gro': on });
+  async setOffload(ifindex: number, name: string, on: boolean): Promise<boolean> {
+    return (await this.#netlink.setOffloads(ifindex, { [name]: on })).length === 0;
   }
 
   onChange(listener: () => void): () => void {

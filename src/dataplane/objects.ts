@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../bintools/package-root.ts';
 import { MapwireError } from '../errors.ts';
 import { readTrustedFile } from '../safe-file.ts';
 import type { ObjectFiles } from './types.ts';
@@ -10,7 +10,9 @@ import type { ObjectFiles } from './types.ts';
 export interface ProgramObjects {
   readonly xdp: Uint8Array;
   readonly tc: Uint8Array;
-  /** Of both: 16 hex digits of SHA-256. Another hash means other programs. */
+  /** XDP for devices that are asked for VLAN tags; undefined: such devices get TC alone. */
+  readonly bound: Uint8Array | undefined;
+  /** Of all: 16 hex digits of SHA-256. Another hash means other programs. */
   readonly hash: string;
 }
 
@@ -22,12 +24,16 @@ export const PROGRAMS = {
 
 export function defaultObjectFiles(): ObjectFiles {
   const folder = join(packageRoot(), 'dist', 'bpf');
-  return { xdp: join(folder, 'xdp.bpf.o'), tc: join(folder, 'tc.bpf.o') };
+  return {
+    xdp: join(folder, 'xdp.bpf.o'),
+    tc: join(folder, 'tc.bpf.o'),
+    bound: join(folder, 'xdp_bound.bpf.o'),
+  };
 }
 
 /** @throws ERR_MW_NOT_FOUND when they were not built, ERR_MW_UNSAFE_FILE when others may write them */
 export function readObjects(files: ObjectFiles): ProgramObjects {
-  const [xdp, tc] = [files.xdp, files.tc].map((path) => {
+  const read = (path: string): Uint8Array => {
     if (!existsSync(path)) {
       throw new MapwireError('ERR_MW_NOT_FOUND', `the compiled object '${path}' is absent`, {
         hint: 'run `npm run build`',
@@ -35,16 +41,10 @@ export function readObjects(files: ObjectFiles): ProgramObjects {
       });
     }
     return new Uint8Array(readTrustedFile(path));
-  }) as [Uint8Array, Uint8Array];
-  const hash = createHash('sha256').update(xdp).update(tc).digest('hex').slice(0, 16);
-  return { xdp, tc, hash };
-}
-
-/** Works from src/ and from dist/src/. */
-function packageRoot(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    const manifest = join(folder, 'package.json');
-    if (existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).name === 'mapwire') return folder;
-    if (folder === dirname(folder)) throw new MapwireError('ERR_MW_NOT_FOUND', 'this package has lost its root folder');
-  }
+  };
+  const [xdp, tc] = [read(files.xdp), read(files.tc)];
+  const bound = files.bound === undefined ? undefined : read(files.bound);
+  const hash = createHash('sha256').update(xdp).update(tc);
+  if (bound !== undefined) hash.update(bound);
+  return { xdp, tc, bound, hash: hash.digest('hex').slice(0, 16) };
 }

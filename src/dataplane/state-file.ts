@@ -6,9 +6,12 @@ import { MapwireError } from '../errors.ts';
 export interface ChangedSetting {
   readonly device: string;
   readonly ifindex: number;
-  readonly setting: 'gro' | 'clsact';
+  readonly setting: OffloadSetting | 'clsact';
   readonly before: boolean;
 }
+
+/** Offloads that are changed; the others by the kernel's names. */
+export type OffloadSetting = 'gro' | 'rx-vlan-hw-parse' | 'tx-udp-segmentation';
 
 /** A neighbour entry that was made. */
 export interface MadeNeighbour {

@@ -29,7 +29,7 @@ export interface DataplaneOptions {
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
   readonly tooBigRate?: number;
-  /** The compiled objects; default: `dist/bpf/xdp.bpf.o` and `tc.bpf.o` of this package. */
+  /** The compiled objects; default: those in `dist/bpf` of this package. */
   readonly objects?: ObjectFiles;
   /**
    * Called before each step of a switch of generations, of an attachment and of `down`, by name; awaited. For tests that
@@ -57,6 +57,8 @@ export interface ObjectFiles {
   /** Paths. */
   readonly xdp: string;
   readonly tc: string;
+  /** XDP for devices that keep VLAN tags beside the frame; without it they get TC alone. */
+  readonly bound?: string;
 }
 
 /** Something that is not as it should be, and what to do about it. The rest goes on. */

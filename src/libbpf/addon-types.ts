@@ -97,6 +97,7 @@ export interface NativeObject {
   findVariable(name: string): { readonly section: string; readonly offset: number; readonly size: number } | undefined;
   setAutoload(program: string, wanted: boolean): number;
   setProgramType(program: string, type: number, expectedAttachType: number): number;
+  setProgramDevice(program: string, ifindex: number, flags: number): number;
   setLogLevel(level: number): number;
   load(): Promise<NativeLoad>;
   close(): void;

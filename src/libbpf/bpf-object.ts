@@ -2,10 +2,13 @@ import { MapwireError } from '../errors.ts';
 import { addon } from './addon.ts';
 import type { NativeLoad, NativeObject, NativeObjectMap, NativeObjectProgram } from './addon-types.ts';
 import { AttachType, MapFlag, MapType, mapTypeName, ProgramType, type ProgramTypeName } from './constants.ts';
+import { checkIfindex } from './link.ts';
 import { Program } from './program.ts';
 import { RawMap } from './raw-map.ts';
 import { invalidArgument, systemError } from './system-error.ts';
 import { verifierFailure } from './verifier-log.ts';
+
+const XDP_DEV_BOUND_ONLY = 1 << 6;
 
 /** A map of an object that is open but not loaded: what it will be made of. */
 export interface MapSetting extends NativeObjectMap {
@@ -33,6 +36,12 @@ export interface ProgramSetting extends NativeObjectProgram {
    * the one they were made with.
    */
   setType(type: ProgramTypeName | number, expectedAttachType?: number): void;
+  /**
+   * Loads an XDP program for one device alone (`BPF_F_XDP_DEV_BOUND_ONLY`, kernel 6.3): only there it can be attached, and
+   * it may call what the device's driver offers (metadata of received frames). It takes no test runs. Without such a device,
+   * or before 6.3, `load` fails with EINVAL.
+   */
+  bindToDevice(ifindex: number): void;
 }
 
 /** Where a global variable of the C source lives. */
@@ -307,6 +316,12 @@ export class BpfObject implements Disposable {
         const number = typeof type === 'number' ? type : ProgramType[type];
         const attach = expectedAttachType ?? (number === ProgramType.xdp ? AttachType.XDP : 0);
         this.#check(this.#open().setProgramType(name, number, attach), 'bpf_program__set_type', name);
+      },
+      bindToDevice: (ifindex) => {
+        checkIfindex(ifindex);
+        if (program.type !== ProgramType.xdp) throw invalidArgument(`program '${name}' is no XDP program`);
+        const result = this.#open().setProgramDevice(name, ifindex, XDP_DEV_BOUND_ONLY);
+        this.#check(result, 'bpf_program__set_flags', name);
       },
     };
   }

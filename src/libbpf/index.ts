@@ -59,7 +59,7 @@ export { type AttachedProgram, Netlink } from './netlink/netlink.ts';
 export type { Offloads } from './netlink/offloads.ts';
 export type { NextHop, Route, RouteQuestion, RouteType } from './netlink/routes.ts';
 export { type NetlinkEvent, type NetlinkGroup, NetlinkWatch, type WatchOptions } from './netlink/watch.ts';
-export type { XdpFeatures } from './netlink/xdp-features.ts';
+export type { RxMetadata, XdpFeatures } from './netlink/xdp-features.ts';
 export { Program, type ProgramInfo, type TestRunOptions, type TestRunResult } from './program.ts';
 export {
   type BatchResult,
@@ -81,6 +81,7 @@ export {
   kernelVersion,
   libbpfVersion,
   monotonicNs,
+  parseKernelRelease,
   possibleCpus,
 } from './system.ts';
 export { Errno, errnoName, hasErrno } from './system-error.ts';

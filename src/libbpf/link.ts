@@ -167,7 +167,8 @@ export function removePin(path: string): void {
   }
 }
 
-function checkIfindex(ifindex: number): void {
+/** @throws ERR_MW_INVALID_ARGUMENT */
+export function checkIfindex(ifindex: number): void {
   if (!Number.isInteger(ifindex) || ifindex <= 0 || ifindex > 0x7fffffff) {
     throw invalidArgument(`${ifindex} is not an interface index`);
   }

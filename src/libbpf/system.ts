@@ -28,11 +28,16 @@ export interface KernelVersion {
   readonly release: string;
 }
 
-/** The running kernel. Distributions backport: prefer a feature probe to a comparison. */
+/** Reads a release such as `6.1.0-56-amd64`; undefined when it does not begin with a version. */
+export function parseKernelRelease(text: string): KernelVersion | undefined {
+  const match = /^(\d+)\.(\d+)(?!\d)/.exec(text);
+  return match === null ? undefined : { major: Number(match[1]), minor: Number(match[2]), release: text };
+}
+
+/** The running kernel, 0.0 if it does not say. Distributions backport: prefer a feature probe to a comparison. */
 export function kernelVersion(): KernelVersion {
   const text = release();
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? [];
-  return { major: Number(major ?? 0), minor: Number(minor ?? 0), release: text };
+  return parseKernelRelease(text) ?? { major: 0, minor: 0, release: text };
 }
 
 /** CLOCK_MONOTONIC in nanoseconds: what bpf_ktime_get_ns() returns to programs. */

@@ -10,6 +10,7 @@ import { answer, copyFrame, type Decision, type Run } from './run.ts';
 
 const ARP_REQUEST = 1;
 const ARP_REPLY = 2;
+const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 const ALL_NODES = 'ff02::1';
 const ALL_NODES_MAC = '33:33:00:00:00:01';
 const FLAG_ROUTER = 0x80;
@@ -23,8 +24,14 @@ export function answerFromMap(run: Run, asker: TablePort, ethernet: Ethernet, la
   return undefined;
 }
 
+/** To a unicast MAC, in a network that carries IP alone: the question would not get to whom it asks. */
+function isAnsweredProbe(run: Run, asker: TablePort, ethernet: Ethernet): boolean {
+  return !ethernet.group && run.world.isIpOnly(asker.network);
+}
+
 function answerArp(run: Run, asker: TablePort, ethernet: Ethernet, arp: Arp): Decision | undefined {
-  if (ethernet.destination !== 'ff:ff:ff:ff:ff:ff' || arp.operation !== ARP_REQUEST) return undefined;
+  const probe = isAnsweredProbe(run, asker, ethernet);
+  if (arp.operation !== ARP_REQUEST || (ethernet.destination !== BROADCAST && !probe)) return undefined;
   if (arp.targetIp === arp.senderIp) {
     run.trace.note('2.8', 'a gratuitous ARP request?', 'yes: not answered');
     return undefined;
@@ -44,8 +51,9 @@ function answerArp(run: Run, asker: TablePort, ethernet: Ethernet, arp: Arp): De
 
 function answerNeighbour(run: Run, asker: TablePort, ethernet: Ethernet, ip: Ipv6): Decision | undefined {
   const message = ip.layer4?.kind === 'icmpv6' ? ip.layer4.neighbour : undefined;
-  if (!ethernet.group || message?.type !== NEIGHBOUR_SOLICITATION || ip.extended) return undefined;
-  if (!isSolicitedNode(ip.destination)) return undefined;
+  if (message?.type !== NEIGHBOUR_SOLICITATION || ip.extended) return undefined;
+  const probe = isAnsweredProbe(run, asker, ethernet) && ip.source !== '::' && !isIpv6Multicast(ip6(ip.destination));
+  if (!probe && !(ethernet.group && isSolicitedNode(ip.destination))) return undefined;
   const wanted = message.target!;
   if (isIpv6Multicast(ip6(wanted))) return undefined;
   const target = findTarget(run, asker, wanted);

@@ -2,10 +2,13 @@
 import { MapwireError } from '../errors.ts';
 import { formatMac } from '../table/address.ts';
 import type { Table } from '../table/model.ts';
-import type { Device, Environment, NextHop } from './types.ts';
+import type { Device, Environment, NextHop, TunnelPorts } from './types.ts';
 
 /** Name of the one underlay device of a node in this environment. */
 export const UNDERLAY_DEVICE = 'underlay';
+
+/** By IANA. */
+export const ASSIGNED_PORTS: TunnelPorts = { vxlan: 4789, 'vxlan-gpe': 4790, geneve: 6081, lisp: 4341 };
 
 /** Locally administered MACs for devices that only exist in the model. */
 const UNDERLAY_MACS = 0x0200_5e10_0000;
@@ -53,8 +56,15 @@ export function defaultEnvironment(table: Table, node: string): Environment {
     former: new Map(),
     guard: 'full',
     unknownSegment: 'drop',
-    vxlanPort: 4789,
+    uplink: { device: UNDERLAY_DEVICE, source: macs.get(node)! },
+    underlayVlan: 0,
+    nodeMtu: new Map(),
+    ports: ASSIGNED_PORTS,
+    ttl: 64,
+    dscp: 0,
     tooBigSpent: false,
+    floodSpent: false,
+    segmenter: true,
     faults: [],
   };
 }

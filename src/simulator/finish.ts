@@ -18,6 +18,10 @@ export function finish(run: Run, parsed: Parsed, from: Device, to: Device): Uint
   const { frame, trace, multiBuffer } = run;
   const bytes = copyFrame(frame);
   if (run.hook === 'tc') return bytes;
+  if (parsed.ethernet.tags > 0) {
+    trace.note('5', 'a tag?', 'yes: left to TC');
+    return left();
+  }
   if (!to.xdpRedirect || (multiBuffer && !to.xdpFrags)) {
     trace.note('5', `does ${to.name} take ${multiBuffer ? 'multi-buffer ' : ''}frames from XDP?`, 'no: left to TC');
     return left();

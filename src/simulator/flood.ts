@@ -1,73 +1,85 @@
-/** Copies for a whole network: packet-rules.md rules 2.9 and 3.9. XDP makes none. */
+/** Copies for a whole network: packet-rules.md rules 2.9, 3.9 and 3.11. XDP makes none. */
 
-import { encapsulate } from './encap.ts';
+import type { TableNetwork } from '../table/model.ts';
+import type { Inner } from './inner.ts';
 import { type Decision, drop, left, type Run } from './run.ts';
-import type { OutputFrame, ReasonName } from './types.ts';
-import type { LocalPort } from './world.ts';
+import { chooseHop, needsChecksum, send } from './send.ts';
+import type { OutputFrame } from './types.ts';
+import type { FloodMembers, FloodTarget, LocalPort } from './world.ts';
+
+/** Members of a list that one run of the program serves. */
+const MEMBERS_PER_RUN = 256;
 
 export interface Flood {
-  readonly network: string;
-  /** The inner frame as members get it. */
-  readonly inner: Uint8Array;
+  readonly network: TableNetwork;
+  /** The frame as local ports get it. */
+  readonly frame: Uint8Array;
   /** Sender that gets no copy; undefined when the frame came from the underlay. */
   readonly sender: string | undefined;
-  /** ECN and flow hash for the outer headers; undefined: local ports only (split horizon). */
-  readonly outer: { readonly ecn: number; readonly hash: number } | undefined;
+  /** What goes to other nodes; undefined: local ports only (split horizon). */
+  readonly inner: Inner | undefined;
   /** A local port that this refuses gets no copy. */
   readonly fits: (local: LocalPort) => boolean;
   readonly rule: string;
 }
 
+/** The outputs are the copies of all runs, `copies` counts those of the first. */
 export function flood(run: Run, request: Flood): Decision {
   const { world, trace } = run;
+  const { id } = request.network;
   if (run.hook === 'xdp') {
     trace.note('5', 'a flood?', 'left to TC');
     return left();
   }
-  const list = world.flood(request.network);
-  if (list.state === 'stale') return drop('stale', request.network);
-  const outputs: OutputFrame[] = [];
-  if (list.state === 'found') {
-    for (const port of list.value.ports) {
-      if (port === request.sender) continue;
-      const copy = copyForPort(run, request, port);
-      if (copy !== undefined) outputs.push(copy);
-    }
-    if (request.outer !== undefined) {
-      for (const { node, segment } of list.value.nodes) {
-        const copy = copyForNode(run, request, node, segment);
-        if (copy !== undefined) outputs.push(copy);
-      }
-    }
-  }
-  trace.note(request.rule, `members of ${request.network}`, `${outputs.length} copies`);
-  const reason: ReasonName = 'none';
-  return { record: { verdict: 'flood', reason, network: request.network, copies: outputs.length }, outputs };
+  const list = world.flood(id);
+  if (list.state === 'stale') return drop('stale', id);
+  const made = list.state === 'found' ? copiesFor(run, request, list.value) : [];
+  const outputs = made.filter((copy) => copy !== undefined);
+  const copies = made.slice(0, MEMBERS_PER_RUN).filter((copy) => copy !== undefined).length;
+  trace.note(request.rule, `members of ${id}`, `${outputs.length} copies`);
+  return { record: { verdict: 'flood', reason: 'none', network: id, copies }, outputs };
+}
+
+/** One a member of the list, in its order. */
+function copiesFor(run: Run, request: Flood, members: FloodMembers): (OutputFrame | undefined)[] {
+  const { sender, inner } = request;
+  const here = members.ports.map((port) => (port === sender ? undefined : copyForPort(run, request, port)));
+  if (inner === undefined) return here;
+  return [...here, ...members.targets.map(({ to, segment }) => copyForTarget(run, request, inner, to, segment))];
 }
 
 function copyForPort(run: Run, request: Flood, port: string): OutputFrame | undefined {
   const local = run.world.local(port);
   const ready = local.state === 'found' && run.world.port(port).state === 'found' && request.fits(local.value);
   run.trace.note(request.rule, `copy for ${port}`, ready ? local.value.device.name : 'none: not ready');
-  return ready ? { device: local.value.device.name, frame: request.inner } : undefined;
+  if (!ready) return undefined;
+  const tag = request.sender === undefined ? undefined : run.tag?.tci;
+  return { device: local.value.device.name, frame: request.frame, ...(tag !== undefined && { tag }) };
 }
 
-function copyForNode(run: Run, request: Flood, node: string, segment: number): OutputFrame | undefined {
-  const entry = run.world.node(node);
-  if (entry.state !== 'found' || entry.value.down || entry.value.nextHop === undefined) {
-    run.trace.note(request.rule, `copy for node ${node}`, 'none: not ready');
+function copyForTarget(
+  run: Run,
+  { network, rule }: Flood,
+  inner: Inner,
+  to: FloodTarget,
+  segment: number,
+): OutputFrame | undefined {
+  const asked = `copy for ${describe(to)}`;
+  const entry = run.world.target(to);
+  const hop = entry.state === 'found' && !entry.value.down ? chooseHop(entry.value, inner.hash) : undefined;
+  if (entry.state !== 'found' || hop === undefined) {
+    run.trace.note(rule, asked, 'none: not ready');
     return undefined;
   }
-  const { nextHop, local, remote } = entry.value;
-  run.trace.note(request.rule, `copy for node ${node}`, `${nextHop.device}, segment ${segment}`);
-  const frame = encapsulate(request.inner, {
-    destinationMac: nextHop.destination,
-    sourceMac: nextHop.source,
-    source: local,
-    destination: remote,
-    ...request.outer!,
-    port: run.world.environment.vxlanPort,
-    segment,
-  });
-  return { device: nextHop.device, frame };
+  if (run.gsoSize > 0 && needsChecksum(network, entry.value)) {
+    run.trace.note(rule, asked, 'none: a super-packet, and it asks for checksums');
+    return undefined;
+  }
+  run.trace.note(rule, asked, `${hop.device}, segment ${segment}`);
+  return send(run, network, entry.value, hop, segment, inner);
+}
+
+function describe(to: FloodTarget): string {
+  if (to.kind === 'wire') return 'the wire';
+  return to.kind === 'group' ? `group ${to.address}` : `node ${to.node}`;
 }

@@ -1,17 +1,27 @@
 /** A frame from a local port: packet-rules.md §2, rule by rule. */
 import type { TablePort } from '../table/model.ts';
 import { answerFromMap } from './answer.ts';
-import { encapsulate } from './encap.ts';
 import { finish, type Parsed } from './finish.ts';
 import { flood } from './flood.ts';
 import { guard, underlaySource } from './guard.ts';
-import { flowWords, hashWords } from './hash.ts';
-import { type Ethernet, isLinkControl, type Layer3, type ParseProblem, parseEthernet, parseLayer3 } from './parse.ts';
+import { bytesToSum, hashOf, innerOf } from './inner.ts';
+import {
+  isLinkControl,
+  isNeighbourType,
+  type Layer3,
+  type ParseProblem,
+  parseEthernet,
+  parseLayer3,
+  skipTags,
+} from './parse.ts';
 import { copyFrame, type Decision, drop, isIp, left, type Run } from './run.ts';
-import { layer3Length } from './size.ts';
+import { chooseHop, needsChecksum, send } from './send.ts';
+import { layer3Length, tunnelLength } from './size.ts';
 import { tooBig } from './too-big.ts';
-import type { Device } from './types.ts';
-import type { NetworkEntry, PortLink } from './world.ts';
+import { type Device, SEGMENTER_DEVICE } from './types.ts';
+import { overhead } from './underlay.ts';
+import { LONGEST_COMPLETED } from './unfinished-checksum.ts';
+import type { NetworkEntry, NodeEntry, PortLink } from './world.ts';
 
 export function fromPort(run: Run): Decision {
   const { world, trace } = run;
@@ -24,12 +34,16 @@ export function fromPort(run: Run): Decision {
   const { network } = port;
   trace.note('2', `whose device is ${run.device}?`, `${port.id} of ${network}`);
 
-  const ethernet = parseEthernet(run.frame);
-  if (typeof ethernet === 'string') return unparsed(run, '2.1', ethernet, network);
-  if (isLinkControl(ethernet)) return drop('link-control', network);
-  if (ethernet.groupSource) return drop('source-multicast', network);
-  if (ethernet.tagged || run.metadataTag) return drop('tagged', network);
-  trace.note('2.1–4', 'frame', `${ethernet.source} > ${ethernet.destination}, untagged`);
+  const outermost = parseEthernet(run.frame);
+  if (typeof outermost === 'string') return unparsed(run, '2.1', outermost, network);
+  if (isLinkControl(outermost)) return drop('link-control', network);
+  if (outermost.groupSource) return drop('source-multicast', network);
+  const tagged = outermost.tagged || run.tag !== undefined;
+  const frame = `${outermost.source} > ${outermost.destination}`;
+  trace.note('2.1–4', 'frame', `${frame}, ${tagged ? 'tagged' : 'untagged'}`);
+  if (tagged && !world.isTransparent(network)) return drop('tagged', network);
+  const ethernet = tagged ? skipTags(run.frame, outermost, run.tag === undefined ? 0 : 1) : outermost;
+  if (typeof ethernet === 'string') return unparsed(run, '2.4', ethernet, network);
 
   const layer3 = parseLayer3(run.frame, ethernet);
   if (typeof layer3 === 'string') return unparsed(run, '2.5', layer3, network);
@@ -38,7 +52,7 @@ export function fromPort(run: Run): Decision {
   const objection = underlaySource(run, layer3) ?? guard(run, port, ethernet, layer3);
   if (objection !== undefined) return drop(objection, network);
 
-  const answered = answerFromMap(run, port, ethernet, layer3);
+  const answered = tagged ? undefined : answerFromMap(run, port, ethernet, layer3);
   if (answered !== undefined) {
     if (run.hook === 'tc') return answered;
     trace.note('5', 'an answer?', 'left to TC');
@@ -79,8 +93,8 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
   if (network.state !== 'found') return drop('stale', id);
   const { ethernet } = parsed;
   if (ethernet.group) {
-    if (network.value.network.flood !== 'replicate') {
-      trace.note('2.9', `flood of ${id}`, network.value.network.flood);
+    if (network.value.network.flood === 'none') {
+      trace.note('2.9', `flood of ${id}`, 'none');
       return drop('flood-off', id);
     }
     return floodAll(run, link, network.value, parsed);
@@ -102,28 +116,49 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
   return toPort(run, link, network.value, parsed, port.value);
 }
 
+/** A network that carries IP alone: does it carry this? Neighbour discovery it does not. */
+function isCarried(run: Run, network: NetworkEntry, { layer3 }: Parsed): boolean {
+  if (!run.world.isIpOnly(network.network.id)) return true;
+  const neighbour = isIp(layer3) && layer3.layer4?.kind === 'icmpv6' && isNeighbourType(layer3.layer4.type);
+  const carried = isIp(layer3) && !neighbour;
+  run.trace.note('2.9', `IP for ${network.network.encap}?`, carried ? 'yes' : neighbour ? 'neighbour discovery' : 'no');
+  return carried;
+}
+
 function floodAll(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed): Decision {
-  const oversize = checkSize(run, network, parsed);
+  const { id } = network.network;
+  if (!isCarried(run, network, parsed)) return drop('not-ip', id);
+  const { ethernet, layer3 } = parsed;
+  const length = tunnelLength(run.frame, ethernet, layer3, run.gsoSize);
+  const oversize = checkSize(run, network, parsed, length);
   if (oversize !== undefined) return oversize;
+  if (run.hook === 'tc' && run.world.environment.floodSpent) {
+    run.trace.note('2.9', `may ${link.port.id} flood more?`, 'no: over the rate');
+    return drop('flood-rate', id);
+  }
+  const frame = copyFrame(run.frame);
   return flood(run, {
-    network: network.network.id,
-    inner: copyFrame(run.frame),
+    network: network.network,
+    frame,
     sender: link.port.id,
-    outer: outerOf(run, parsed.ethernet, parsed.layer3),
+    inner: innerOf(run, parsed, frame, network.network.encap),
     fits: () => true,
     rule: '2.9',
   });
 }
 
-/** What the outer header takes from the inner packet. */
-function outerOf(run: Run, ethernet: Ethernet, layer3: Layer3): { ecn: number; hash: number } {
-  return { ecn: isIp(layer3) ? layer3.ecn : 0, hash: hashWords(flowWords(run.frame, ethernet, layer3)) };
-}
-
-function checkSize(run: Run, { network, mtu }: NetworkEntry, { ethernet, layer3 }: Parsed): Decision | undefined {
-  const length = layer3Length(run.frame, layer3, run.gsoSize);
-  run.trace.note('2.10', `${length} bytes in an MTU of ${mtu}?`, length <= mtu ? 'fits' : 'too big');
-  return length <= mtu ? undefined : tooBig(run, network.id, mtu, ethernet, layer3);
+/** Rule 2.10. `nodeLimit`: what routers told of the way, less the overhead. */
+function checkSize(
+  run: Run,
+  { network, mtu }: NetworkEntry,
+  { ethernet, layer3 }: Parsed,
+  length: number,
+  nodeLimit = Number.POSITIVE_INFINITY,
+): Decision | undefined {
+  const limit = Math.min(mtu, nodeLimit);
+  const whose = nodeLimit < mtu ? 'that routers told' : `of ${network.id}`;
+  run.trace.note('2.10', `${length} bytes in the MTU of ${limit} ${whose}?`, length <= limit ? 'fits' : 'too big');
+  return length <= limit ? undefined : tooBig(run, network.id, limit, ethernet, layer3);
 }
 
 function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, target: TablePort): Decision {
@@ -146,7 +181,8 @@ function deliverHere(run: Run, link: PortLink, network: NetworkEntry, parsed: Pa
   run.trace.note('2.9', `interface of ${target.id}`, local.state === 'found' ? local.value.device.name : local.state);
   if (local.state === 'stale') return drop('stale', id);
   if (local.state === 'missing') return drop('no-interface', id);
-  const oversize = checkSize(run, network, parsed);
+  const length = layer3Length(run.frame, parsed.ethernet, parsed.layer3, run.gsoSize);
+  const oversize = checkSize(run, network, parsed, length);
   if (oversize !== undefined) return oversize;
   return deliver(run, parsed, link.device, local.value.device, id, target.id);
 }
@@ -156,7 +192,7 @@ function deliver(run: Run, parsed: Parsed, from: Device, to: Device, network: st
   if (!(frame instanceof Uint8Array)) return frame;
   return {
     record: { verdict: 'deliver', reason: 'none', network, port, device: to.name },
-    outputs: [{ device: to.name, frame }],
+    outputs: [{ device: to.name, frame, ...(run.tag !== undefined && { tag: run.tag.tci }) }],
   };
 }
 
@@ -169,30 +205,53 @@ function sendTo(
   segment: number,
 ): Decision {
   const { world, trace } = run;
-  const id = network.network.id;
-  const node = world.node(nodeId);
+  const { id, encap } = network.network;
+  if (!isCarried(run, network, parsed)) return drop('not-ip', id);
+  const node = encap === 'flat' ? world.wire() : world.node(nodeId);
   if (node.state === 'stale') return drop('stale', id);
   if (node.state === 'missing') return drop('no-node', id);
-  const { nextHop, local, remote } = node.value;
-  const to = nextHop && world.device(nextHop.device);
-  trace.note('2.9', `next hop of ${nodeId}`, nextHop ? `${nextHop.destination} on ${nextHop.device}` : 'not resolved');
-  if (nextHop === undefined || to === undefined) return drop('no-nexthop', id);
-  const oversize = checkSize(run, network, parsed);
+  const hop = chooseHop(node.value, hashOf(run, parsed));
+  const to = hop && world.device(hop.device);
+  trace.note('2.9', `next hop of ${encap === 'flat' ? 'the wire' : nodeId}`, describeHop(node.value, hop));
+  if (hop === undefined || to === undefined) return drop('no-nexthop', id);
+  const length = tunnelLength(run.frame, parsed.ethernet, parsed.layer3, run.gsoSize);
+  const { mtu, ends } = node.value;
+  const nodeLimit = mtu === undefined || ends === undefined ? undefined : mtu - overhead(encap, ends.family);
+  const oversize = checkSize(run, network, parsed, length, nodeLimit);
   if (oversize !== undefined) return oversize;
-  const inner = finish(run, parsed, from, to);
-  if (!(inner instanceof Uint8Array)) return inner;
-  const frame = encapsulate(inner, {
-    destinationMac: nextHop.destination,
-    sourceMac: nextHop.source,
-    source: local,
-    destination: remote,
-    ...outerOf(run, parsed.ethernet, parsed.layer3),
-    port: world.environment.vxlanPort,
-    segment,
-  });
-  trace.note('4', 'outer header', `${local} > ${remote}, segment ${segment}`);
+
+  const record = { verdict: 'encap', reason: 'none', network: id, node: nodeId, segment } as const;
+  const summed = needsChecksum(network.network, node.value);
+  if (summed && run.gsoSize > 0) {
+    trace.note('4', 'a super-packet for a node that asks for checksums', 'to be cut first');
+    if (!world.environment.segmenter) return drop('no-segmenter', id);
+    const cut = { device: SEGMENTER_DEVICE, frame: copyFrame(run.frame), ...(run.tag && { tag: run.tag.tci }) };
+    return { record: { ...record, device: SEGMENTER_DEVICE }, outputs: [cut] };
+  }
+  const frame = finish(run, parsed, from, to);
+  if (!(frame instanceof Uint8Array)) return frame;
+  if (summed && run.hook === 'xdp' && isLongSum(run, parsed)) {
+    trace.note('5', 'an outer checksum over much of the frame?', 'yes: left to TC');
+    return left();
+  }
+  const inner = innerOf(run, parsed, frame, encap);
   return {
-    record: { verdict: 'encap', reason: 'none', network: id, node: nodeId, segment, device: to.name },
-    outputs: [{ device: to.name, frame }],
+    record: { ...record, device: to.name },
+    outputs: [send(run, network.network, node.value, hop, segment, inner)],
   };
+}
+
+/** More than XDP adds up for an outer checksum. */
+function isLongSum(run: Run, parsed: Parsed): boolean {
+  const bytes = bytesToSum(run, parsed);
+  return bytes > LONGEST_COMPLETED || (bytes > 0 && run.multiBuffer);
+}
+
+function describeHop(
+  entry: NodeEntry,
+  hop: { readonly device: string; readonly destination: string } | undefined,
+): string {
+  if (hop === undefined) return 'not resolved';
+  const chosen = entry.hops.length > 1 ? `, of ${entry.hops.length} by the hash` : '';
+  return entry.kind === 'wire' ? hop.device : `${hop.destination} on ${hop.device}${chosen}`;
 }

@@ -1,8 +1,6 @@
 /** Does the frame's source belong to the port it came from? packet-rules.md rules 2.6 and 2.7. */
 import {
   equalIp,
-  ipBytes,
-  ipFromMappedBytes,
   isIpv4Multicast,
   isIpv6LinkLocal,
   isIpv6Multicast,
@@ -42,11 +40,10 @@ const MLD2_REPORT = 143;
 export function underlaySource(run: Run, layer3: Layer3): Objection {
   const source = layer3.kind === 'arp' ? layer3.senderIp : isIp(layer3) ? layer3.source : undefined;
   if (source === undefined || !isUnicast(source)) return undefined;
-  const address = source.includes(':') ? ipFromMappedBytes(ipBytes(source)) : source;
-  const node = run.world.nodeOfAddress(address);
-  if (node.state === 'stale') return 'stale';
-  if (node.state === 'missing') return undefined;
-  run.trace.note('2.6', `is ${source} the underlay address of a node?`, `of ${node.value}`);
+  const owner = run.world.ownerOfAddress(source);
+  if (owner.state === 'stale') return 'stale';
+  if (owner.state === 'missing' || owner.value.kind === 'group') return undefined;
+  run.trace.note('2.6', `is ${source} the underlay address of a node?`, `of ${owner.value.node.id}`);
   return 'underlay-source';
 }
 

@@ -1,5 +1,5 @@
 /** The hash of the inner flow, which becomes the outer UDP source port: packet-rules.md §4. */
-import { read16, read32 } from './bytes.ts';
+import { read32 } from './bytes.ts';
 import { type Ethernet, type FrameView, type Layer3, portsWord } from './parse.ts';
 
 const SEED = 0x6d617077;
@@ -24,7 +24,7 @@ export function flowWords(frame: FrameView, ethernet: Ethernet, layer3: Layer3):
   const { bytes } = frame;
   if (layer3.kind !== 'ipv4' && layer3.kind !== 'ipv6') {
     const at = ethernet.offset;
-    return [read32(bytes, at), read32(bytes, at + 4), read32(bytes, at + 8), read16(bytes, at + 12)];
+    return [read32(bytes, at), read32(bytes, at + 4), read32(bytes, at + 8), ethernet.payloadType];
   }
   const words: number[] = [];
   const first = layer3.offset + (layer3.kind === 'ipv4' ? 12 : 8);

@@ -16,6 +16,7 @@ export const ETHERTYPE_QINQ = 0x88a8;
 export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
+export const PROTOCOL_GRE = 47;
 export const PROTOCOL_ICMPV6 = 58;
 
 const NEXT_HOP_BY_HOP = 0;
@@ -24,6 +25,7 @@ const NEXT_FRAGMENT = 44;
 const NEXT_AUTHENTICATION = 51;
 const NEXT_DESTINATION_OPTIONS = 60;
 const MAX_EXTENSION_HEADERS = 8;
+const MAX_TAGS = 2;
 /** The last byte of a frame at which a header may begin. */
 const LAST_HEADER = 4095;
 
@@ -47,6 +49,13 @@ export interface Ethernet {
   readonly etherType: number;
   /** A tag in the frame. */
   readonly tagged: boolean;
+  /** Tags in the frame that were skipped to find the layer 3. */
+  readonly tagsInFrame: number;
+  /** Tags that the network carries: those skipped, and one beside the frame. */
+  readonly tags: number;
+  /** Where layer 3 begins, and its EtherType. */
+  readonly payload: number;
+  readonly payloadType: number;
   /** Destination has the group bit (broadcast included). */
   readonly group: boolean;
   /** Source has the group bit. */
@@ -68,6 +77,8 @@ interface IpCommon {
   readonly laterFragment: boolean;
   /** The two ECN bits. */
   readonly ecn: number;
+  /** The six bits above them. */
+  readonly dscp: number;
   /** The protocol that goes into the flow hash. */
   readonly flowProtocol: number;
   readonly layer4: Layer4 | undefined;
@@ -140,10 +151,31 @@ export function parseEthernet(frame: FrameView): Ethernet | ParseProblem {
     destination: macFromBytes(bytes, start),
     source: macFromBytes(bytes, start + 6),
     etherType,
-    tagged: etherType === ETHERTYPE_VLAN || etherType === ETHERTYPE_QINQ,
+    tagged: isTagType(etherType),
+    tagsInFrame: 0,
+    tags: 0,
+    payload: start + 14,
+    payloadType: etherType,
     group: (bytes[start]! & 1) === 1,
     groupSource: (bytes[start + 6]! & 1) === 1,
   };
+}
+
+function isTagType(etherType: number): boolean {
+  return etherType === ETHERTYPE_VLAN || etherType === ETHERTYPE_QINQ;
+}
+
+/** The frame without its tags: up to two, of which `beside` are in the packet's metadata. */
+export function skipTags(frame: FrameView, ethernet: Ethernet, beside: 0 | 1): Ethernet | ParseProblem {
+  let { payload, payloadType, tagsInFrame } = ethernet;
+  while (isTagType(payloadType) && beside + tagsInFrame < MAX_TAGS) {
+    const problem = missing(frame, payload, 4);
+    if (problem !== undefined) return problem;
+    payloadType = read16(frame.bytes, payload + 2);
+    payload += 4;
+    tagsInFrame++;
+  }
+  return { ...ethernet, payload, payloadType, tagsInFrame, tags: beside + tagsInFrame };
 }
 
 /** 01:80:c2:00:00:00–0f, and PAUSE. */
@@ -151,10 +183,10 @@ export function isLinkControl(ethernet: Ethernet): boolean {
   return /^01:80:c2:00:00:0.$/.test(ethernet.destination) || ethernet.etherType === ETHERTYPE_PAUSE;
 }
 
-/** Layers 3 and 4 of an untagged frame. */
+/** Layers 3 and 4, behind the tags that were skipped. */
 export function parseLayer3(frame: FrameView, ethernet: Ethernet): Layer3 | ParseProblem {
-  const offset = ethernet.offset + 14;
-  switch (ethernet.etherType) {
+  const offset = ethernet.payload;
+  switch (ethernet.payloadType) {
     case ETHERTYPE_IPV4:
       return parseIpv4(frame, offset);
     case ETHERTYPE_IPV6:
@@ -213,6 +245,7 @@ function parseIpv4(frame: FrameView, offset: number): Ipv4 | ParseProblem {
     fragment: laterFragment || (fragmentField & 0x2000) !== 0,
     laterFragment,
     ecn: bytes[offset + 1]! & 3,
+    dscp: bytes[offset + 1]! >>> 2,
     flowProtocol: protocol,
     layer4,
   };
@@ -293,6 +326,7 @@ function parseIpv6(frame: FrameView, offset: number): Ipv6 | ParseProblem {
     fragment,
     laterFragment: chain.laterFragment,
     ecn: (bytes[offset + 1]! >>> 4) & 3,
+    dscp: (read16(bytes, offset) >>> 6) & 0x3f,
     flowProtocol: chain.fragmentProtocol ?? chain.nextHeader,
     layer4,
     extended: chain.extended,

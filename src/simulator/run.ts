@@ -1,7 +1,7 @@
 /** One packet on its way through the rules: what is given, and the ways in which it can end. */
 import type { FrameView, Ipv4, Ipv6, Layer3 } from './parse.ts';
 import type { Trace } from './trace.ts';
-import type { Hook, OutputFrame, ReasonName, VerdictRecord } from './types.ts';
+import type { Hook, OutputFrame, ReasonName, Tag, VerdictRecord } from './types.ts';
 import type { World } from './world.ts';
 
 export interface Run {
@@ -14,8 +14,8 @@ export interface Run {
   readonly multiBuffer: boolean;
   /** Segment size of a super-packet (TC); 0: none. */
   readonly gsoSize: number;
-  /** A VLAN tag travels beside the frame (TC). */
-  readonly metadataTag: boolean;
+  /** The VLAN tag that travels beside the frame (TC). */
+  readonly tag: Tag | undefined;
   readonly trace: Trace;
 }
 
@@ -23,6 +23,7 @@ export interface Run {
 export interface Decision {
   readonly record: VerdictRecord;
   readonly outputs: readonly OutputFrame[];
+  readonly toStack?: true;
 }
 
 /** `network` is the id, once known. */

@@ -4,8 +4,9 @@
  */
 import { fromPort } from './from-port.ts';
 import { fromUnderlay } from './from-underlay.ts';
+import { ETHERTYPE_VLAN } from './parse.ts';
 import { Trace } from './trace.ts';
-import type { Hook, Program, Simulation } from './types.ts';
+import type { Hook, Program, Simulation, Tag } from './types.ts';
 import type { World } from './world.ts';
 
 export interface SimulationInput {
@@ -18,8 +19,8 @@ export interface SimulationInput {
   readonly frame: Uint8Array;
   /** TC: segment size of a super-packet. */
   readonly gsoSize?: number;
-  /** TC: a VLAN tag that travels beside the frame. */
-  readonly metadataTag?: boolean;
+  /** TC: a VLAN tag that travels beside the frame; a number: 0x8100 with these 16 bits; true: VLAN 1. */
+  readonly metadataTag?: boolean | number | Tag;
   /** XDP: bytes in the first buffer of a multi-buffer frame; default: all. */
   readonly firstBuffer?: number;
 }
@@ -36,9 +37,15 @@ export function simulate(input: SimulationInput): Simulation {
     frame: { bytes: frame, start: 0, end: frame.length, buffered },
     multiBuffer: buffered < frame.length,
     gsoSize: input.hook === 'tc' ? (input.gsoSize ?? 0) : 0,
-    metadataTag: input.hook === 'tc' && (input.metadataTag ?? false),
+    tag: input.hook === 'tc' ? tagOf(input.metadataTag) : undefined,
     trace,
   };
-  const { record, outputs } = input.program === 'port' ? fromPort(run) : fromUnderlay(run);
-  return { record, outputs, steps: trace.steps };
+  const decision = input.program === 'port' ? fromPort(run) : fromUnderlay(run);
+  return { ...decision, steps: trace.steps };
+}
+
+function tagOf(tag: boolean | number | Tag | undefined): Tag | undefined {
+  if (tag === undefined || tag === false) return undefined;
+  if (typeof tag === 'object') return tag;
+  return { etherType: ETHERTYPE_VLAN, tci: tag === true ? 1 : tag };
 }

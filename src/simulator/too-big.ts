@@ -35,6 +35,7 @@ export function tooBig(run: Run, network: string, mtu: number, ethernet: Etherne
 }
 
 function whyNoAnswer(run: Run, ethernet: Ethernet, layer3: Layer3): string | undefined {
+  if (ethernet.tags > 0) return 'no: tagged';
   if (!isIp(layer3)) return 'no: not IP';
   if (ethernet.group || isGroupIp(layer3.destination)) return 'no: sent to a group';
   if (isNoSource(layer3.source)) return 'no: its source is nobody';

@@ -43,6 +43,10 @@ export const REASON_NAMES = [
   'too-big',
   'headroom',
   'nested-gso',
+  'not-ip',
+  'flood-rate',
+  'flood-copy',
+  'no-segmenter',
   'outer-malformed',
   'tunnel-header',
   'unknown-segment',
@@ -51,6 +55,7 @@ export const REASON_NAMES = [
   'not-local',
   'port-mtu',
   'ecn',
+  'tunnel-option',
 ] as const;
 
 export type ReasonName = (typeof REASON_NAMES)[number];
@@ -80,6 +85,26 @@ export interface NextHop {
   readonly source: string;
 }
 
+/** By which device, and with which MAC, flat frames and copies for groups leave. */
+export interface Uplink {
+  readonly device: string;
+  readonly source: string;
+}
+
+/** UDP port of each encapsulation over UDP. */
+export interface TunnelPorts {
+  readonly vxlan: number;
+  readonly 'vxlan-gpe': number;
+  readonly geneve: number;
+  readonly lisp: number;
+}
+
+/** A VLAN tag beside the frame: EtherType 0x8100 or 0x88a8, and priority, drop eligibility and VLAN id as one word. */
+export interface Tag {
+  readonly etherType: number;
+  readonly tci: number;
+}
+
 /** The place of a port before its last move. */
 export interface Former {
   readonly node: string;
@@ -95,9 +120,9 @@ export type FaultTarget =
   | 'allow' // '<port> <prefix>'
   | 'port' // '<port>'
   | 'network' // '<network>'
-  | 'segment' // '<segment>'
-  | 'vtep' // '<address>'
-  | 'node' // '<node>'
+  | 'segment' // '<encap> <segment>'; '<segment>' alone: of VXLAN
+  | 'vtep' // '<address>', also of a group
+  | 'node' // '<node>', 'group <address>' or 'the wire'
   | 'link' // '<device>'
   | 'local' // '<port>'
   | 'flood'; // '<network>'
@@ -122,17 +147,33 @@ export interface Environment {
   readonly interfaces: ReadonlyMap<string, string>;
   /** Names of the underlay devices. */
   readonly underlay: ReadonlySet<string>;
-  /** Node id -> next hops, in order. */
+  /** Node id -> next hops, in order; the first two count. */
   readonly nextHops: ReadonlyMap<string, readonly NextHop[]>;
+  /** Undefined: not resolved. */
+  readonly uplink: Uplink | undefined;
+  /** VLAN id of the tunnels' frames on the underlay; 0: untagged. */
+  readonly underlayVlan: number;
+  /** Node id -> largest outer packet that gets there, as routers told. */
+  readonly nodeMtu: ReadonlyMap<string, number>;
   /** Nodes that are known to be down. */
   readonly down: ReadonlySet<string>;
   /** Port id -> its former place. */
   readonly former: ReadonlyMap<string, Former>;
   readonly guard: Guard;
   readonly unknownSegment: 'drop' | 'stack';
-  readonly vxlanPort: number;
+  readonly ports: TunnelPorts;
+  /** Of outer headers. */
+  readonly ttl: number;
+  /** Of outer headers, 0 to 63; `uniform`: the inner packet's. */
+  readonly dscp: number | 'uniform';
   /** The rate of too-big answers is used up. */
   readonly tooBigSpent: boolean;
+  /** The rate of flooded frames is used up. */
+  readonly floodSpent: boolean;
+  /** There is a device that cuts super-packets. */
+  readonly segmenter: boolean;
+  /** The programs were loaded with every encapsulation and feature, also those that no network of the node uses. */
+  readonly allFeatures?: boolean;
   readonly faults: readonly Fault[];
 }
 
@@ -148,10 +189,15 @@ export interface VerdictRecord {
   readonly copies?: number;
 }
 
+/** Stands for the segmenting pair in records and outputs: no device of the environment. */
+export const SEGMENTER_DEVICE = 'segmenter';
+
 /** A frame and the device it leaves by. */
 export interface OutputFrame {
   readonly device: string;
   readonly frame: Uint8Array;
+  /** TC: the tag beside the frame, its 16 bits (with priority 0 the VLAN id). */
+  readonly tag?: number;
 }
 
 /** One check: the rule it belongs to, what was looked at, what was found. */
@@ -166,5 +212,7 @@ export interface Simulation {
   readonly record: VerdictRecord;
   /** One frame for deliver, encap and answer; one a copy for flood, in no particular order; none for drop, stack, left. */
   readonly outputs: readonly OutputFrame[];
+  /** Of a flood from the wire: the packet itself goes on to the host's stack too. */
+  readonly toStack?: true;
   readonly steps: readonly Step[];
 }

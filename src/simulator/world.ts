@@ -2,13 +2,14 @@
  * What the data plane knows, as one object: the table seen from one node, with its environment. Each lookup answers like
  * a lookup in the kernel's maps: found, missing, or stale (the value carries another key's identity).
  */
-import { parseIp, parsePrefix, prefixContains } from '../table/address.ts';
-import type { Table, TableLocator, TableNetwork, TablePort } from '../table/model.ts';
+import { ipBytes, ipFromMappedBytes, parseIp, parsePrefix, prefixContains } from '../table/address.ts';
+import type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { isIpOnly } from './encapsulation.ts';
 import type { Device, Environment, Fault, FaultTarget, NextHop } from './types.ts';
+import { addressOf, defaultMtu, type Family, familyOfAddress, pairFamily } from './underlay.ts';
 
-/** Bytes that VXLAN over IPv4 puts before an inner layer-3 packet: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14. */
-const OUTER_OVERHEAD = 50;
 const PRIORITY_NEVER = 255;
+const MAX_NEXTHOPS = 2;
 
 export type Lookup<T> =
   | { readonly state: 'found'; readonly value: T }
@@ -32,21 +33,36 @@ export interface NetworkEntry {
   readonly mtu: number;
 }
 
+/** A node with this one's way to it; or a multicast group, or the wire, which are sent to in the same way. */
 export interface NodeEntry {
+  readonly kind: 'node' | 'group' | 'wire';
   readonly down: boolean;
-  /** The first next hop that is resolved. */
-  readonly nextHop: (NextHop & { readonly device: string }) | undefined;
-  /** Outer destination and source, IPv4. */
-  readonly remote: string;
-  readonly local: string;
+  /** Those that are resolved, at most two. */
+  readonly hops: readonly (NextHop & { readonly device: string })[];
+  /** Outer addresses; the wire has none. */
+  readonly ends: { readonly family: Family; readonly remote: string; readonly local: string } | undefined;
+  /** Over IPv6: with outer UDP checksums. */
+  readonly checksum: boolean;
+  /** Largest outer packet, as routers told. */
+  readonly mtu: number | undefined;
 }
+
+/** Whom an underlay address belongs to. */
+export type AddressOwner =
+  | { readonly kind: 'node'; readonly node: TableNode }
+  | { readonly kind: 'group'; readonly address: string };
 
 export interface FloodMembers {
   /** Ids of the local ports. */
   readonly ports: readonly string[];
-  /** The other nodes, with the segment that a copy for them carries. */
-  readonly nodes: readonly { readonly node: string; readonly segment: number }[];
+  /** The others, with the segment that a copy for them carries. */
+  readonly targets: readonly { readonly to: FloodTarget; readonly segment: number }[];
 }
+
+export type FloodTarget =
+  | { readonly kind: 'node'; readonly node: string }
+  | { readonly kind: 'group'; readonly address: string }
+  | { readonly kind: 'wire' };
 
 const MISSING = { state: 'missing' } as const;
 const STALE = { state: 'stale' } as const;
@@ -54,27 +70,35 @@ const STALE = { state: 'stale' } as const;
 export class World {
   readonly table: Table;
   readonly environment: Environment;
-  /** This node's underlay IPv4 address. */
-  readonly self: string | undefined;
+  /** This node. */
+  readonly self: TableNode | undefined;
   readonly #portByIp = new Map<string, string>();
   readonly #portByMac = new Map<string, string>();
   readonly #portsBySourceMac = new Map<string, string[]>();
   readonly #portByDevice = new Map<string, string>();
-  readonly #nodeByAddress = new Map<string, string>();
-  readonly #networkBySegment = new Map<number, string>();
+  readonly #ownerByAddress = new Map<string, AddressOwner>();
+  readonly #networkBySegment = new Map<string, string>();
+  /** Networks in which this node has a port: what its plan holds. */
+  readonly #networksHere = new Set<string>();
+  /** Group -> nodes that have a port in one of its networks. */
+  readonly #nodesOfGroup = new Map<string, Set<string>>();
   readonly #portsOfNetwork = new Map<string, TablePort[]>();
   readonly #faults = new Map<string, Fault['effect']>();
 
   constructor(table: Table, environment: Environment) {
     this.table = table;
     this.environment = environment;
-    this.self = this.#ipv4Of(environment.node);
+    this.self = table.nodes.get(environment.node);
     for (const node of table.nodes.values()) {
-      for (const address of node.underlay) this.#nodeByAddress.set(address, node.id);
+      for (const address of node.underlay) this.#ownerByAddress.set(address, { kind: 'node', node });
     }
     for (const port of table.ports()) this.#addPort(port);
     for (const [port, device] of environment.interfaces) this.#portByDevice.set(device, port);
-    for (const { target, key, effect } of environment.faults) this.#faults.set(`${target} ${key}`, effect);
+    for (const { target, key, effect } of environment.faults) {
+      const named = target === 'segment' && !key.includes(' ') ? `vxlan ${key}` : key;
+      this.#faults.set(`${target} ${named}`, effect);
+    }
+    for (const id of this.#networksHere) this.#addGroup(table.networks.get(id)!);
   }
 
   #addPort(port: TablePort): void {
@@ -89,12 +113,44 @@ export class World {
       this.#portsBySourceMac.set(key, [...(this.#portsBySourceMac.get(key) ?? []), port.id]);
     }
     for (const at of port.at) {
-      if (at.node === this.environment.node) this.#networkBySegment.set(this.segmentOf(port, at), network);
+      if (at.node !== this.environment.node) continue;
+      this.#networksHere.add(network);
+      this.#networkBySegment.set(`${this.encapOf(network)} ${this.segmentOf(port, at)}`, network);
     }
   }
 
-  #ipv4Of(node: string): string | undefined {
-    return this.table.nodes.get(node)?.underlay.find((address) => !address.includes(':'));
+  #addGroup({ id, flood, group }: TableNetwork): void {
+    if (flood !== 'multicast' || group === undefined) return;
+    this.#ownerByAddress.set(group, { kind: 'group', address: group });
+    const nodes = this.#nodesOfGroup.get(group) ?? new Set();
+    this.#nodesOfGroup.set(group, nodes);
+    for (const port of this.#portsOfNetwork.get(id) ?? []) for (const at of port.at) nodes.add(at.node);
+  }
+
+  /** Is any network of this node of that encapsulation? */
+  hasEncap(encap: Encap): boolean {
+    return this.environment.allFeatures === true || this.#someNetwork((network) => network.encap === encap);
+  }
+
+  hasTransparent(): boolean {
+    return this.environment.allFeatures === true || this.#someNetwork(({ vlan }) => vlan === 'transparent');
+  }
+
+  #someNetwork(matches: (network: TableNetwork) => boolean): boolean {
+    return [...this.#networksHere].some((id) => matches(this.table.networks.get(id)!));
+  }
+
+  encapOf(network: string): Encap {
+    return this.table.networks.get(network)!.encap;
+  }
+
+  /** Does the network carry IP packets alone? */
+  isIpOnly(network: string): boolean {
+    return isIpOnly(this.encapOf(network));
+  }
+
+  isTransparent(network: string): boolean {
+    return this.table.networks.get(network)!.vlan === 'transparent';
   }
 
   #lookup<T>(target: FaultTarget, key: string, value: T | undefined): Lookup<T> {
@@ -159,29 +215,78 @@ export class World {
 
   #mtuOf(network: TableNetwork): number {
     if (network.mtu !== undefined) return network.mtu;
-    let smallest = Number.POSITIVE_INFINITY;
-    for (const port of this.#portsOfNetwork.get(network.id) ?? []) {
-      for (const at of port.at) smallest = Math.min(smallest, this.table.nodes.get(at.node)?.mtu ?? smallest);
-    }
-    return smallest - OUTER_OVERHEAD;
+    const ids = new Set((this.#portsOfNetwork.get(network.id) ?? []).flatMap(({ at }) => at.map(({ node }) => node)));
+    return defaultMtu(
+      network,
+      [...ids].flatMap((id) => this.table.nodes.get(id) ?? []),
+    );
   }
 
-  /** Segment on the wire -> network, of those that this node is addressed with. */
-  networkOfSegment(segment: number): Lookup<string> {
-    return this.#lookup('segment', String(segment), this.#networkBySegment.get(segment));
+  /** (encapsulation, segment) on the wire -> network, of those that this node is addressed with. */
+  networkOfSegment(encap: Encap, segment: number): Lookup<string> {
+    const key = `${encap} ${segment}`;
+    return this.#lookup('segment', key, this.#networkBySegment.get(key));
   }
 
-  /** Underlay address -> node. */
-  nodeOfAddress(address: string): Lookup<string> {
-    return this.#lookup('vtep', address, this.#nodeByAddress.get(address));
+  /** Underlay address -> node or group; an IPv4-mapped address counts as the IPv4 address. */
+  ownerOfAddress(address: string): Lookup<AddressOwner> {
+    const plain = address.includes(':') ? ipFromMappedBytes(ipBytes(address)) : address;
+    return this.#lookup('vtep', plain, this.#ownerByAddress.get(plain));
+  }
+
+  /** This node's address of a family. */
+  ownAddress(family: Family): string | undefined {
+    return addressOf(this.self, family);
   }
 
   node(id: string): Lookup<NodeEntry> {
-    const remote = this.#ipv4Of(id);
-    if (remote === undefined || this.self === undefined) return MISSING;
-    const resolved = this.environment.nextHops.get(id)?.find((hop) => hop.device !== undefined);
-    const nextHop = resolved?.device === undefined ? undefined : { ...resolved, device: resolved.device };
-    return this.#lookup('node', id, { down: this.environment.down.has(id), nextHop, remote, local: this.self });
+    const node = this.table.nodes.get(id);
+    const family = node && this.self && pairFamily(this.self, node);
+    if (family === undefined) return MISSING;
+    const hops = (this.environment.nextHops.get(id) ?? []).slice(0, MAX_NEXTHOPS);
+    return this.#lookup('node', id, {
+      kind: 'node',
+      down: this.environment.down.has(id),
+      hops: hops.flatMap((hop) => (hop.device === undefined ? [] : [{ ...hop, device: hop.device }])),
+      ends: { family, remote: addressOf(node, family)!, local: this.ownAddress(family)! },
+      checksum: family === 6 && wantsChecksum(node!),
+      mtu: this.environment.nodeMtu.get(id),
+    });
+  }
+
+  group(address: string): Lookup<NodeEntry> {
+    const family = familyOfAddress(address);
+    const local = this.ownAddress(family);
+    const others = [...(this.#nodesOfGroup.get(address) ?? [])].filter((id) => !this.isSelf(id));
+    return this.#lookup('node', `group ${address}`, {
+      kind: 'group',
+      down: false,
+      hops: local === undefined ? [] : this.#uplink(),
+      ends: { family, remote: address, local: local ?? (family === 4 ? '0.0.0.0' : '::') },
+      checksum: family === 6 && others.some((id) => wantsChecksum(this.table.nodes.get(id)!)),
+      mtu: undefined,
+    });
+  }
+
+  wire(): Lookup<NodeEntry> {
+    return this.#lookup('node', 'the wire', {
+      kind: 'wire',
+      down: false,
+      hops: this.#uplink(),
+      ends: undefined,
+      checksum: false,
+      mtu: undefined,
+    });
+  }
+
+  #uplink(): (NextHop & { device: string })[] {
+    const { uplink } = this.environment;
+    return uplink === undefined ? [] : [{ ...uplink, destination: '00:00:00:00:00:00' }];
+  }
+
+  target(to: FloodTarget): Lookup<NodeEntry> {
+    if (to.kind === 'wire') return this.wire();
+    return to.kind === 'group' ? this.group(to.address) : this.node(to.node);
   }
 
   /** A port's interface here. */
@@ -210,9 +315,14 @@ export class World {
     return node.state !== 'found' || !node.value.down;
   }
 
+  /** The first locator in order that may be used: where the port is, as seen from here. */
+  placeOf(port: TablePort): TableLocator | undefined {
+    return port.at.find((at) => this.usable(at));
+  }
+
   flood(network: string): Lookup<FloodMembers> {
     const entry = this.table.networks.get(network);
-    if (entry === undefined || (entry.flood !== 'replicate' && entry.unknown !== 'flood')) return MISSING;
+    if (entry === undefined || (entry.flood === 'none' && entry.unknown !== 'flood')) return MISSING;
     const ports: string[] = [];
     const segments = new Map<string, Set<number>>();
     for (const port of this.#portsOfNetwork.get(network) ?? []) {
@@ -222,10 +332,21 @@ export class World {
         else segments.set(at.node, (segments.get(at.node) ?? new Set()).add(this.segmentOf(port, at)));
       }
     }
-    const nodes = [...segments].map(([node, set]) => ({
-      node,
-      segment: set.has(entry.segment) ? entry.segment : Math.min(...set),
-    }));
-    return this.#lookup('flood', network, { ports, nodes });
+    return this.#lookup('flood', network, { ports, targets: this.#targets(entry, segments) });
   }
+
+  #targets(network: TableNetwork, segments: ReadonlyMap<string, ReadonlySet<number>>): FloodMembers['targets'] {
+    const { encap, flood, group, segment } = network;
+    if (encap === 'flat') return [{ to: { kind: 'wire' }, segment }];
+    if (flood === 'multicast') return [{ to: { kind: 'group', address: group! }, segment }];
+    return [...segments].map(([node, set]) => ({
+      to: { kind: 'node', node },
+      segment: set.has(segment) ? segment : Math.min(...set),
+    }));
+  }
+}
+
+/** Over IPv6: does this node take no packet without an outer UDP checksum? */
+function wantsChecksum({ kind, udp6Checksum }: TableNode): boolean {
+  return udp6Checksum === 'auto' ? kind === 'foreign' : udp6Checksum === 'computed';
 }

@@ -218,8 +218,13 @@ async function recover(folder: string): Promise<LogContent & { readonly segments
     await handle.sync();
     await handle.close();
   }
+  // A daemon that is started again and again, with no edit between, must not leave a file each time.
+  const kept = segments.filter(({ bytes }) => bytes > 0);
+  for (const one of segments) {
+    if (!kept.includes(one)) await rm(join(folder, segmentName(one.number)), { force: true });
+  }
   await syncFolder(folder);
-  return { snapshotRevision, rows: snapshot?.rows ?? [], records, tornBytes, setAside, segments };
+  return { snapshotRevision, rows: snapshot?.rows ?? [], records, tornBytes, setAside, segments: kept };
 }
 
 interface Waiting {
@@ -276,6 +281,11 @@ export class EditLog {
   /** Bytes that a restart has to read beside the snapshot: grows with appends, falls with `compact`. */
   get pendingBytes(): number {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  }
+
+  /** Files that a restart has to read beside the snapshot, the one that is written to included. */
+  get pendingSegments(): number {
+    return this.#segments.length;
   }
 
   /**

@@ -39,6 +39,8 @@ interface Key {
 
 const KINDS: readonly RecordKind[] = ['node', 'network', 'port'];
 const COMPACT_AFTER = 4 << 20;
+/** Segments of the log after which a snapshot is written: each start of the daemon begins one. */
+const COMPACT_SEGMENTS = 16;
 const SOURCE = 'api';
 
 const nameOf = ({ kind, id }: Key): string => `${kind} ${id}`;
@@ -228,7 +230,8 @@ export class ApiSource implements MappingSource {
   }
 
   #compactWhenLong(): void {
-    if (this.#log.pendingBytes < (this.#options.compactAfter ?? COMPACT_AFTER)) return;
+    const { pendingBytes, pendingSegments } = this.#log;
+    if (pendingBytes < (this.#options.compactAfter ?? COMPACT_AFTER) && pendingSegments < COMPACT_SEGMENTS) return;
     this.compact().catch((error: unknown) => this.#onCompactError(error));
   }
 

@@ -3,17 +3,30 @@
  * that touches; the table was right before.
  */
 
-import { equalIp, formatIp, formatMac, type IpNumber, parseIp, parseMac } from './address.ts';
+import { formatIp, formatMac, type IpNumber, parseIp } from './address.ts';
+import { checkIpNetworks, checkLocatorSegments } from './check-carried.ts';
+import { checkFamilies, checkGroups, checkIpv6Mtu } from './check-families.ts';
+import {
+  allRows,
+  inOrder,
+  nodesToCheck,
+  originOfRow,
+  pathOfIp,
+  pathOfLocator,
+  pathOfSharedMac,
+  pathOfUnderlay,
+  related,
+  reportPort,
+} from './check-places.ts';
 import type { Origin } from './compact-table.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import type { RecordKind } from './document.ts';
 import type { TableEdit } from './edit.ts';
-import type { TableNetwork } from './model.ts';
-import { isMapping, MAX_SHARED_MAC, type Path } from './row.ts';
+import { isTunnel } from './encapsulation.ts';
+import type { Encap, TableNetwork } from './model.ts';
+import { MAX_SHARED_MAC, type Path } from './row.ts';
 import { nearest } from './suggest.ts';
 
-/** IPv6 needs links of this MTU (RFC 8200 section 5). */
-const IPV6_MIN_MTU = 1280;
 /** Each clash of segments costs a walk over all ports; after so many the rest is left for the next run. */
 const CLASHES_TRACED = 100;
 
@@ -22,55 +35,12 @@ export function runChecks(edit: TableEdit): void {
   checkDuplicates(edit);
   checkUnderlays(edit);
   checkSegments(edit);
+  checkLocatorSegments(edit);
+  checkIpNetworks(edit);
   checkIpv6Mtu(edit);
   checkSharedMacs(edit);
   checkFamilies(edit);
-}
-
-// paths of values inside a record, found again in what was written
-
-function pathOfIp(value: unknown, ip: IpNumber): Path {
-  return itemPath(value, 'ips', (item) => {
-    const own = typeof item === 'string' ? parseIp(item) : undefined;
-    return own !== undefined && equalIp(own, ip);
-  });
-}
-
-function pathOfUnderlay(value: unknown, address: string): Path {
-  return itemPath(value, 'underlay', (item) => {
-    const own = typeof item === 'string' ? parseIp(item) : undefined;
-    return own !== undefined && formatIp(own) === address;
-  });
-}
-
-function pathOfSharedMac(value: unknown, mac: number): Path {
-  return itemPath(value, 'macs', (item) => typeof item === 'string' && parseMac(item) === mac);
-}
-
-function pathOfLocator(value: unknown, matches: (locator: Record<string, unknown>) => boolean, key: string): Path {
-  const path = itemPath(value, 'at', (item) => isMapping(item) && matches(item));
-  return [...path, key];
-}
-
-function itemPath(value: unknown, key: string, matches: (item: unknown) => boolean): Path {
-  const list = isMapping(value) ? value[key] : undefined;
-  if (!Array.isArray(list)) return [key];
-  const index = list.findIndex(matches);
-  return index < 0 ? [key] : [key, index];
-}
-
-function originOfRow(edit: TableEdit, row: number): Origin {
-  return { file: edit.store.file(row), line: edit.store.line(row) };
-}
-
-/** Rows in the order in which they are written. */
-function inOrder(edit: TableEdit, rows: readonly number[]): number[] {
-  return rows.toSorted((a, b) => edit.compareOrigins(originOfRow(edit, a), originOfRow(edit, b)) || a - b);
-}
-
-function related(edit: TableEdit, row: number, find: (value: unknown) => Path, message: string) {
-  const id = edit.store.id(row);
-  return () => [{ ...edit.place(originOfRow(edit, row), 'port', id, find), message }];
+  checkGroups(edit);
 }
 
 // references
@@ -113,17 +83,6 @@ function checkReferences(edit: TableEdit): void {
       reportPort(edit, 'MW104', row, find, message, guess(node, 'node'));
     }
   }
-}
-
-function reportPort(
-  edit: TableEdit,
-  code: DiagnosticCode,
-  row: number,
-  find: (value: unknown) => Path,
-  message: string,
-  hint?: () => string | undefined,
-): void {
-  edit.report(code, originOfRow(edit, row), 'port', edit.store.id(row), find, message, { hint });
 }
 
 // duplicates between ports
@@ -256,10 +215,6 @@ function checkUnderlays(edit: TableEdit): void {
   }
 }
 
-function* allRows(edit: TableEdit): Generator<number> {
-  for (let row = 0; row < edit.store.limit; row++) yield row;
-}
-
 function underlayIp(edit: TableEdit, reported: Set<string>, row: number, ip: IpNumber, node: string): void {
   const address = formatIp(ip);
   const id = edit.store.id(row);
@@ -295,18 +250,6 @@ function duplicateUnderlay(edit: TableEdit, reported: Set<string>, address: stri
 
 // segments
 
-/** Nodes on which a segment may have come to mean another network. */
-function nodesToCheck(edit: TableEdit): Set<number> {
-  const { store } = edit;
-  const nodes = new Set(store.dirtyNodes);
-  if (edit.networks.changed.size === 0) return nodes;
-  const networks = [...edit.networks.changed].map((id) => store.networks.find(id)).filter((n) => n !== undefined);
-  for (const [node, present] of store.presence) {
-    if (networks.some((network) => present.has(network))) nodes.add(node);
-  }
-  return nodes;
-}
-
 function checkSegments(edit: TableEdit): void {
   const { store } = edit;
   const reported = new Set<string>();
@@ -315,7 +258,8 @@ function checkSegments(edit: TableEdit): void {
     for (const [number, presence] of store.presence.get(node) ?? []) {
       const network = edit.networks.values.get(store.networks.name(number));
       if (network === undefined) continue;
-      const segments = new Set(presence.overrides?.keys());
+      // A flat network has no segments but its own; what names one is a mistake of its own.
+      const segments = new Set(isTunnel(network.encap) ? presence.overrides?.keys() : undefined);
       if (presence.plain > 0) segments.add(network.segment);
       for (const segment of segments) {
         const key = `${network.encap} ${segment}`;
@@ -358,6 +302,11 @@ function segmentSource(edit: TableEdit, network: TableNetwork, node: string, seg
   return { kind: 'port', id: store.id(row), origin: originOfRow(edit, row), find };
 }
 
+function describeSegment(encap: Encap, segment: number): string {
+  if (isTunnel(encap)) return `${encap} segment ${segment}`;
+  return segment === 0 ? 'untagged frames' : `VLAN ${segment}`;
+}
+
 function segmentClash(
   edit: TableEdit,
   reported: Set<string>,
@@ -366,7 +315,8 @@ function segmentClash(
   networks: readonly string[],
 ): void {
   if (reported.size >= CLASHES_TRACED) return;
-  const segment = Number(key.slice(key.indexOf(' ') + 1));
+  const space = key.indexOf(' ');
+  const segment = Number(key.slice(space + 1));
   const sources = networks
     .map((id) => ({ network: id, ...segmentSource(edit, edit.networks.values.get(id)!, node, segment) }))
     .sort((a, b) => edit.compareOrigins(a.origin, b.origin));
@@ -376,7 +326,8 @@ function segmentClash(
     const mark = `${other.kind} ${other.id} ${other.kind === 'port' ? node : ''} ${segment} ${first!.network}`;
     if (reported.has(mark)) continue;
     reported.add(mark);
-    const message = `network ${quote(other.network)} is addressed by segment ${segment} on node ${quote(node)}, as network ${quote(first!.network)} is`;
+    const what = describeSegment(key.slice(0, space) as Encap, segment);
+    const message = `network ${quote(other.network)} is addressed by ${what} on node ${quote(node)}, as network ${quote(first!.network)} is`;
     edit.report('MW151', other.origin, other.kind, other.id, other.find, message, {
       hint: 'give one of them another segment',
       related: () => [
@@ -390,38 +341,6 @@ function segmentClash(
 }
 
 // the rest
-
-function checkIpv6Mtu(edit: TableEdit): void {
-  const { store } = edit;
-  const networks = new Set(edit.networks.changed);
-  for (const number of store.dirtyIpv6) {
-    const name = store.networks.nameIfKnown(number);
-    if (name !== undefined) networks.add(name);
-  }
-  for (const id of networks) {
-    const network = edit.networks.values.get(id);
-    const number = store.networks.find(id);
-    if (network?.mtu === undefined || network.mtu >= IPV6_MIN_MTU || number === undefined) continue;
-    if (store.ipv6Ports(number) === 0) continue;
-    const message = `the mtu of network ${quote(id)} is ${network.mtu}; with IPv6 addresses it must be at least ${IPV6_MIN_MTU}`;
-    edit.report('MW153', edit.networks.origins.get(id)!, 'network', id, () => ['mtu'], message, {
-      related: () => firstIpv6Port(edit, id),
-    });
-  }
-}
-
-/** The first port of a network that has an IPv6 address, as a related place. */
-function firstIpv6Port(edit: TableEdit, network: string) {
-  const { store } = edit;
-  const rows: number[] = [];
-  for (let row = 0; row < store.limit; row++) {
-    if (!store.isLive(row) || store.network(row) !== network) continue;
-    if (store.ips(row).some((ip) => typeof ip !== 'number')) rows.push(row);
-  }
-  const first = inOrder(edit, rows)[0]!;
-  const ip = store.ips(first).find((own) => typeof own !== 'number')!;
-  return related(edit, first, (value) => pathOfIp(value, ip), `port ${quote(store.id(first))} has an IPv6 address`)();
-}
 
 function checkSharedMacs(edit: TableEdit): void {
   const { store } = edit;
@@ -441,47 +360,5 @@ function checkSharedMacs(edit: TableEdit): void {
       const message = `port ${quote(store.id(row))} is one more than the ${MAX_SHARED_MAC} ports of network ${quote(store.network(row))} that may share ${formatMac(mac)} under 'macs'`;
       reportPort(edit, 'MW130', row, (value) => pathOfSharedMac(value, mac), message);
     }
-  }
-}
-
-function checkFamilies(edit: TableEdit): void {
-  const { store } = edit;
-  const families = new Map<string, number>();
-  let single = false;
-  if (edit.nodes.changed.size === 0) return;
-  for (const node of edit.nodes.values.values()) {
-    const mask = node.underlay.reduce((bits, address) => bits | (address.includes(':') ? 2 : 1), 0);
-    families.set(node.id, mask);
-    if (mask === 2) single = true;
-  }
-  if (!single) return;
-  const byNetwork = new Map<number, string[]>();
-  for (const [node, networks] of store.presence) {
-    for (const network of networks.keys()) {
-      const list = byNetwork.get(network);
-      if (list === undefined) byNetwork.set(network, [store.nodes.name(node)]);
-      else list.push(store.nodes.name(node));
-    }
-  }
-  const { origins } = edit.nodes;
-  for (const [number, names] of byNetwork) {
-    const nodes = names
-      .filter((id) => origins.has(id))
-      .sort((a, b) => edit.compareOrigins(origins.get(a)!, origins.get(b)!));
-    const only4 = nodes.findIndex((id) => families.get(id) === 1);
-    const only6 = nodes.findIndex((id) => families.get(id) === 2);
-    if (only4 < 0 || only6 < 0) continue;
-    const first = nodes[Math.min(only4, only6)]!;
-    const clash = nodes[Math.max(only4, only6)]!;
-    const network = store.networks.name(number);
-    const message = `node ${quote(clash)} and node ${quote(first)} of network ${quote(network)} have no underlay address family in common`;
-    edit.report('MW143', origins.get(clash)!, 'node', clash, () => ['underlay'], message, {
-      related: () => [
-        {
-          ...edit.place(origins.get(first)!, 'node', first, () => ['underlay']),
-          message: `${quote(first)} is defined here`,
-        },
-      ],
-    });
   }
 }

@@ -46,6 +46,8 @@ export interface ReportExtra extends Pick<FoundMistake, 'hint' | 'related'> {
 export class Definitions<T extends { readonly id: string }> {
   values: ReadonlyMap<string, T>;
   origins: ReadonlyMap<string, Origin>;
+  /** As they were before the edit. */
+  readonly before: ReadonlyMap<string, T>;
   /** Ids that were added, changed or removed. */
   readonly changed = new Set<string>();
   /** Ids given by the files of this edit. */
@@ -57,6 +59,7 @@ export class Definitions<T extends { readonly id: string }> {
 
   constructor(values: ReadonlyMap<string, T>, origins: ReadonlyMap<string, Origin>) {
     this.values = values;
+    this.before = values;
     this.origins = origins;
   }
 

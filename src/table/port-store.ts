@@ -219,6 +219,10 @@ export class PortStore {
     return this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)!.macs : NONE;
   }
 
+  hasAllow(row: number): boolean {
+    return (this.#flags[row]! & HAS_EXTRA) !== 0 && this.#extra.get(row)!.allow.length > 0;
+  }
+
   file(row: number): number {
     return this.#file[row]!;
   }

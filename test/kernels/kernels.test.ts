@@ -16,7 +16,10 @@ const LIMIT = 3_000_000;
 
 const suites = [
   { name: 'every object loads; ping, TCP and UDP between hosts with both hooks', command: '--project guest' },
-  { name: 'packet fixtures in both objects', command: '--project kernel test/kernel/packets/fixtures' },
+  {
+    name: 'packet fixtures in both objects',
+    command: '--project kernel test/kernel/packets/fixtures test/kernel/packets/refusals',
+  },
 ];
 
 describe.each(['6.1', '6.12'])('Linux %s', (series) => {

@@ -7,6 +7,7 @@ import { mkdtemp, readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { kernelTunnel } from './peers/kernel-tunnel.ts';
 import { Background, type RunOptions, type RunResult, run } from './process.ts';
 
 /** Folder of what is not TypeScript (this file may run from `dist/`). */
@@ -56,6 +57,20 @@ export interface GuestOptions {
   /** With prefix length, e.g. `10.1.0.1/24`. */
   readonly addresses: readonly string[];
   readonly mtu?: number;
+}
+
+export interface PlugOptions {
+  readonly mtu?: number;
+  /** The host's end. Default eth0. */
+  readonly device?: string;
+  /** The switch's bridge; empty: none. Default br0. */
+  readonly bridge?: string;
+}
+
+/** With the prefix length that the tests use where none is given; no duplicate detection, whose second nobody has. */
+function withLength(address: string): string {
+  const length = address.includes('/') ? '' : address.includes(':') ? '/64' : '/24';
+  return `${address}${length}${address.includes(':') ? ' nodad' : ''}`;
 }
 
 export class Lab {
@@ -111,16 +126,24 @@ export class Lab {
   }
 
   /**
-   * Joins a host to the switch: `eth0` in the host with the address (prefix length 24), `p-<name>` at the switch.
-   * GRO at the switch's end makes it a receiver with NAPI, as a physical port is, so XDP may transmit to it.
+   * Joins a host to the switch: `device` in the host with the addresses (without a prefix length: 24 or 64), `p-<name>` at
+   * the switch. GRO at the switch's end makes it a receiver with NAPI, as a physical port is, so XDP may transmit to it.
    */
-  async plug(wire: Namespace, host: Namespace, name: string, address: string, mtu = 1500): Promise<void> {
+  async plug(
+    wire: Namespace,
+    host: Namespace,
+    name: string,
+    addresses: string | readonly string[],
+    { mtu = 1500, device = 'eth0', bridge = 'br0' }: PlugOptions = {},
+  ): Promise<void> {
     await wire.ip(
-      `link add p-${name} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${host.name}`,
-      `link set p-${name} master br0 up`,
+      `link add p-${name} mtu ${mtu} type veth peer name ${device} mtu ${mtu} netns ${host.name}`,
+      ...(bridge === undefined || bridge === '' ? [] : [`link set p-${name} master ${bridge}`]),
+      `link set p-${name} up`,
     );
     await wire.offload(`p-${name}`, { gro: 'on' });
-    await host.ip(`addr add ${address}/24 dev eth0`, 'link set eth0 up');
+    await host.ip(...[addresses].flat().map((address) => `addr add ${withLength(address)} dev ${device}`));
+    await host.ip(`link set ${device} up`);
   }
 
   /** A guest that is a namespace: `device` in the host, `eth0` in the guest, offloads as they come. */
@@ -165,16 +188,8 @@ export class Lab {
       readonly mtu?: number;
     },
   ): Promise<void> {
-    const { vni, local, peers, port = 4789, mtu = 1450 } = options;
-    await host.ip(
-      'link add br0 type bridge forward_delay 0 mcast_snooping 0',
-      `link add vx0 mtu ${mtu} type vxlan id ${vni} dstport ${port} local ${local} dev eth0`,
-      'link set vx0 master br0 up',
-      'link set br0 up',
-    );
-    for (const peer of peers) {
-      await host.run(['bridge', 'fdb', 'append', '00:00:00:00:00:00', 'dev', 'vx0', 'dst', peer]);
-    }
+    const { vni, local, peers, port, mtu } = options;
+    await kernelTunnel(host, { kind: 'vxlan', bridge: 'br0', device: 'vx0', segment: vni, local, peers, port, mtu });
   }
 
   /** Ends processes (newest first), removes namespaces and folders. Idempotent. */

@@ -1,10 +1,14 @@
 /** Packet fixtures: what they are, and how their short texts are read. */
-import type { ReasonName, VerdictRecord } from '../../src/simulator/types.ts';
+import type { OutputFrame, ReasonName, Tag, VerdictRecord } from '../../src/simulator/types.ts';
 import { frame } from './packet.ts';
+import { concat } from './packet-layer.ts';
 import type { Scene, SceneChange } from './scene.ts';
 
 /** A frame as text for the packet builder, or as bytes. */
 export type FrameText = string | Uint8Array;
+
+/** A frame that leaves; with `tag`, the 16 bits of a tag 0x8100 that TC sends beside it and XDP in it. */
+export type OutText = readonly [device: string, frame: FrameText, tag?: number];
 
 export interface PacketFixture {
   readonly name: string;
@@ -15,8 +19,8 @@ export interface PacketFixture {
   readonly frame: FrameText;
   /** TC: segment size of a super-packet. */
   readonly gsoSize?: number;
-  /** TC: a tag beside the frame. */
-  readonly metadataTag?: boolean;
+  /** TC: a tag beside the frame (a number: 0x8100 with these 16 bits). XDP does not see such a tag: not run there. */
+  readonly metadataTag?: number | Tag;
   /** XDP: bytes in the first buffer. */
   readonly firstBuffer?: number;
   /**
@@ -28,9 +32,9 @@ export interface PacketFixture {
   /** The same for XDP, where it differs. */
   readonly xdp?: string;
   /** Frames that leave, by device. Default for deliver: the frame as it came. */
-  readonly out?: readonly (readonly [device: string, frame: FrameText])[];
+  readonly out?: readonly OutText[];
   /** The same for XDP, where it differs. */
-  readonly xdpOut?: readonly (readonly [device: string, frame: FrameText])[];
+  readonly xdpOut?: readonly OutText[];
   /** Why the kernel's test run cannot be given this packet. */
   readonly notInKernel?: string;
 }
@@ -62,18 +66,24 @@ export function recordOf(text: string): VerdictRecord {
   }
 }
 
+/** The hooks that a fixture is for. */
+export function hooksOf(fixture: PacketFixture): readonly ('xdp' | 'tc')[] {
+  return fixture.metadataTag === undefined ? ['xdp', 'tc'] : ['tc'];
+}
+
 export interface Expectation {
   readonly record: VerdictRecord;
-  readonly outputs: readonly { readonly device: string; readonly frame: Uint8Array }[];
+  readonly outputs: readonly OutputFrame[];
 }
 
 export function expectationOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): Expectation {
   const record = recordOf(hook === 'xdp' ? (fixture.xdp ?? fixture.expect) : fixture.expect);
   const own = hook === 'xdp' ? (fixture.xdpOut ?? fixture.out) : fixture.out;
-  return { record, outputs: outputsOf(fixture, record, own).sort(byDeviceAndBytes) };
+  const outputs = outputsOf(fixture, record, own);
+  return { record, outputs: (hook === 'xdp' ? outputs.map(withTagInside) : outputs).sort(byDeviceAndBytes) };
 }
 
-function outputsOf(fixture: PacketFixture, record: VerdictRecord, out: PacketFixture['out']) {
+function outputsOf(fixture: PacketFixture, record: VerdictRecord, out: PacketFixture['out']): OutputFrame[] {
   switch (record.verdict) {
     case 'drop':
     case 'stack':
@@ -84,11 +94,18 @@ function outputsOf(fixture: PacketFixture, record: VerdictRecord, out: PacketFix
       break;
   }
   if (out === undefined) throw new Error(`${fixture.name}: ${record.verdict} needs 'out'`);
-  return out.map(([device, text]) => ({ device, frame: frameOf(text) }));
+  return out.map(([device, text, tag]) => ({ device, frame: frameOf(text), ...(tag !== undefined && { tag }) }));
+}
+
+/** The tag put where it is on the wire. */
+export function withTagInside({ device, frame, tag }: OutputFrame): OutputFrame {
+  if (tag === undefined) return { device, frame };
+  const inserted = Uint8Array.of(0x81, 0x00, tag >>> 8, tag & 0xff);
+  return { device, frame: concat(frame.subarray(0, 12), inserted, frame.subarray(12)) };
 }
 
 /** Copies of a flood come in no particular order. */
-export function byDeviceAndBytes(one: { device: string; frame: Uint8Array }, other: typeof one): number {
+export function byDeviceAndBytes(one: OutputFrame, other: OutputFrame): number {
   if (one.device !== other.device) return one.device < other.device ? -1 : 1;
-  return Buffer.compare(one.frame, other.frame);
+  return Buffer.compare(one.frame, other.frame) || (one.tag ?? 0) - (other.tag ?? 0);
 }

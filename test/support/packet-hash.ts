@@ -1,4 +1,4 @@
-/** The flow hash of packet-rules.md §4 once more, in big integers: what the outer UDP source port has to be. */
+/** The flow hash of packet-rules.md §4 once more, in big integers, and what the outer headers take from it. */
 import { ipBytes, macBytes } from '../../src/table/address.ts';
 import { concat } from './packet.ts';
 
@@ -26,12 +26,8 @@ function wordsOf(bytes: Uint8Array): bigint[] {
   return words;
 }
 
-function sourcePort(words: readonly bigint[]): number {
-  return 49152 + Number(hash32(words) % 16384n);
-}
-
-/** Outer source port of an IP flow; `ports` (source, destination) only for whole TCP and UDP packets. */
-export function ipEntropy(
+/** Hash of an IP flow; `ports` (source, destination) only for whole TCP and UDP packets. */
+export function ipHash(
   source: string,
   destination: string,
   protocol: number,
@@ -39,10 +35,33 @@ export function ipEntropy(
 ): number {
   const words = [...wordsOf(concat(ipBytes(source), ipBytes(destination))), BigInt(protocol)];
   if (ports !== undefined) words.push(BigInt(ports[0] * 65536 + ports[1]));
-  return sourcePort(words);
+  return Number(hash32(words));
 }
 
-/** Outer source port of everything else: by the Ethernet header. */
-export function ethernetEntropy(destination: string, source: string, etherType: number): number {
-  return sourcePort([...wordsOf(concat(macBytes(destination), macBytes(source))), BigInt(etherType)]);
+/** Hash of everything else: by the Ethernet header. */
+export function ethernetHash(destination: string, source: string, etherType: number): number {
+  return Number(hash32([...wordsOf(concat(macBytes(destination), macBytes(source))), BigInt(etherType)]));
+}
+
+/** Outer UDP source port of a flow. */
+export function sourcePort(hash: number): number {
+  return 49152 + (hash % 16384);
+}
+
+/** Outer IPv6 flow label of a flow. */
+export function flowLabel(hash: number): number {
+  return Math.floor(hash / 4096);
+}
+
+/** Which of two next hops a flow takes: 0 or 1. */
+export function pathOf(hash: number): number {
+  return Math.floor(hash / 2 ** 31);
+}
+
+export function ipEntropy(...flow: Parameters<typeof ipHash>): number {
+  return sourcePort(ipHash(...flow));
+}
+
+export function ethernetEntropy(...flow: Parameters<typeof ethernetHash>): number {
+  return sourcePort(ethernetHash(...flow));
 }

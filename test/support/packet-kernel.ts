@@ -55,6 +55,8 @@ const VERDICTS = ['none', 'drop', 'stack', 'left', 'deliver', 'encap', 'answer',
 export const FIRST_BUFFER = 4096 - 256 - 320;
 /** Where the network stands in the value. */
 const NETWORK_OFFSET = { port: 4, local: 20 } as const;
+/** For the frame afterwards: more than a program can make of any. */
+const ROOM = 32_768;
 const FAR_FUTURE = 1n << 62n;
 
 function objectFile(name: string): string {
@@ -85,6 +87,8 @@ export interface PacketInput {
   readonly frame: Uint8Array;
   readonly gsoSize?: number;
   readonly firstBuffer?: number;
+  /** A program that runs first and goes on with the one of ours. */
+  readonly through?: Program;
 }
 
 /**
@@ -397,7 +401,7 @@ export class PacketKernel implements AsyncDisposable {
     const program = objects[input.hook].programs.get(`mw_${input.hook}_${input.program}`);
     if (program === undefined) throw new Error(`no program mw_${input.hook}_${input.program}`);
     try {
-      return this.#runProgram(program, input);
+      return this.#runProgram(input.through ?? program, input);
     } catch (error) {
       if (mayBeRefused(input) && hasErrno(error, Errno.EINVAL)) return undefined;
       throw error;
@@ -413,7 +417,7 @@ export class PacketKernel implements AsyncDisposable {
       hook === 'xdp'
         ? xdpContext({ dataLength: chosenBuffer(frame, firstBuffer) ?? frame.length, ingressIfindex: ifindex })
         : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0 });
-    const { retval, data } = program.testRun({ data: frame, ctx, ctxOut: false });
+    const { retval, data } = program.testRun({ data: frame, ctx, ctxOut: false, dataOutSize: ROOM });
     const names = new Map([...this.#ifindexes].map(([name, index]) => [index, name]));
     const sent = this.#capture.take().map((caught) => ({ device: names.get(caught.ifindex)!, frame: caught.frame }));
     return { retval, raw: this.#readVerdict(verdicts), data, sent };
@@ -457,7 +461,7 @@ export class PacketKernel implements AsyncDisposable {
       self: planned.self,
       self4: ip4 === undefined ? 0 : Buffer.from(ipBytes(ip4)).readUInt32BE(),
       self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
-      vxlanPort: environment.vxlanPort,
+      vxlanPort: environment.ports.vxlan,
       gpePort: TUNNEL_PORTS['vxlan-gpe'],
       genevePort: TUNNEL_PORTS.geneve,
       lispPort: TUNNEL_PORTS.lisp,

@@ -30,7 +30,7 @@ export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
   const device = underlay ? random.pick(['u0', 'u0', 'u1']) : randomPortDevice(random, world);
   let bytes = underlay ? fromUnderlay(random, world, device) : frame(fromPort(random, world, device));
   if (random.chance(0.22)) bytes = damage(random, bytes);
-  const gsoSize = !underlay && bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
+  const gsoSize = bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
   const firstBuffer = random.chance(0.04) && bytes.length > 200 ? random.between(120, bytes.length - 1) : undefined;
   return { device, program: underlay ? 'underlay' : 'port', frame: bytes, gsoSize, firstBuffer };
 }
@@ -208,7 +208,7 @@ function fromUnderlay(random: Random, world: RandomWorld, device: string): Uint8
   const inner = layers(random, world, random.chance(0.97) ? port : random.pick([...world.table.ports()]), true);
   const segment = random.chance(0.96) ? segmentHere(world, port) : random.pick([4242, 0, 1000, 0xffffff]);
   const toMac = random.chance(0.98) ? mac : BROADCAST;
-  const port4789 = random.chance(0.98) ? world.environment.vxlanPort : 4788;
+  const port4789 = random.chance(0.98) ? world.environment.ports.vxlan : 4788;
   const flags = random.chance(0.03) ? ` flags=${random.below(256)}` : '';
   const text =
     `eth ${router}>${toMac} | ip4 ${source}>192.0.2.1 tos=${random.below(256)} ${random.chance(0.02) ? 'mf' : 'df'}${random.chance(0.03) ? ' opts=01010101' : ''}` +

@@ -7,7 +7,7 @@
  * | layer | words |
  * |---|---|
  * | `eth S>D` | `type=` (`type=len`: an 802.3 length) |
- * | `vlan ID` | `tpid=` of this tag, `type=` of what follows |
+ * | `vlan ID` | anywhere; `tpid=` of this tag, `type=` of what follows; ID may be all 16 bits (with priority) |
  * | `arp request\|reply MAC IP > MAC IP` | `op= hw= proto= hlen= plen=` |
  * | `ip4 S>D` | `tos= id= df mf off=`(in 8-byte units) `ttl= proto= len= ihl= version= opts=HEX sum=bad` |
  * | `ip6 S>D` | `tc= flow= hop= next= len= version=` |
@@ -19,7 +19,7 @@
  * | `icmp`, `icmp6` | `type= code= word=` (the second four bytes) `sum=bad` |
  * | `rs`, `ra`, `ns TARGET`, `na TARGET`, `redirect TARGET DESTINATION` | `code= flags=` |
  * | `opt TYPE MAC` | an ND option; `units=` (0–255) |
- * | `vxlan VNI` | `flags=` |
+ * | `vxlan`, `gpe`, `geneve`, `gre`, `lisp` | tunnels: packet-tunnels.ts |
  * | `data N` | N bytes of a fixed pattern |
  * | `hex BYTES` | as they are |
  * | `pad N` | N zero bytes outside the IP packet (Ethernet padding); of the inner frame, in a tunnel |
@@ -29,12 +29,21 @@
  * Independent of src/simulator on purpose: both are held against each other.
  */
 import { ipBytes, macBytes } from '../../src/table/address.ts';
+import {
+  be16,
+  concat,
+  count,
+  fromHex,
+  integer,
+  internetChecksum,
+  type Layer,
+  number,
+  parseLayer,
+  put16,
+} from './packet-layer.ts';
+import { encodeTunnel, isTunnel } from './packet-tunnels.ts';
 
-interface Layer {
-  readonly name: string;
-  readonly words: readonly string[];
-  readonly fields: ReadonlyMap<string, string>;
-}
+export { concat, fromHex, internetChecksum, toHex } from './packet-layer.ts';
 
 /** What the layers inside have become. */
 interface Payload {
@@ -66,6 +75,7 @@ const PROTOCOLS: Readonly<Record<string, number>> = {
   udp: 17,
   rh: 43,
   frag: 44,
+  gre: 47,
   ah: 51,
   icmp6: 58,
   rs: 58,
@@ -88,18 +98,6 @@ export function frame(text: string): Uint8Array {
   return concat(build(layers), new Uint8Array(tail)).slice(0, cut);
 }
 
-function parseLayer(text: string): Layer {
-  const [name, ...rest] = text.trim().split(/\s+/);
-  const fields = new Map<string, string>();
-  const words: string[] = [];
-  for (const word of rest) {
-    const equals = word.indexOf('=');
-    if (equals > 0) fields.set(word.slice(0, equals), word.slice(equals + 1));
-    else words.push(word);
-  }
-  return { name: name ?? '', words, fields };
-}
-
 function build(layers: readonly Layer[]): Uint8Array {
   const { bytes, padding } = encode(layers, 0, { addresses: new Uint8Array() });
   return concat(bytes, padding);
@@ -120,10 +118,9 @@ function encode(layers: readonly Layer[], index: number, around: Around): Payloa
   const inner = encode(layers, index + 1, innerAround(layer, around));
   if (layer.name === 'pad') return { ...inner, padding: concat(new Uint8Array(count(layer)), inner.padding) };
   // a tunnel carries the whole inner frame, with its padding
-  const [bytes, padding] =
-    layer.name === 'vxlan'
-      ? [concat(vxlan(layer), inner.bytes, inner.padding), nothing]
-      : [encodeLayer(layer, inner, around), inner.padding];
+  const [bytes, padding] = isTunnel(layer.name)
+    ? [encodeTunnel(layer, concat(inner.bytes, inner.padding), layers[index + 1]?.name ?? ''), nothing]
+    : [encodeLayer(layer, inner, around), inner.padding];
   return {
     bytes,
     padding,
@@ -330,11 +327,6 @@ function option(layer: Layer): Uint8Array {
   return bytes;
 }
 
-function vxlan(layer: Layer): Uint8Array {
-  const segment = count(layer);
-  return Uint8Array.of(number(layer, 'flags', 8), 0, 0, 0, segment >>> 16, (segment >>> 8) & 0xff, segment & 0xff, 0);
-}
-
 /** `sum=partial` is what a stack leaves for the device: the folded sum of the pseudo-header, not inverted. */
 function transportChecksum(layer: Layer, bytes: Uint8Array, around: Around, protocol: number): number {
   const pseudo = concat(around.addresses, be16(0), be16(bytes.length), be16(protocol));
@@ -346,37 +338,9 @@ function transportChecksum(layer: Layer, bytes: Uint8Array, around: Around, prot
   return wish === 'bad' ? sent ^ 0x5555 : sent;
 }
 
-/** RFC 1071, over whole bytes. */
-export function internetChecksum(bytes: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < bytes.length; i++) sum += i % 2 === 0 ? bytes[i]! * 256 : bytes[i]!;
-  while (sum > 0xffff) sum = Math.floor(sum / 0x10000) + (sum % 0x10000);
-  return 0xffff - sum;
-}
-
 /** The fixed pattern of `data N`. */
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 7 + 3) & 0xff);
-}
-
-export function fromHex(text: string): Uint8Array {
-  const digits = text.replace(/[\s:]/g, '');
-  if (!/^([0-9a-f]{2})*$/i.test(digits)) throw new Error(`no hex bytes: ${text}`);
-  return Uint8Array.from(digits.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
-}
-
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** `S>D`, as one word or with spaces around the `>`. */
@@ -390,29 +354,5 @@ function pair(layer: Layer): [string, string] {
 }
 
 function port(text: string): number {
-  return number16(text);
-}
-
-function count(layer: Layer): number {
-  return number16(layer.words[0] ?? '');
-}
-
-function number16(text: string): number {
-  const value = Number(text);
-  if (text === '' || !Number.isInteger(value)) throw new Error(`no number: '${text}'`);
-  return value;
-}
-
-function number(layer: Layer, key: string, otherwise: number): number {
-  const text = layer.fields.get(key);
-  return text === undefined ? otherwise : number16(text);
-}
-
-function be16(value: number): Uint8Array {
-  return Uint8Array.of((value >>> 8) & 0xff, value & 0xff);
-}
-
-function put16(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = (value >>> 8) & 0xff;
-  bytes[at + 1] = value & 0xff;
+  return integer(text);
 }

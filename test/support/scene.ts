@@ -21,18 +21,33 @@ export interface Scene {
   readonly devices: Readonly<Record<string, SceneDevice>>;
   /** Node -> `destination MAC > source MAC @ device`, or `unresolved`. */
   readonly nextHops: Readonly<Record<string, readonly string[]>>;
+  /** VLAN id of the underlay; absent: untagged. */
+  readonly underlayVlan?: number;
+  /** Device by which flat frames and copies for multicast groups leave; default: the first underlay device. */
+  readonly uplink?: string;
 }
 
 /** What a fixture changes in its scene. */
 export interface SceneChange {
   readonly guard?: Guard;
   readonly unknownSegment?: 'drop' | 'stack';
-  readonly vxlanPort?: number;
+  readonly ports?: Partial<Environment['ports']>;
+  readonly ttl?: number;
+  readonly dscp?: number | 'uniform';
   readonly down?: readonly string[];
   readonly former?: Readonly<Record<string, Former>>;
   readonly tooBigSpent?: boolean;
+  readonly floodSpent?: boolean;
+  /** Node -> largest outer packet that gets there, as a router told. */
+  readonly nodeMtu?: Readonly<Record<string, number>>;
+  readonly segmenter?: boolean;
+  /** `none`: flat frames and copies for groups have no way out. */
+  readonly uplink?: 'none';
   readonly faults?: readonly Fault[];
 }
+
+/** As IANA assigned them. */
+export const TUNNEL_PORTS: Environment['ports'] = { vxlan: 4789, 'vxlan-gpe': 4790, geneve: 6081, lisp: 4341 };
 
 export function environmentOf(scene: Scene, change: SceneChange = {}): Environment {
   const devices = new Map<string, Device>();
@@ -51,18 +66,26 @@ export function environmentOf(scene: Scene, change: SceneChange = {}): Environme
     else if (device.is !== undefined) interfaces.set(device.is, name);
   }
   const nextHops = new Map(Object.entries(scene.nextHops).map(([node, hops]) => [node, hops.map(nextHopOf)]));
+  const uplink = change.uplink === 'none' ? undefined : (scene.uplink ?? [...underlay][0]);
   return {
     node: scene.node,
     devices,
     interfaces,
     underlay,
     nextHops,
+    underlayVlan: scene.underlayVlan ?? 0,
+    uplink: uplink === undefined ? undefined : { device: uplink, source: scene.devices[uplink]!.mac },
     down: new Set(change.down),
     former: new Map(Object.entries(change.former ?? {})),
     guard: change.guard ?? 'full',
     unknownSegment: change.unknownSegment ?? 'drop',
-    vxlanPort: change.vxlanPort ?? 4789,
+    ports: { ...TUNNEL_PORTS, ...change.ports },
+    ttl: change.ttl ?? 64,
+    dscp: change.dscp ?? 0,
     tooBigSpent: change.tooBigSpent ?? false,
+    floodSpent: change.floodSpent ?? false,
+    nodeMtu: new Map(Object.entries(change.nodeMtu ?? {})),
+    segmenter: change.segmenter ?? false,
     faults: change.faults ?? [],
   };
 }

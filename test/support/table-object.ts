@@ -1,37 +1,48 @@
 /** Tables of tests as objects of the file format, typed; `tableFromObject` reads them and refuses what is wrong in them. */
 import { tableFromObject } from '../../src/table/index.ts';
-import type { Table, TableNetwork, TableNode } from '../../src/table/model.ts';
+import type { Table } from '../../src/table/model.ts';
 
 export interface TableObject {
   readonly nodes: Readonly<Record<string, NodeObject>>;
   readonly networks: Readonly<Record<string, NetworkObject>>;
-  readonly ports: Readonly<
-    Record<
-      string,
-      {
-        network: string;
-        mac: string;
-        macs?: readonly string[];
-        ips?: readonly string[];
-        allow?: readonly string[];
-        role?: 'router' | 'dhcp';
-        at: readonly { node: string; interface?: string; segment?: number; priority?: number; weight?: number }[];
-      }
-    >
-  >;
+  readonly ports: Readonly<Record<string, PortObject>>;
 }
 
-// Keys as the format writes them.
+/** Keys as the format writes them. */
+export interface NodeObject {
+  readonly underlay: string | readonly string[];
+  readonly mtu?: number;
+  readonly kind?: 'mapwire' | 'foreign';
+  readonly guard?: 'full' | 'open' | 'off';
+  readonly 'udp6-checksum'?: 'auto' | 'zero' | 'computed';
+}
 
-type NodeObject = Partial<Pick<TableNode, 'mtu' | 'kind' | 'guard'>> & {
-  underlay: string | readonly string[];
-  'udp6-checksum'?: TableNode['udp6Checksum'];
-};
+export interface NetworkObject {
+  readonly encap?: 'vxlan' | 'vxlan-gpe' | 'geneve' | 'gre' | 'lisp' | 'flat';
+  readonly segment?: number;
+  readonly mtu?: number;
+  readonly flood?: 'replicate' | 'multicast' | 'none';
+  readonly group?: string;
+  readonly unknown?: 'drop' | 'flood';
+  readonly vlan?: 'drop' | 'transparent';
+  readonly 'link-local'?: 'any' | 'eui64';
+}
 
-/** A flat network may have no segment. */
-type NetworkObject = Partial<Omit<TableNetwork, 'id' | 'linkLocal'>> & {
-  'link-local'?: TableNetwork['linkLocal'];
-};
+export interface PortObject {
+  readonly network: string;
+  readonly mac: string;
+  readonly macs?: readonly string[];
+  readonly ips?: readonly string[];
+  readonly allow?: readonly string[];
+  readonly role?: 'router' | 'dhcp';
+  readonly at: readonly {
+    node: string;
+    interface?: string;
+    segment?: number;
+    priority?: number;
+    weight?: number;
+  }[];
+}
 
 /** @throws ERR_MW_TABLE with all mistakes */
 export function tableOf(object: TableObject): Table {

@@ -8,6 +8,7 @@ import type { NetlinkSocket } from './socket.ts';
 const NETDEV_CMD_DEV_GET = 1;
 const NETDEV_A_DEV_IFINDEX = 1;
 const NETDEV_A_DEV_XDP_FEATURES = 3;
+const NETDEV_A_DEV_XDP_RX_METADATA_FEATURES = 5;
 
 export interface XdpFeatures {
   /** Native XDP: ABORTED, DROP, PASS and TX. */
@@ -21,10 +22,20 @@ export interface XdpFeatures {
   readonly frags: boolean;
   /** Takes redirected multi-buffer frames. */
   readonly redirectTargetFrags: boolean;
+  /** What programs that are loaded for this device can ask its driver about a received frame (kernel 6.6; the tag 6.8). */
+  readonly rxMetadata: RxMetadata;
 }
 
-export function decodeXdpFeatures(bits: bigint): XdpFeatures {
-  const has = (bit: number): boolean => ((bits >> BigInt(bit)) & 1n) === 1n;
+export interface RxMetadata {
+  readonly timestamp: boolean;
+  readonly hash: boolean;
+  /** The VLAN tag that the driver keeps beside the frame. */
+  readonly vlanTag: boolean;
+}
+
+export function decodeXdpFeatures(bits: bigint, metadata = 0n): XdpFeatures {
+  const isSet = (set: bigint, bit: number): boolean => ((set >> BigInt(bit)) & 1n) === 1n;
+  const has = (bit: number): boolean => isSet(bits, bit);
   return {
     basic: has(0),
     redirect: has(1),
@@ -33,6 +44,7 @@ export function decodeXdpFeatures(bits: bigint): XdpFeatures {
     hardwareOffload: has(4),
     frags: has(5),
     redirectTargetFrags: has(6),
+    rxMetadata: { timestamp: isSet(metadata, 0), hash: isSet(metadata, 1), vlanTag: isSet(metadata, 2) },
   };
 }
 
@@ -50,8 +62,10 @@ export async function getXdpFeatures(
       genericHeader(NETDEV_CMD_DEV_GET),
       encodeAttributes([[NETDEV_A_DEV_IFINDEX, u32(ifindex)]]),
     );
-    const bits = genericMessage(message!).attributes.u64(NETDEV_A_DEV_XDP_FEATURES);
-    return bits === undefined ? undefined : decodeXdpFeatures(bits);
+    const { attributes } = genericMessage(message!);
+    const bits = attributes.u64(NETDEV_A_DEV_XDP_FEATURES);
+    const metadata = attributes.u64(NETDEV_A_DEV_XDP_RX_METADATA_FEATURES) ?? 0n;
+    return bits === undefined ? undefined : decodeXdpFeatures(bits, metadata);
   } catch (error) {
     if (hasErrno(error, Errno.ENODEV)) return undefined;
     throw error;

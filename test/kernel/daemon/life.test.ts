@@ -359,6 +359,19 @@ test('down ends the daemon and leaves nothing; twice, and after a crash', async 
   await nothing();
 });
 
+test('what is not there is a dash in every table that people read', async () => {
+  await writeFile(table, HEAD + port(1));
+  await mapwire.run();
+  for (const command of ['status', 'nodes', 'networks', 'ports', 'drops', 'dump']) {
+    const { stdout } = await mapwire.command([command, '--config', mapwire.config]);
+    expect(stdout, command).not.toMatch(/\b(null|undefined|NaN|object)\b/);
+  }
+  const { stdout } = await mapwire.command(['ports', '--config', mapwire.config]);
+  // here, with an interface; elsewhere, without
+  expect(/^ *p1 .*$/m.exec(stdout)?.[0]).toContain(' port1 ');
+  expect(/^ *q1 .*$/m.exec(stdout)?.[0]).toMatch(/ - /);
+});
+
 test('without a daemon, status, drops and dump read what is pinned', async () => {
   await mapwire.run();
   await mapwire.stop();

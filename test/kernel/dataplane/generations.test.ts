@@ -8,6 +8,7 @@ import { LAYOUT_VERSION } from '../../../src/generated/layout.ts';
 import { Program, RawMap } from '../../../src/libbpf/index.ts';
 import { type Report, Scene, twoHosts } from './scene.ts';
 
+const NEXT = LAYOUT_VERSION + 1;
 let scene: Scene;
 /** The same programs under another hash, and the same source with the next layout version. */
 let otherPrograms: ObjectFiles;
@@ -26,8 +27,7 @@ beforeAll(async () => {
   mkdirSync(join(root, 'dist'));
   const types = join(root, 'bpf', 'types.h');
   const text = readFileSync(types, 'utf8');
-  const define = `#define MW_LAYOUT_VERSION ${LAYOUT_VERSION}`;
-  const raised = text.replace(`${define}\n`, `#define MW_LAYOUT_VERSION ${NEXT}\n`);
+  const raised = text.replace(`#define MW_LAYOUT_VERSION ${LAYOUT_VERSION}`, `#define MW_LAYOUT_VERSION ${NEXT}`);
   expect(raised).not.toBe(text);
   writeFileSync(types, raised);
   await buildObjects(root);
@@ -43,10 +43,9 @@ beforeEach(async () => {
 });
 
 const LARGE = 3500;
-const NEXT = LAYOUT_VERSION + 1;
 
 /** Everything in force belongs to one generation: links run its programs, programs use its maps. */
-function expectOneGeneration(layout = LAYOUT_VERSION): void {
+function expectOneGeneration(layout: number = LAYOUT_VERSION): void {
   const generations = scene.generations();
   expect(generations).toHaveLength(1);
   const folder = join(scene.pinDir, generations[0] as string);
@@ -69,7 +68,7 @@ function expectOneGeneration(layout = LAYOUT_VERSION): void {
   for (const id of held.programs) expect(programs.has(id), `program ${id} runs`).toBe(true);
 }
 
-function mapId(map: string, layout = LAYOUT_VERSION): number {
+function mapId(map: string, layout: number = LAYOUT_VERSION): number {
   using raw = RawMap.openPinned(join(scene.pinDir, scene.generations().at(-1) ?? '', 'maps', `mw${layout}_${map}`));
   return raw.id;
 }

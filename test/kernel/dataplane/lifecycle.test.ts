@@ -274,7 +274,10 @@ describe('hooks', () => {
 
   it('auto: TC on a veth, and says why; xdp: XDP in front of it; tc takes XDP away again', async () => {
     expect((await devices({})).p1).toMatchObject({ hook: 'tc', why: expect.stringContaining('auto: XDP on a veth') });
-    expect((await devices({ hook: 'xdp' })).p1).toMatchObject({ hook: 'xdp', why: 'hook: xdp' });
+    expect((await devices({ hook: 'xdp' })).p1).toMatchObject({
+      hook: 'xdp',
+      why: expect.stringContaining('hook: xdp'),
+    });
     expect(Object.keys(await scene.attached()).filter((name) => name.startsWith('xdp'))).toHaveLength(3);
     expect((await devices({ hook: 'tc' })).p1).toMatchObject({ hook: 'tc', why: 'hook: tc' });
     expect(Object.keys(await scene.attached()).sort()).toEqual(['tc eth0', 'tc p1', 'tc p2']);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AttachType, BpfObject, MapFlag, MapType, ProgramType, RawMap } from '../../../src/libbpf/index.ts';
-import { caught, loadEverything, mapwireError, objectBytes, openDescriptors, readU32, u32 } from './support.ts';
+import { caught, loadEverything, mapwireError, objectBytes, openDescriptors, Pair, readU32, u32 } from './support.ts';
 
 describe('opening', () => {
   test('tells maps, programs, sections and variables', async () => {
@@ -130,6 +130,40 @@ describe('settings', () => {
     object.close();
     expect(await caught(() => object.maps)).toEqual(mapwireError('ERR_MW_CLOSED'));
     expect(await caught(() => map.lookup(u32(1)))).toEqual(mapwireError('ERR_MW_CLOSED'));
+  });
+});
+
+describe('a program for one device', () => {
+  test('attaches there and nowhere else', async () => {
+    await using here = await Pair.create();
+    await using elsewhere = await Pair.create();
+    using object = BpfObject.open(await objectBytes('everything'));
+    for (const { name, setAutoload } of object.programSettings()) setAutoload(name === 'drop');
+    object.program('drop').bindToDevice(here.ifindex);
+    await object.load();
+    const program = object.programs.get('drop')!;
+    const error = await caught(() => program.attachXdp({ ifindex: elsewhere.ifindex, mode: 'native' }));
+    expect(error).toEqual(mapwireError('ERR_MW_SYSCALL', { errnoName: 'EINVAL' }));
+    using link = await program.attachXdp({ ifindex: here.ifindex, mode: 'native' });
+    expect(link.info()).toMatchObject({ ifindex: here.ifindex, programId: program.id });
+    expect(await caught(() => program.testRun({ data: new Uint8Array(64) }))).toEqual(
+      mapwireError('ERR_MW_SYSCALL', { errnoName: 'EINVAL' }),
+    );
+  });
+
+  test('a device that is not there, no index at all, and a program of TC are refused', async () => {
+    using object = BpfObject.open(await objectBytes('everything'));
+    for (const { name, setAutoload } of object.programSettings()) setAutoload(name === 'drop');
+    for (const ifindex of [0, -1, 1.5, 2 ** 31]) {
+      expect(await caught(() => object.program('drop').bindToDevice(ifindex))).toEqual(
+        mapwireError('ERR_MW_INVALID_ARGUMENT'),
+      );
+    }
+    expect(await caught(() => object.program('mark').bindToDevice(1))).toEqual(mapwireError('ERR_MW_INVALID_ARGUMENT'));
+    object.program('drop').bindToDevice(0x7ffffff0);
+    expect(await caught(() => object.load())).toEqual(
+      expect.objectContaining({ details: expect.objectContaining({ errnoName: 'EINVAL' }) }),
+    );
   });
 });
 

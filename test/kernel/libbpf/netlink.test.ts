@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DeviceFlag, effectiveCapabilities, NeighbourState, Netlink, probe } from '../../../src/libbpf/index.ts';
 import { ipBytes, ipFromBytes } from '../../../src/table/address.ts';
@@ -22,6 +23,9 @@ const macText = (mac: Uint8Array | undefined): string =>
   Buffer.from(mac ?? [])
     .toString('hex')
     .replace(/..(?=.)/g, '$&:');
+/** Does the kernel have this function? */
+const hasSymbol = async (name: string): Promise<boolean> =>
+  (await readFile('/proc/kallsyms', 'utf8')).includes(` ${name}\n`);
 const there = Uint8Array.of(198, 51, 100, 2);
 const nobody = Uint8Array.of(198, 51, 100, 99);
 
@@ -107,6 +111,9 @@ describe('offloads and XDP features', () => {
     }
     expect(await netlink.xdpFeatures(pair.ifindex)).toMatchObject({ basic: true, redirect: true, frags: true });
     expect((await netlink.xdpFeatures(pair.ifindex))!.redirectTarget).toBe(false);
+    const { rxMetadata } = (await netlink.xdpFeatures(pair.ifindex))!;
+    expect(rxMetadata.vlanTag).toBe(await hasSymbol('bpf_xdp_metadata_rx_vlan_tag'));
+    expect((await netlink.xdpFeatures(1))!.rxMetadata).toEqual({ timestamp: false, hash: false, vlanTag: false });
     await run(['ip', 'netns', 'exec', pair.namespace, 'ethtool', '-K', pair.peer, 'gro', 'on']);
     expect((await netlink.xdpFeatures(pair.ifindex))!.redirectTarget).toBe(true);
     expect(await netlink.xdpFeatures(0x7ffffff0)).toBeUndefined();

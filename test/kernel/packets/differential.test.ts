@@ -23,11 +23,10 @@ const FRAMES = LONG ? 200 : 100;
 const MOST_SHOWN = 5;
 
 const VERDICTS = ['answer', 'deliver', 'drop', 'encap', 'flood', 'left', 'stack'];
-/** Reasons that no test run can bring about, and why. */
+/** Reasons that no random frame brings about, and why; test/fixtures/packets has those that do. */
 const IMPOSSIBLE: Readonly<Record<string, string>> = {
-  internal: 'no helper fails in a test run',
+  internal: 'no helper fails unless a program in front of ours has changed the packet',
   headroom: 'a test run has 256 bytes of headroom and an skb that can grow',
-  'nested-gso': 'a test run cannot set gso_type, so no super-packet of it is encapsulated',
 };
 
 let kernel: PacketKernel;
@@ -134,10 +133,12 @@ function firstBufferOf(packet: RandomPacket, hook: Hook): number | undefined {
   return Math.min(packet.firstBuffer, most ?? packet.firstBuffer);
 }
 
-/** A super-packet cannot be encapsulated in a test run: its gso_type cannot be set. */
-function isUnrunnable(packet: RandomPacket, hook: Hook, { record }: Simulation): boolean {
-  if (hook === 'xdp' && packet.frame.length < 14) return true;
-  return hook === 'tc' && packet.gsoSize > 0 && (record.verdict === 'encap' || record.verdict === 'flood');
+/** A super-packet can neither be encapsulated nor decapsulated in a test run: its gso_type cannot be set. */
+function isUnrunnable({ frame, gsoSize, program }: RandomPacket, hook: Hook, { record }: Simulation): boolean {
+  if (hook === 'xdp' && frame.length < 14) return true;
+  if (hook === 'xdp' || gsoSize === 0) return false;
+  const { verdict } = record;
+  return verdict === 'encap' || verdict === 'flood' || (verdict === 'deliver' && program === 'underlay');
 }
 
 function count({ record }: Simulation): void {

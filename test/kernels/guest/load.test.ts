@@ -9,7 +9,8 @@ import { packageRoot } from '../../../src/bintools/package-root.ts';
 import { BpfObject } from '../../../src/libbpf/index.ts';
 
 const folder = join(packageRoot(), 'dist', 'bpf');
-const files = readdirSync(folder).filter((name) => name.endsWith('.bpf.o'));
+/** Programs for one device are no programs for all: test/kernel/dataplane/tags.test.ts. */
+const files = readdirSync(folder).filter((name) => name.endsWith('.bpf.o') && name !== 'xdp_bound.bpf.o');
 
 test('there are objects', () => {
   expect(files).toEqual(expect.arrayContaining(['xdp.bpf.o', 'tc.bpf.o']));

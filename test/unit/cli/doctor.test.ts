@@ -75,7 +75,7 @@ describe('doctor adds up the MTU of each network', () => {
 
   it.each([
     ['vxlan', { mtu: 1450 }, 'ok MTU 1450, 50 of vxlan over IPv4, of 1500'],
-    ['vxlan', { mtu: 1451 }, 'warn MTU 1451 and 50 of vxlan over IPv4 are more than the 1500 of eth0'],
+    ['vxlan', { mtu: 1451 }, 'fail MTU 1451 and 50 of vxlan over IPv4 are more than the 1500 of eth0'],
     ['gre', { mtu: 1458 }, 'ok MTU 1458, 42 of gre over IPv4, of 1500'],
     ['flat', { mtu: 1500 }, 'ok MTU 1500, flat, of 1500'],
     ['vxlan', { mtu: 1200 }, 'warn MTU 1200 (50 of vxlan over IPv4) is less than the 1280 that IPv6 needs'],

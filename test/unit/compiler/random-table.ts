@@ -15,9 +15,13 @@ export function randomFrom(seed: number): (below: number) => number {
 type Mutable<T> = { -readonly [K in keyof T]: Mutable<T[K]> };
 export type Draft = Mutable<TableObject>;
 type Port = Draft['ports'][string];
+type Network = Draft['networks'][string];
 
 const NODES = 6;
-const NETWORKS = 4;
+const NETWORKS = 6;
+const ENCAPS = ['vxlan', 'vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat', 'flat'] as const;
+/** The same segment of several encapsulations. */
+const COMMON_SEGMENT = 77;
 
 /** Edits a table at random; everything stays valid, `n0` stays in it. */
 export class RandomTable {
@@ -30,13 +34,21 @@ export class RandomTable {
     for (let i = 0; i < NODES; i++) this.#setNode(`n${i}`);
     for (let i = 0; i < NETWORKS; i++) this.#setNetwork(`w${i}`);
     for (let i = 0; i < 12; i++) this.#setPort(`p${this.#random(20)}`);
+    this.#mend();
   }
 
   /** One edit; returns a text that says what it was. */
   edit(): string {
+    const told = this.#edit();
+    this.#mend();
+    return told;
+  }
+
+  #edit(): string {
     const port = `p${this.#random(20)}`;
-    switch (this.#random(12)) {
-      case 0: {
+    switch (this.#random(13)) {
+      case 0:
+      case 12: {
         const node = `n${this.#random(NODES)}`;
         this.#setNode(node);
         return `node ${node}`;
@@ -76,23 +88,69 @@ export class RandomTable {
     }
   }
 
+  #one<T>(...items: readonly T[]): T {
+    return items[this.#random(items.length)] as T;
+  }
+
   #setNode(id: string): void {
     const number = this.#serial++ % 60_000;
     const ip4 = `192.0.${number >> 8}.${number & 255}`;
     const ip6 = `2001:db8::${(number + 1).toString(16)}`;
-    const underlay = this.#random(4) === 0 ? [ip6, ip4] : [ip4];
-    this.draft.nodes[id] = { underlay, mtu: 1400 + 10 * this.#random(20) };
+    const before = this.draft.nodes[id];
+    // A node changes its families, or only something else.
+    const keep = before !== undefined && this.#random(2) === 0;
+    const underlay = keep ? before.underlay : this.#one([ip4], [ip4], [ip6], [ip4, ip6], [ip6, ip4], [ip6, ip4]);
+    const foreign = this.#random(4) === 0;
+    this.draft.nodes[id] = {
+      underlay,
+      mtu: 1400 + 10 * this.#random(20),
+      ...(foreign ? { kind: 'foreign', guard: this.#one('full', 'open', 'off') } : {}),
+      ...(this.#random(3) === 0 ? { 'udp6-checksum': this.#one('auto', 'zero', 'computed') } : {}),
+    };
   }
 
   #setNetwork(id: string): void {
     const index = Number(id.slice(1));
+    const before = this.draft.networks[id];
+    const encap = before !== undefined && this.#random(3) > 0 ? (before.encap ?? 'vxlan') : this.#one(...ENCAPS);
+    const others = Object.entries(this.draft.networks).filter(([other, net]) => other !== id && net.encap === encap);
+    const segments = [500 * (index + 1) + this.#random(3)];
+    if (encap === 'gre') segments.push(4_000_000_000 + index);
+    if (!others.some(([, net]) => net.segment === COMMON_SEGMENT)) segments.push(COMMON_SEGMENT);
+    const untagged = encap === 'flat' && this.#random(3) === 0 && others.every(([, net]) => net.segment !== undefined);
+    const ipOnly = encap === 'vxlan-gpe' || encap === 'lisp';
     this.draft.networks[id] = {
-      segment: 1000 * (index + 1) + this.#random(3),
-      flood: this.#random(3) === 0 ? 'none' : 'replicate',
-      unknown: this.#random(4) === 0 ? 'flood' : 'drop',
-      'link-local': this.#random(2) === 0 ? 'any' : 'eui64',
+      encap,
+      ...(untagged ? {} : { segment: this.#one(...segments) }),
+      flood: this.#one('none', 'replicate', 'replicate', encap === 'flat' ? 'none' : 'multicast'),
+      unknown: !ipOnly && this.#random(4) === 0 ? 'flood' : 'drop',
+      vlan: !ipOnly && encap !== 'flat' && this.#random(3) === 0 ? 'transparent' : 'drop',
+      'link-local': this.#one('any', 'eui64'),
       ...(this.#random(3) === 0 ? { mtu: 1300 + this.#random(50) } : {}),
     };
+  }
+
+  /** What no edit alone can see: what ports may have in their network, and groups that all nodes of it can send to. */
+  #mend(): void {
+    const { nodes, networks, ports } = this.draft;
+    for (const port of Object.values(ports)) {
+      const { encap } = networks[port.network] as Network;
+      if (encap === 'flat') for (const at of port.at) delete at.segment;
+      if (encap === 'vxlan-gpe' || encap === 'lisp') port.allow = [];
+    }
+    for (const [id, network] of Object.entries(networks)) {
+      if (network.flood !== 'multicast') continue;
+      const own = Object.values(ports).filter((port) => port.network === id);
+      const underlays = own.flatMap((port) => port.at.map((at) => [nodes[at.node]?.underlay ?? []].flat()));
+      const has = (sign: string) => underlays.every((underlay) => underlay.some((address) => address.includes(sign)));
+      const sign = network.group?.includes(':') ? ':' : '.';
+      if (network.group !== undefined && has(sign)) continue;
+      delete network.group;
+      // Few groups, so that networks share them.
+      const groups = [...(has('.') ? ['239.1.1.1', '239.1.1.2'] : []), ...(has(':') ? ['ff15::1', 'ff18::2'] : [])];
+      if (groups.length === 0) network.flood = 'replicate';
+      else network.group = this.#one(...groups);
+    }
   }
 
   #setPort(id: string): void {

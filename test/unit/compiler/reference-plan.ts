@@ -1,5 +1,5 @@
-import { type Entry, keyText, type Plan, renderEntry, valueBytes } from '../../../src/compiler/index.ts';
-import type { Table } from '../../../src/table/model.ts';
+import { type Entry, encapNumber, keyText, type Plan, renderEntry, valueBytes } from '../../../src/compiler/index.ts';
+import type { Table, TableNetwork, TableNode } from '../../../src/table/model.ts';
 
 /** The whole of a plan, key to value, for comparing two. */
 export function content(entries: Iterable<Entry>): Map<string, string> {
@@ -23,6 +23,103 @@ export function named(plan: Plan): string[] {
     .sort();
 }
 
+const OVERHEAD = { vxlan: 50, geneve: 50, gre: 42, 'vxlan-gpe': 36, lisp: 36, flat: 0 } as const;
+const IP6 = /:/;
+const IP4 = /\./;
+
+function find(node: TableNode | undefined, family: RegExp): string | undefined {
+  return node?.underlay.find((address) => family.test(address));
+}
+
+/** "Two nodes speak IPv6 if both have an IPv6 address and list it first; else …" */
+function familyOf(a: TableNode, b: TableNode): RegExp | undefined {
+  if ([a, b].every((node) => IP6.test(node.underlay[0] ?? ''))) return IP6;
+  return [IP4, IP6].find((family) => find(a, family) !== undefined && find(b, family) !== undefined);
+}
+
+function isComputed(node: TableNode): boolean {
+  return { zero: false, computed: true, auto: node.kind === 'foreign' }[node.udp6Checksum];
+}
+
+function mtuOf(network: TableNetwork, nodes: readonly TableNode[]): number {
+  if (network.mtu !== undefined) return network.mtu;
+  const pairs = nodes.flatMap((a) => nodes.filter((b) => b !== a).map((b) => [a, b] as const));
+  const over6 =
+    (network.flood === 'multicast' && IP6.test(network.group ?? '')) ||
+    pairs.some(([a, b]) => IP6.test(a.underlay[0] ?? '') && IP6.test(b.underlay[0] ?? '')) ||
+    pairs.some(([a, b]) => find(a, IP4) === undefined && find(b, IP6) !== undefined);
+  const more = over6 && network.encap !== 'flat' ? 20 : 0;
+  return Math.min(...nodes.map((node) => node.mtu)) - OVERHEAD[network.encap] - more;
+}
+
+/** The networks of a node, with their ports and the nodes that these are at. */
+function scene(table: Table, node: string) {
+  const ports = [...table.ports()];
+  const here = ports.filter((port) => port.at.some((at) => at.node === node));
+  const networks = [...table.networks.values()].filter((network) => here.some((port) => port.network === network.id));
+  const members = ports.filter((port) => networks.some((network) => network.id === port.network));
+  const nodesOf = (network: TableNetwork): TableNode[] => {
+    const own = members.filter((port) => port.network === network.id);
+    const names = new Set(own.flatMap((port) => port.at.map((at) => at.node)));
+    return [...names].map((name) => table.nodes.get(name) as TableNode);
+  };
+  return { self: table.nodes.get(node) as TableNode, here, networks, members, nodesOf };
+}
+
+/** What a plan tells beside its entries, in the same manner. */
+export function referenceFacts(table: Table, node: string) {
+  const { self, here, networks, nodesOf } = scene(table, node);
+  const peers = [...table.nodes.values()]
+    .filter((each) => each.id !== node && networks.some((network) => nodesOf(network).includes(each)))
+    .map((each) => {
+      const family = familyOf(each, self);
+      return {
+        node: each.id,
+        remote: family && find(each, family),
+        local: family && find(self, family),
+        family: family && (family === IP6 ? 6 : 4),
+        checksum: family === IP6 && isComputed(each),
+        tunnels: networks.some((network) => network.encap !== 'flat' && nodesOf(network).includes(each)),
+      };
+    });
+  const casts = networks.filter((network) => network.flood === 'multicast');
+  const groups = [...new Set(casts.map((network) => network.group as string))].map((address) => ({
+    address,
+    local: find(self, IP6.test(address) ? IP6 : IP4),
+    networks: casts.filter((network) => network.group === address).map((network) => network.id),
+  }));
+  const locals = here.map((port) => {
+    const network = table.networks.get(port.network) as TableNetwork;
+    return [port.id, network.vlan === 'transparent', ['vxlan-gpe', 'lisp'].includes(network.encap)];
+  });
+  return {
+    peers: peers.sort((a, b) => (a.node < b.node ? -1 : 1)),
+    groups: groups.sort((a, b) => (a.address < b.address ? -1 : 1)),
+    group: groups.length > 0,
+    wire: networks.some((network) => network.encap === 'flat'),
+    locals: locals.sort(),
+    encaps: [...new Set(networks.map((network) => network.encap))].sort(),
+    transparent: networks.some((network) => network.vlan === 'transparent'),
+    unknownFlood: networks.some((network) => network.unknown === 'flood'),
+  };
+}
+
+/** Of a plan, what `referenceFacts` says it must be. */
+export function facts(plan: Plan): ReturnType<typeof referenceFacts> {
+  const { features } = plan;
+  const groups = [...plan.groups()].map(({ id: _, ...group }) => ({ ...group, networks: [...group.networks] }));
+  return {
+    peers: [...plan.peers()].map(({ id: _, ...peer }) => peer).sort((a, b) => (a.node < b.node ? -1 : 1)),
+    groups: groups.sort((a, b) => (a.address < b.address ? -1 : 1)),
+    group: features.group,
+    wire: plan.wire,
+    locals: [...plan.localPorts()].map((port) => [port.port, port.transparent, port.ipOnly]).sort(),
+    encaps: [...Object.keys(OVERHEAD)].filter((name) => features.encaps & (1 << encapNumber(name as never))).sort(),
+    transparent: features.transparent,
+    unknownFlood: features.unknownFlood,
+  } as ReturnType<typeof referenceFacts>;
+}
+
 /**
  * The plan's content by the words of the design, written without the compiler: slow, from scratch, by names. What
  * `named` gives for a plan must be these lines.
@@ -33,45 +130,55 @@ export function referencePlan(table: Table, node: string): string[] {
     for (const [name, value] of Object.entries(row)) if (Array.isArray(value)) row[name] = [...value].sort();
     lines.push(`${map} ${JSON.stringify(row)}`);
   };
-  const ports = [...table.ports()];
-  const here = ports.filter((port) => port.at.some((at) => at.node === node));
-  const networks = [...table.networks.values()].filter((network) => here.some((port) => port.network === network.id));
-  const members = ports.filter((port) => networks.some((network) => network.id === port.network));
-  const ip4 = (id: string): string | undefined => table.nodes.get(id)?.underlay.find((one) => !one.includes(':'));
+  const { self, here, networks, members, nodesOf } = scene(table, node);
+  const { peers, groups, wire } = referenceFacts(table, node);
 
   for (const each of table.nodes.values()) {
-    for (const underlay of each.underlay) add('vtep', { underlay, node: each.id, self: each.id === node });
-    const shares = each.id !== node && members.some((port) => port.at.some((at) => at.node === each.id));
-    const [remote, local] = [ip4(each.id), ip4(node)];
-    if (shares && remote && local) add('node', { node: each.id, remote, local, nexthops: [] });
+    const guard = each.guard === 'full' ? {} : { guard: each.guard };
+    for (const underlay of each.underlay) add('vtep', { underlay, node: each.id, self: each.id === node, ...guard });
   }
+  const way = (name: string, remote: string, local: string, checksum: boolean): void => {
+    const flags = [...(IP6.test(remote) ? ['ip6'] : []), ...(checksum ? ['checksum'] : [])];
+    add('node', { node: name, remote, local, flags, nexthops: [] });
+  };
+  for (const { node: name, remote, local, checksum } of peers) {
+    if (remote !== undefined && local !== undefined) way(name, remote, local, checksum);
+  }
+  for (const { address, local, networks: own } of groups) {
+    const receivers = networks.filter((network) => own.includes(network.id)).flatMap(nodesOf);
+    const checksum = IP6.test(address) && receivers.some((receiver) => receiver !== self && isComputed(receiver));
+    way(`group ${address}`, address, local as string, checksum);
+    add('vtep', { underlay: address, node: `group ${address}`, self: false });
+  }
+  if (wire) add('node', { node: 'wire', flags: [], nexthops: [] });
   for (const network of networks) {
     const own = members.filter((port) => port.network === network.id);
     const places = own.flatMap((port) =>
       port.at.map((at) => ({ port: port.id, ...at, segment: at.segment ?? network.segment })),
     );
-    const mtus = places.map((place) => table.nodes.get(place.node)?.mtu ?? 0);
     add('network', {
       network: network.id,
       encap: network.encap,
       segment: network.segment,
-      mtu: network.mtu ?? Math.min(...mtus) - 50,
-      flood: network.flood === 'replicate' ? 'replicate' : 'none',
+      mtu: mtuOf(network, nodesOf(network)),
+      flood: network.flood !== 'none',
       unknown: network.unknown,
       vlan: network.vlan,
     });
     for (const segment of new Set(places.filter((place) => place.node === node).map((place) => place.segment))) {
       add('segment', { encap: network.encap, segment, network: network.id });
     }
-    if (network.flood === 'replicate' || network.unknown === 'flood') {
+    if (network.flood !== 'none' || network.unknown === 'flood') {
       const usable = places.filter((place) => place.priority !== 255);
       const targets = new Set(usable.filter((place) => place.node === node).map((place) => `port ${place.port}`));
       for (const other of new Set(usable.map((place) => place.node))) {
-        if (other === node) continue;
+        if (other === node || network.encap === 'flat' || network.flood === 'multicast') continue;
         const segments = usable.filter((place) => place.node === other).map((place) => place.segment);
         const segment = segments.includes(network.segment) ? network.segment : Math.min(...segments);
         targets.add(`node ${other}:${segment}`);
       }
+      if (network.encap === 'flat') targets.add(network.segment === 0 ? 'wire' : `wire:${network.segment}`);
+      else if (network.flood === 'multicast') targets.add(`group ${network.group}:${network.segment}`);
       add('flood', { network: network.id, targets: [...targets] });
     }
     for (const mac of new Set(own.flatMap((port) => port.macs))) {

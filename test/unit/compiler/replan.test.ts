@@ -1,10 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import type { Entry, TableEdits } from '../../../src/compiler/index.ts';
-import { diff, IdBook, keyText, plan, replan, valueBytes, WRITE_ORDER } from '../../../src/compiler/index.ts';
+import type { Entry, Plan, TableEdits } from '../../../src/compiler/index.ts';
+import {
+  diff,
+  groupNatural,
+  IdBook,
+  keyText,
+  plan,
+  replan,
+  valueBytes,
+  WRITE_ORDER,
+} from '../../../src/compiler/index.ts';
+import { NodeFlags, VtepFlags } from '../../../src/generated/layout.ts';
 import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
 import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from './random-table.ts';
-import { content, named, referencePlan } from './reference-plan.ts';
+import { content, facts, named, referenceFacts, referencePlan } from './reference-plan.ts';
 
 const SEED = Number(process.env.MAPWIRE_SEED ?? Date.now() % 1_000_000);
 const RUNS = 25;
@@ -39,6 +49,7 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
   it(
     'recomputing the change gives what recomputing everything gives, and what the reference gives',
     () => {
+      const met = new Set<string>();
       for (let run = 0; run < RUNS; run++) {
         const random = new RandomTable(SEED + run);
         let clock = 0;
@@ -61,6 +72,7 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
           };
           const kernel = content(current.entries());
           const localsBefore = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
+          const groupsBefore = JSON.stringify([[...current.groups()], current.wire]);
           const peersBefore = new Map([...current.peers()].map((peer) => [peer.node, JSON.stringify(peer)]));
           const result = replan(current, nextTable, changes);
           current = result.plan;
@@ -79,12 +91,18 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
           const now = content(current.entries());
           expect(kernel, why).toEqual(now);
           expect(named(current), why).toEqual(referencePlan(nextTable, 'n0'));
+          expect(facts(current), why).toEqual(referenceFacts(nextTable, 'n0'));
+          const checksums = [...current.entries('node')].some(
+            (entry) => entry.map === 'node' && (entry.value.flags & NodeFlags.CHECKSUM) !== 0,
+          );
+          expect(current.features.checksum, why).toBe(checksums);
+          note(met, current);
 
           // Ids are held for what is in the plan, and for nothing else.
           expect([ids.ports.size, ids.networks.size, ids.nodes.size], why).toEqual([
             current.sizes.port,
             current.sizes.network,
-            nextTable.nodes.size,
+            nextTable.nodes.size + [...current.groups()].length,
           ]);
 
           const whole = plan(nextTable, 'n0', ids);
@@ -109,10 +127,13 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
           for (const node of new Set([...peersBefore.keys(), ...peersNow.keys()])) {
             if (peersBefore.get(node) !== peersNow.get(node)) expect(result.changes.peers.has(node), why).toBe(true);
           }
+          const groupsNow = JSON.stringify([[...current.groups()], current.wire]);
+          if (groupsBefore !== groupsNow) expect(result.changes.groups, why).toBe(true);
           draft = next;
           table = nextTable;
         }
       }
+      expect(EVERYTHING.filter((one) => !met.has(one))).toEqual([]);
     },
     PATIENCE,
   );
@@ -134,8 +155,39 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
   );
 });
 
+/** What the random tables must have had among them. */
+const EVERYTHING = [
+  ...['vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat', 'untagged', 'transparent', 'IP only'],
+  ...['over 4', 'over 6', 'no family', 'checksum', 'flat peer', 'group of 4', 'group of 6', 'shared group', 'wire'],
+];
+
+function note(met: Set<string>, plan: Plan): void {
+  for (const { definition } of plan.networks()) {
+    met.add(definition.encap);
+    if (definition.segment === 0) met.add('untagged');
+  }
+  for (const port of plan.localPorts()) {
+    if (port.transparent) met.add('transparent');
+    if (port.ipOnly) met.add('IP only');
+  }
+  for (const { family, checksum, tunnels } of plan.peers()) {
+    met.add(family === undefined ? 'no family' : `over ${family}`);
+    if (checksum) met.add('checksum');
+    if (!tunnels) met.add('flat peer');
+  }
+  for (const { address, networks } of plan.groups()) {
+    met.add(address.includes(':') ? 'group of 6' : 'group of 4');
+    if (networks.length > 1) met.add('shared group');
+  }
+  if (plan.wire) met.add('wire');
+}
+
 function adopt(ids: IdBook, entry: Entry): void {
-  if (entry.map === 'vtep') ids.nodes.adopt(entry.value.node, ipFromMappedBytes(entry.key.addr));
+  if (entry.map === 'vtep') {
+    const address = ipFromMappedBytes(entry.key.addr);
+    const isGroup = (entry.value.flags & VtepFlags.GROUP) !== 0;
+    ids.nodes.adopt(entry.value.node, isGroup ? groupNatural(address) : address);
+  }
   if (entry.map === 'network') ids.networks.adopt(entry.key, `${entry.value.encap}/${entry.value.segment}`);
   if (entry.map === 'port') ids.ports.adopt(entry.key, `${entry.value.network} ${macFromBytes(entry.value.mac)}`);
 }

@@ -145,6 +145,18 @@ describe('a crash', () => {
   });
 });
 
+describe('restarts', () => {
+  it('without an edit leave no file behind', async () => {
+    for (let round = 0; round < 5; round++) await contentOf(folder);
+    expect(await segments(folder)).toHaveLength(1);
+    const { log } = await EditLog.open(folder);
+    await log.append(record(1));
+    await log.close();
+    for (let round = 0; round < 5; round++) expect((await contentOf(folder)).records).toEqual([record(1)]);
+    expect(await segments(folder)).toHaveLength(2);
+  });
+});
+
 describe('compaction', () => {
   const rows = (revision: number): unknown[] => Array.from({ length: revision }, (_, index) => ({ port: `p${index}` }));
 

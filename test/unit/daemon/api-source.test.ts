@@ -159,6 +159,19 @@ it('writes snapshots on the way and loses nothing by them', async () => {
   expect(again.set.table?.port('p19')?.ips).toEqual(['10.39.0.19']);
 });
 
+it('started again and again it writes a snapshot before its log is a heap of files', async () => {
+  for (let round = 0; round < 40; round++) {
+    const scene = await start();
+    await scene.api.edit(text(port(1, { ips: [`10.1.0.${round}`] }), port(2 + (round % 5)))).durable;
+    await scene.close();
+    expect((await readdir(folder)).length).toBeLessThanOrEqual(18);
+  }
+  expect(await readdir(folder)).toContain('api.snapshot');
+  const last = await start();
+  expect(ids(last)).toEqual(['p0', 'p1', 'p2', 'p3', 'p4', 'p5', 'p6']);
+  expect(last.set.table?.port('p1')?.ips).toEqual(['10.1.0.39']);
+});
+
 it('takes an edit back that the disk refused', async () => {
   const scene = await start();
   await scene.api.edit(text(port(1))).durable;

@@ -9,12 +9,13 @@ import { capacityFor, ENTRY_ORDER, isTight } from '../../../src/dataplane/map-ta
 import { Mutex } from '../../../src/dataplane/mutex.ts';
 import { Slots } from '../../../src/dataplane/slots.ts';
 import { StateFile } from '../../../src/dataplane/state-file.ts';
+import { tagRule } from '../../../src/dataplane/tag-rules.ts';
 import { type Config, DeviceFlags, type Port } from '../../../src/generated/layout.ts';
 
 const facts = (more: Partial<DeviceFacts> = {}): DeviceFacts => ({
   kind: undefined,
   peerElsewhere: false,
-  xdp: { basic: true, redirectTarget: true, redirectTargetFrags: false },
+  xdp: { basic: true, redirectTarget: true, redirectTargetFrags: false, rxMetadata: { vlanTag: false } },
   ...more,
 });
 
@@ -27,13 +28,35 @@ describe('hooks', () => {
   it('xdp: on every device whose driver has it, or does not say', () => {
     expect(chooseHook('xdp', facts({ kind: 'veth' })).xdp).toBe(true);
     expect(chooseHook('xdp', facts({ kind: 'veth', xdp: undefined })).xdp).toBe(true);
-    const none = { basic: false, redirectTarget: false, redirectTargetFrags: false };
+    const none = {
+      basic: false,
+      redirectTarget: false,
+      redirectTargetFrags: false,
+      rxMetadata: { vlanTag: false },
+    };
     expect(chooseHook('xdp', facts({ xdp: none }))).toEqual({ xdp: false, why: 'the driver has no native XDP' });
     expect(chooseHook('auto', facts({ xdp: none })).xdp).toBe(false);
   });
 
   it('tc: never', () => {
     expect(chooseHook('tc', facts())).toEqual({ xdp: false, why: 'hook: tc' });
+  });
+});
+
+describe('VLAN tags before native XDP', () => {
+  const asking = facts().xdp && { ...facts().xdp!, rxMetadata: { vlanTag: true } };
+  it.each([
+    ['a tap has them in the frame, whatever it says', facts({ kind: 'tun' }), 'on', 'in-frame'],
+    ['a veth is asked where it can be', facts({ kind: 'veth', xdp: asking }), 'on', 'ask'],
+    ['its offload changes nothing', facts({ kind: 'veth', xdp: asking }), 'off', 'ask'],
+    ['a veth before 6.8 hides them', facts({ kind: 'veth' }), 'off', 'hidden'],
+    ['a veth of a kernel that does not say hides them', facts({ kind: 'veth', xdp: undefined }), 'off', 'hidden'],
+    ['a NIC that does not strip', facts(), 'off', 'in-frame'],
+    ['a NIC that can be told not to', facts({ xdp: asking }), 'on', 'switch-off'],
+    ['a NIC that cannot, but can be asked', facts({ xdp: asking }), 'fixed', 'ask'],
+    ['a NIC that can neither', facts(), 'fixed', 'hidden'],
+  ] as const)('%s', (_, of, stripping, rule) => {
+    expect(tagRule(of, stripping)).toBe(rule);
   });
 });
 
@@ -46,7 +69,12 @@ describe('device flags', () => {
     expect(deviceFlags(facts({ kind: 'veth', peerElsewhere: true, xdp: undefined }))).toBe(
       DeviceFlags.PARTIAL_CHECKSUM | DeviceFlags.REDIRECT_PEER,
     );
-    const frags = { basic: true, redirectTarget: true, redirectTargetFrags: true };
+    const frags = {
+      basic: true,
+      redirectTarget: true,
+      redirectTargetFrags: true,
+      rxMetadata: { vlanTag: false },
+    };
     expect(deviceFlags(facts({ xdp: frags }))).toBe(DeviceFlags.XDP_REDIRECT | DeviceFlags.XDP_FRAGS);
   });
 });

@@ -229,7 +229,9 @@ test('XDP features', () => {
     hardwareOffload: false,
     frags: false,
     redirectTargetFrags: false,
+    rxMetadata: { timestamp: false, hash: false, vlanTag: false },
   });
+  expect(decodeXdpFeatures(1n, 0b101n).rxMetadata).toEqual({ timestamp: true, hash: false, vlanTag: true });
   expect(decodeXdpFeatures(0b1100111n)).toMatchObject({ redirectTarget: true, frags: true, redirectTargetFrags: true });
   expect(decodeXdpFeatures(0b0001000n)).toMatchObject({ zeroCopy: true, basic: false });
 });

@@ -94,6 +94,56 @@ test('warnings do not keep a table from being one', () => {
   expect(renderDiagnostics(diagnostics)).toMatch(/\n3 warnings\n$/);
 });
 
+test('what cannot be reached is warned of: nodes, ports, broadcast', () => {
+  const { table, diagnostics } = parseTable(
+    `mapwire: 1
+nodes:
+  a: { underlay: 192.0.2.1 }
+  b: { underlay: "2001:db8::2" }
+  c: { underlay: ["2001:db8::3", 192.0.2.3] }
+networks:
+  blue: { segment: 5001 }
+  wire: { encap: flat }
+  cast: { encap: geneve, segment: 7, flood: multicast, group: 239.1.1.1 }
+  ip: { encap: lisp, segment: 8 }
+ports:
+  p1: { network: blue, mac: 02:00:00:00:00:01, at: [{ node: a }, { node: b }] }
+  p2: { network: wire, mac: 02:00:00:00:00:02, at: [{ node: a }, { node: b }] }
+  p3: { network: cast, mac: 02:00:00:00:00:03, at: [{ node: a, segment: 70 }, { node: c, segment: 7 }] }
+  p4: { network: ip, mac: 02:00:00:00:00:04, at: { node: a } }
+`,
+    { name: 't.yaml' },
+  );
+  expect(table?.portCount).toBe(4);
+  expect(diagnostics.map(({ code, severity, line, column }) => [code, severity, line, column])).toEqual([
+    ['MW143', 'warning', 4, 18],
+    ['MW205', 'warning', 9, 63],
+    ['MW204', 'warning', 15, 3],
+  ]);
+  expect(diagnostics.map(({ message }) => message)).toEqual([
+    "node 'b' and node 'a' of network 'blue' have no underlay address family in common: they cannot reach each other",
+    "network 'cast' floods to group 239.1.1.1 with segment 7, by which node 'a' is not addressed: broadcast does not reach it",
+    "port 'p4' has no IP address: in network 'ip', which carries IP packets alone, it is reached by its link-local address only",
+  ]);
+});
+
+test('one segment of two encapsulations is two segments', () => {
+  const { table, diagnostics } = parseTable(
+    `mapwire: 1
+nodes: { a: { underlay: 192.0.2.1 } }
+networks:
+${['vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat'].map((encap) => `  ${encap}: { encap: ${encap}, segment: 7 }`).join('\n')}
+  untagged: { encap: flat }
+ports:
+${['vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat', 'untagged']
+  .map((net, i) => `  p${i}: { network: ${net}, mac: 02:00:00:00:00:01, ips: [10.0.0.1], at: { node: a } }`)
+  .join('\n')}
+`,
+  );
+  expect(diagnostics).toEqual([]);
+  expect(table?.portCount).toBe(7);
+});
+
 describe('suggestions', () => {
   test('count inserted, lost, changed and swapped letters', () => {
     expect(editDistance('node', 'node', 3)).toBe(0);

@@ -82,9 +82,13 @@ test('addresses are canonical, locators in order of preference, defaults filled 
   const table = tableFromObject({
     nodes: {
       a: { underlay: ['2001:DB8:0::1', '192.0.2.1'], region: 'north' },
-      b: { underlay: '192.0.2.2', mtu: 9000 },
+      b: { underlay: '192.0.2.2', mtu: 9000, kind: 'foreign', guard: 'open', 'udp6-checksum': 'zero' },
     },
-    networks: { n: { segment: 5, 'link-local': 'eui64', flood: 'none', unknown: 'flood', mtu: 1400 } },
+    networks: {
+      n: { segment: 5, 'link-local': 'eui64', flood: 'none', unknown: 'flood', mtu: 1400 },
+      g: { encap: 'gre', segment: 4294967295, flood: 'multicast', group: 'FF15:0::1', vlan: 'transparent' },
+      f: { encap: 'flat' },
+    },
     ports: {
       p: {
         network: 'n',
@@ -100,10 +104,17 @@ test('addresses are canonical, locators in order of preference, defaults filled 
       },
     },
   });
+  const ours = { kind: 'mapwire', guard: 'full', udp6Checksum: 'auto' };
   expect([...table.nodes.values()]).toEqual([
-    { id: 'a', underlay: ['2001:db8::1', '192.0.2.1'], region: 'north', mtu: 1500 },
-    { id: 'b', underlay: ['192.0.2.2'], mtu: 9000 },
+    { id: 'a', underlay: ['2001:db8::1', '192.0.2.1'], region: 'north', mtu: 1500, ...ours },
+    { id: 'b', underlay: ['192.0.2.2'], mtu: 9000, kind: 'foreign', guard: 'open', udp6Checksum: 'zero' },
   ]);
+  const defaults = { flood: 'replicate', unknown: 'drop', vlan: 'drop', linkLocal: 'any' };
+  expect(table.networks.get('f')).toEqual({ id: 'f', encap: 'flat', segment: 0, ...defaults });
+  expect(table.networks.get('g')).toEqual({
+    ...{ id: 'g', encap: 'gre', segment: 4294967295, ...defaults },
+    ...{ flood: 'multicast', group: 'ff15::1', vlan: 'transparent' },
+  });
   expect(table.networks.get('n')).toEqual({
     id: 'n',
     encap: 'vxlan',

@@ -18,19 +18,30 @@ function given(fields: Fields): Fields {
 
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 
-/** A table without mistakes. */
+const ENCAPS = ['vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat'] as const;
+const IP_ONLY = ['vxlan-gpe', 'lisp'];
+const TAGS = ['vxlan', 'geneve', 'gre'];
+/** The largest there is. */
+const TOP: Fields = { gre: 0xffff_ffff, flat: 4094 };
+
+/** A table without mistakes, and without warnings: all nodes have one family in common. */
 export function tableObject(): fc.Arbitrary<Content> {
   const node = fc.record({
-    ip6: fc.boolean(),
-    mtu: optional(fc.integer({ min: 576, max: 65535 })),
+    addresses: fc.constantFrom('one', 'common first', 'common last'),
+    mtu: optional(fc.integer({ min: 1350, max: 65535 })),
     region: optional(fc.constantFrom('north', 'süd')),
+    kind: optional(fc.constantFrom('mapwire', 'foreign')),
+    guard: optional(fc.constantFrom('full', 'open', 'off')),
+    checksum: optional(fc.constantFrom('auto', 'zero', 'computed')),
   });
   const network = fc.record({
     mtu: optional(fc.integer({ min: 1280, max: 65535 })),
-    flood: optional(fc.constantFrom('replicate', 'none')),
+    flood: optional(fc.constantFrom('replicate', 'none', 'multicast')),
     unknown: optional(fc.constantFrom('drop', 'flood')),
+    vlan: optional(fc.constantFrom('drop', 'transparent')),
     linkLocal: optional(fc.constantFrom('any', 'eui64')),
-    encap: optional(fc.constant('vxlan')),
+    encap: optional(fc.constantFrom(...ENCAPS)),
+    top: fc.boolean(),
   });
   const port = fc.record({
     network: fc.nat(3),
@@ -49,34 +60,58 @@ export function tableObject(): fc.Arbitrary<Content> {
   });
   return fc
     .record({
+      common: fc.constantFrom(4, 6),
       nodes: fc.array(node, { minLength: 5, maxLength: 7 }),
       networks: fc.array(network, { minLength: 4, maxLength: 5 }),
       ports: fc.array(port, { maxLength: 12 }),
     })
-    .map(({ nodes, networks, ports }) => ({
+    .map(({ common, nodes, networks, ports }) => ({
       nodes: Object.fromEntries(
-        nodes.map(({ ip6, mtu, region }, i) => {
-          const underlay = ip6 ? [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`] : `192.0.2.${i + 1}`;
-          return [`node-${i}`, given({ underlay, mtu, region })];
+        nodes.map(({ addresses, kind, guard, checksum, ...rest }, i) => {
+          const both = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
+          const [own, other] = common === 4 ? both : both.toReversed();
+          const list = addresses === 'common first' ? [own, other] : [other, own];
+          const fields = {
+            underlay: addresses === 'one' ? own : list,
+            kind,
+            guard: kind === 'foreign' ? guard : undefined,
+            'udp6-checksum': checksum,
+          };
+          return [`node-${i}`, given({ ...fields, ...rest })];
         }),
       ),
       networks: Object.fromEntries(
-        networks.map(({ linkLocal, ...rest }, i) => [
-          `net ${i}`,
-          given({ segment: 100 + i, 'link-local': linkLocal, ...rest }),
-        ]),
+        networks.map(({ linkLocal, encap, top, flood, unknown, vlan, ...rest }, i) => {
+          const on = encap ?? 'vxlan';
+          const flat = on === 'flat';
+          const high = (TOP[on] as number | undefined) ?? 0xff_ffff;
+          const own = flood === 'multicast' && flat ? 'replicate' : flood;
+          const fields = {
+            encap,
+            // A flat network has an id, or none; only one of them can be without.
+            segment: flat && i === 0 ? undefined : top ? high - i : 100 + i,
+            flood: own,
+            group: own === 'multicast' ? (common === 4 ? `239.1.0.${i}` : `ff15::${i}`) : undefined,
+            unknown: IP_ONLY.includes(on) ? undefined : unknown,
+            vlan: TAGS.includes(on) ? vlan : undefined,
+            'link-local': linkLocal,
+          };
+          return [`net ${i}`, given({ ...fields, ...rest })];
+        }),
       ),
       ports: Object.fromEntries(
         ports.map((port, i) => {
+          const { encap, flood } = networks[port.network]!;
+          const ipOnly = IP_ONLY.includes(encap ?? '');
           const ips = [
-            ...Array.from({ length: port.ip4 }, (_, n) => `10.${n}.0.${i + 1}`),
+            ...Array.from({ length: port.ip4 + (ipOnly ? 1 : 0) }, (_, n) => `10.${n}.0.${i + 1}`),
             ...Array.from({ length: port.ip6 }, (_, n) => `fd00:${n}::${hex(i + 1)}`),
           ];
           const at = port.nodes.map((n) =>
             given({
               node: `node-${n}`,
               interface: port.interfaces ? `tap${i}` : undefined,
-              segment: port.segment ? 1000 + port.network : undefined,
+              segment: port.segment && encap !== 'flat' && flood !== 'multicast' ? 1000 + port.network : undefined,
               priority: port.priority,
               weight: port.weight,
             }),
@@ -89,7 +124,7 @@ export function tableObject(): fc.Arbitrary<Content> {
                 ? Array.from({ length: port.macs }, (_, n) => `02:00:00:00:01:${hex(20 * i + n)}`)
                 : undefined,
             ips: ips.length > 0 ? (port.reversed ? ips.toReversed() : ips) : undefined,
-            allow: port.allow ? ['10.9.0.0/16', 'fd09::/16'] : undefined,
+            allow: port.allow && !ipOnly ? ['10.9.0.0/16', 'fd09::/16'] : undefined,
             role: port.role,
             at: port.single && at.length === 1 ? at[0] : at,
           });
@@ -116,19 +151,29 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
     .record({
       id: fc.constantFrom('a', 'b', 'c', 'd'),
       last: fc.nat(20),
-      ip6Only: rare(fc.constant(false), fc.constant(true), 20),
+      addresses: rare(fc.constantFrom('4', '4', '46'), fc.constantFrom('6', 'the same 6'), 10),
+      mtu: rare(fc.constant<number | undefined>(undefined), fc.constantFrom(1300, 1340), 6),
+      kind: optional(fc.constant('foreign')),
     })
-    .map(({ id, last, ip6Only }) => {
-      const fields = { underlay: ip6Only ? '2001:db8::1' : `192.0.2.${last}` };
-      return { kind: 'node' as const, id, fields };
+    .map(({ id, last, addresses, mtu, kind }) => {
+      const own = [`192.0.2.${last}`, `2001:db8::${hex(last + 2)}`];
+      let underlay = own.slice(0, addresses.length);
+      if (addresses === '6') underlay = [own[1]!];
+      if (addresses === 'the same 6') underlay = ['2001:db8::1'];
+      return { kind: 'node' as const, id, fields: given({ underlay, mtu, kind }) };
     });
   const network = fc
     .record({
       id: fc.constantFrom('n1', 'n2', 'n3'),
       segment: fc.integer({ min: 1, max: 9 }),
       mtu: optional(fc.constantFrom(1000, 1450)),
+      encap: rare(fc.constantFrom(undefined, undefined, 'geneve', 'gre'), fc.constantFrom('flat', 'lisp'), 6),
+      group: rare(fc.constant<string | undefined>(undefined), fc.constantFrom('239.1.1.1', 'ff15::1'), 8),
     })
-    .map(({ id, segment, mtu }) => ({ kind: 'network' as const, id, fields: given({ segment, mtu }) }));
+    .map(({ id, segment, mtu, encap, group }) => {
+      const flooding = group === undefined || encap === 'flat' ? {} : { flood: 'multicast', group };
+      return { kind: 'network' as const, id, fields: given({ segment, mtu, encap, ...flooding }) };
+    });
   const port = fc
     .record({
       id: fc.constantFrom('p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7', 'p8', 'p9', 'p10'),
@@ -141,15 +186,21 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
         maxLength: 3,
       }),
       interface: optional(fc.nat(15)),
-      segment: rare(fc.constant<number | undefined>(undefined), fc.integer({ min: 1, max: 9 }), 6),
+      segment: rare(
+        fc.constant<number | undefined>(undefined),
+        rare(fc.integer({ min: 1, max: 9 }), fc.constant(2 ** 24), 3),
+        6,
+      ),
+      allow: rare(fc.constant<string[] | undefined>(undefined), fc.constant<string[] | undefined>(['10.9.0.0/16']), 4),
     })
-    .map(({ id, network, mac, macs, ips, nodes, interface: tap, segment }) => ({
+    .map(({ id, network, mac, macs, ips, nodes, interface: tap, segment, allow }) => ({
       kind: 'port' as const,
       id,
       fields: given({
         network,
         mac: `02:00:00:00:00:${hex(mac)}`,
         macs,
+        allow,
         ips: ips.map((n) =>
           n >= 1000
             ? `192.0.2.${n - 1000}`.replace('.0.2.0', '.0.2.1')

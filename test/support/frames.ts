@@ -1,0 +1,113 @@
+/** Frames as they are: sent by a packet socket, captured and read back. */
+import { unlinkSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Namespace, support } from './hosts.ts';
+import { type Background, run } from './process.ts';
+import { capture } from './traffic.ts';
+
+const SLOW = Number(process.env.MAPWIRE_SLOW ?? 1);
+
+let tool: Promise<string> | undefined;
+
+/** Compiles the sender once a process. */
+function sender(): Promise<string> {
+  tool ??= (async () => {
+    const file = join(tmpdir(), `mw${process.pid}x-frame-send`);
+    await run(['cc', '-O2', '-Wall', '-Werror', '-o', file, join(support, 'frame-send.c')]);
+    process.once('exit', () => {
+      try {
+        unlinkSync(file);
+      } catch {}
+    });
+    return file;
+  })();
+  return tool;
+}
+
+export interface SendOptions {
+  /** Frames in all; the given ones are sent in turn. Default: each once. */
+  readonly count?: number;
+  /** Frames a second; 0: as fast as it goes. */
+  readonly rate?: number;
+  /** Where the frame's number is written, 32 bits in network order; 0: nowhere. */
+  readonly numberAt?: number;
+}
+
+/** Starts to send frames from a device. */
+export async function startFrames(
+  from: Namespace,
+  device: string,
+  frames: readonly Uint8Array[],
+  { count = frames.length, rate = 0, numberAt = 0 }: SendOptions = {},
+): Promise<Background> {
+  const input = frames.map((frame) => Buffer.from(frame).toString('hex')).join('\n');
+  return from.start([await sender(), device, String(count), String(rate), String(numberAt)], { input: `${input}\n` });
+}
+
+/** Sends frames from a device and waits for the last. */
+export async function sendFrames(
+  from: Namespace,
+  device: string,
+  frames: readonly Uint8Array[],
+  options?: SendOptions,
+): Promise<string> {
+  const sending = await startFrames(from, device, frames, options);
+  if ((await sending.exit()) !== 0) throw new Error(`frame-send: ${sending.stderr}`);
+  return sending.stdout;
+}
+
+export interface Captured {
+  /** Seconds since 1970. */
+  readonly time: number;
+  readonly frame: Buffer;
+}
+
+/** Frames of a capture file of tcpdump (pcap, little-endian, microseconds; a tag beside the frame is in it again). */
+export function readCapture(file: Buffer): Captured[] {
+  if (file.length < 24) return [];
+  if (file.readUInt32LE(0) !== 0xa1b2c3d4) throw new Error('not a capture file of tcpdump');
+  const frames: Captured[] = [];
+  for (let at = 24; at + 16 <= file.length; ) {
+    const length = file.readUInt32LE(at + 8);
+    if (at + 16 + length > file.length) break;
+    frames.push({
+      time: file.readUInt32LE(at) + file.readUInt32LE(at + 4) / 1e6,
+      frame: file.subarray(at + 16, at + 16 + length),
+    });
+    at += 16 + length;
+  }
+  return frames;
+}
+
+/** A capture that is read back as frames. */
+export class FrameCapture {
+  readonly file: string;
+  readonly #process: Background;
+
+  private constructor(file: string, process: Background) {
+    this.file = file;
+    this.#process = process;
+  }
+
+  static async start(namespace: Namespace, device: string, filter = ''): Promise<FrameCapture> {
+    const file = join(await namespace.lab.folder(), `${device}.pcap`);
+    return new FrameCapture(file, await capture(namespace, device, file, filter));
+  }
+
+  /** Waits until nothing more comes for `quiet` milliseconds, ends the capture and gives its frames. */
+  async stop(quiet = 250): Promise<Captured[]> {
+    let size = -1;
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, quiet * SLOW));
+      const now = (await stat(this.file)).size;
+      if (now === size) break;
+      size = now;
+    }
+    await this.#process.stop('SIGINT');
+    const lost = /(\d+) packets? dropped by kernel/.exec(this.#process.stderr)?.[1];
+    if (lost !== undefined && lost !== '0') throw new Error(`the capture itself lost ${lost} packets`);
+    return readCapture(await readFile(this.file));
+  }
+}
