@@ -10,12 +10,15 @@ import { diffTables, tableFromObject } from '../../src/table/index.ts';
 
 let plane: Dataplane | undefined;
 let current: Plan | undefined;
+let next: ReturnType<typeof replan> | undefined;
 
 interface Command {
   readonly op:
     | 'open'
     | 'apply'
     | 'edit'
+    | 'replan'
+    | 'finish'
     | 'hops'
     | 'pathMtu'
     | 'status'
@@ -64,13 +67,17 @@ async function run(command: Command): Promise<unknown> {
     case 'apply':
       current = plan(tableFromObject(command.table ?? {}), command.node ?? 'a', plane.ids);
       return plane.apply(current);
-    case 'edit': {
+    case 'edit':
+    case 'replan': {
       if (current === undefined) throw new Error('apply first');
       const table = tableFromObject(command.table ?? {});
-      const next = replan(current, table, diffTables(current.table, table));
+      next = replan(current, table, diffTables(current.table, table));
       current = next.plan;
-      return plane.apply(next.plan, next.changes);
+      return command.op === 'edit' ? plane.apply(next.plan, next.changes) : {};
     }
+    case 'finish':
+      if (next === undefined) throw new Error('replan first');
+      return plane.apply(next.plan, next.changes);
     case 'hops':
       return plane.waitForNextHops(command.ms ?? 2000);
     case 'pathMtu':

@@ -214,6 +214,20 @@ describe('two uplinks', () => {
     await settled(FAR);
   });
 
+  it('are written with the next plan when they change while that is being made', async () => {
+    await routes(TWO_WAYS);
+    const plane = await start(FAR);
+    await awaitHops('both are resolved', [BY0, BY1]);
+    const changed = { ...FAR, networks: { blue: { segment: 5001, mtu: 1400 } } };
+    await plane.ask('replan', { table: changed });
+    await scene.host.ip('link set eth1 down');
+    await eventually('the change was seen', async () => (await status(plane))[0]?.ways[1]?.used === false);
+    expect(await hops()).toEqual([BY0, BY1]);
+    expect((await plane.ask<Report>('finish')).writes).toMatchObject({ network: 1, node: 1 });
+    expect(await hops()).toEqual([BY0]);
+    await plane.close();
+  });
+
   it('over IPv6 as well', async () => {
     await routes(`${FAR6} nexthop via fe80::b dev eth1 nexthop via 2001:db8::2 dev eth0`);
     const six = table({ a: '2001:db8::1', b: FAR6 });
