@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DeviceFlag, effectiveCapabilities, NeighbourState, Netlink, probe } from '../../../src/libbpf/index.ts';
+import { ipBytes, ipFromBytes } from '../../../src/table/address.ts';
 import { eventually, run } from '../../support/process.ts';
 import { caught, loadEverything, mapwireError, openDescriptors, Pair, uniqueName } from './support.ts';
 
@@ -178,6 +179,29 @@ describe('addresses and routes', () => {
     const six = new Uint8Array(16);
     six.set([1], 15);
     expect(await netlink.routeTo(six)).toMatchObject({ type: 'local', nextHops: [{ ifindex: 1 }] });
+  });
+
+  test('the entry of a route has all of its next hops, of both families; a packet takes one', async () => {
+    const device = ['dev', pair.name];
+    const both = (...hops: string[]) => hops.flatMap((hop) => ['nexthop', 'via', ...hop.split(' '), ...device]);
+    const [four, six] = ['203.0.113.9', '2001:db8:9::9'];
+    await run(['ip', 'route', 'add', four, ...both('198.51.100.2', 'inet6 fe80::3')]);
+    await run(['ip', 'route', 'add', six, ...both('fe80::2', 'fe80::3')]);
+    try {
+      const hops = async (address: string, entry: boolean): Promise<(string | undefined)[]> => {
+        const { type, nextHops } = await netlink.routeTo(ipBytes(address), { entry });
+        expect(type).toBe('unicast');
+        expect(nextHops.every(({ ifindex }) => ifindex === pair.ifindex)).toBe(true);
+        return nextHops.map(({ gateway }) => gateway && ipFromBytes(gateway));
+      };
+      expect(await hops(four, true)).toEqual(['198.51.100.2', 'fe80::3']);
+      // IPv6 begins with the one that a packet would take.
+      expect((await hops(six, true)).sort()).toEqual(['fe80::2', 'fe80::3']);
+      for (const address of [four, six]) expect(await hops(address, false)).toHaveLength(1);
+    } finally {
+      await run(['ip', 'route', 'del', four]);
+      await run(['ip', '-6', 'route', 'del', six]);
+    }
   });
 
   test('unreachable, and no address', async () => {
