@@ -74,6 +74,8 @@ function summary(stopped: boolean, report: DownReport): string {
     report.links > 0 ? `${report.links} attachments removed` : undefined,
     report.generations > 0 ? `${report.generations} generations of maps unpinned` : undefined,
     report.neighbours > 0 ? `${report.neighbours} neighbour entries removed` : undefined,
+    report.receptions > 0 ? `${report.receptions} MACs and groups no longer received` : undefined,
+    report.pairs > 0 ? `${report.pairs} device pairs removed` : undefined,
     report.settings > 0 ? `${report.settings} device settings put back` : undefined,
   ].filter((part) => part !== undefined);
   return done.length === 0 ? 'nothing to remove' : done.join(', ');
