@@ -91,7 +91,7 @@ export class Differential implements AsyncDisposable {
       }
       this.tally.runs++;
       this.#count(wanted);
-      const found = differences(this.#kernel, hook, packet.frame, wanted, outcome);
+      const found = differences(this.#kernel, input, wanted, outcome);
       if (found.length > 0) failures.push(this.#report(world, packet, hook, table, index, found, wanted));
     }
     return failures;
