@@ -59,7 +59,7 @@ static __always_inline bool mw_answer_nd(const struct mw_link *link, const struc
 	    ((const __u8 *)p->nd_target)[0] == 0xff)
 		return false;
 	if (!((p->flags & MW_PACKET_GROUP) && mw_solicited_node(p->dst)) &&
-	    !(mw_is_probe(link, p) && ((const __u8 *)p->dst)[0] != 0xff))
+	    !(mw_is_probe(link, p) && ((const __u8 *)p->dst)[0] != 0xff && !mw_zero_ip6(p->src)))
 		return false;
 	found = mw_port_of_ip(link->network, true, p->nd_target, &port, &flags);
 	if (found == MW_STALE || (found == MW_FOUND && !(flags & MW_IP_ANSWER)))

@@ -8,6 +8,7 @@
 #define MW_GRE_CHECKSUM 0x80	/* flag C, of the first byte */
 #define MW_GRE_KEY 0x20		/* flag K */
 #define MW_GRE_SEQUENCE 0x10	/* flag S */
+#define MW_GRE_UNKNOWN 0x4c	/* of the first six bits, the others: RFC 2784 section 2.3 */
 #define MW_GRE_VERSION 0x07	/* of the second byte */
 
 static __always_inline void mw_gre_write(struct mw_tunnel *tunnel, __u32 segment)
@@ -27,20 +28,19 @@ static __always_inline int mw_gre_read(struct mw_cursor *c, struct mw_outer *out
 {
 	__u8 *h = mw_at(c, outer->payload, 4);
 	__u32 size = MW_TUNNEL_SIZE;
-	__u8 flags, other;
+	__u8 flags;
 	__u32 key;
 
 	if (!h)
 		return c->error;
 	flags = h[0];
-	other = h[1];
 	if (flags & MW_GRE_CHECKSUM)
 		size += 4;
 	if (flags & MW_GRE_SEQUENCE)
 		size += 4;
 	if (outer->payload + size > outer->end)
 		return MW_REASON_OUTER_MALFORMED;
-	if ((flags & ~(MW_GRE_CHECKSUM | MW_GRE_KEY | MW_GRE_SEQUENCE)) || other)
+	if (flags & MW_GRE_UNKNOWN)
 		return MW_REASON_TUNNEL_HEADER;
 	h = mw_at(c, outer->payload + (flags & MW_GRE_CHECKSUM ? 8 : 4), 4);
 	if (!h)

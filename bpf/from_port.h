@@ -143,6 +143,14 @@ static __always_inline __u32 mw_mtu_of(const struct mw_network *network, const s
 	return network->mtu;
 }
 
+static __always_inline void mw_encapsulated(struct mw_outcome *out, const struct mw_path *path, __u32 ifindex)
+{
+	out->verdict.verdict = MW_VERDICT_ENCAP;
+	out->verdict.node = path->node;
+	out->verdict.segment = path->segment;
+	out->verdict.ifindex = ifindex;
+}
+
 static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
 					  const struct mw_network *network, const struct mw_place *place,
 					  struct mw_outcome *out)
@@ -168,7 +176,8 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 			return mw_drop(out, MW_REASON_NO_SEGMENTER);
 		/* its segments come back, as frames of this port */
 		ctx->mark = link->ifindex;
-		mw_leave(out);
+		mw_encapsulated(out, path, mw_config.segmenter);
+		out->uncounted = true;
 		return bpf_redirect(mw_config.segmenter, 0);
 	}
 #endif
@@ -187,10 +196,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 		reason = mw_push(ctx, p, path, inner);
 	if (reason)
 		return mw_drop(out, reason);
-	out->verdict.verdict = MW_VERDICT_ENCAP;
-	out->verdict.node = path->node;
-	out->verdict.segment = path->segment;
-	out->verdict.ifindex = path->nexthop.ifindex;
+	mw_encapsulated(out, path, path->nexthop.ifindex);
 	out->target_slot = path->nexthop.slot;
 	out->sent = mw_len(ctx);
 #if MW_TC
@@ -265,7 +271,7 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	out->verdict.network = link.network;
 #if MW_TC
 	place = mw_flood_place(ctx);
-	out->again = place;
+	out->uncounted = place;
 #endif
 	reason = mw_parse_here(ctx, p, 0, out->bytes,
 			       mw_config.has_transparent && (link.flags & MW_LINK_TRANSPARENT) ? MW_PARSE_TAGS : 0);

@@ -440,7 +440,7 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	out->slot = link.slot;
 #if MW_TC
 	place = mw_flood_place(ctx);
-	out->again = place;
+	out->uncounted = place;
 #endif
 	reason = mw_parse_outer_here(ctx, &link, outer, out->bytes);
 	if (reason == MW_NOT_OURS)

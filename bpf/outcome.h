@@ -16,7 +16,7 @@ struct mw_outcome {
 	__u32 target_slot;	/* of the device it leaves by */
 	__u32 bytes;		/* of the frame as it came */
 	__u32 sent;		/* of the frame as it leaves */
-	bool again;		/* a flooded frame that came back for the rest of its list: only drops are counted */
+	bool uncounted;		/* but for drops: it comes back, or came back and was counted before */
 };
 
 #define MW_NO_SLOT (~0U)
@@ -95,7 +95,7 @@ static __always_inline void mw_count(const struct mw_outcome *out)
 	default:
 		break;
 	}
-	if (out->again)
+	if (out->uncounted)
 		return;
 	traffic = bpf_map_lookup_elem(&MW_MAP(traffic), &out->slot);
 	if (traffic) {

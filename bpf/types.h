@@ -371,10 +371,9 @@ struct mw_config {
 	__u8 has_transparent;	/* some network has vlan: transparent */
 	__u8 has_group;		/* some network floods to a multicast group */
 	__u8 has_checksum;	/* some node wants outer UDP checksums */
-	__u8 ask_tag;		/* XDP: bound to a device that keeps tags beside the frame: ask it */
 	__u8 ttl;		/* of outer headers */
 	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
-	__u8 pad;
+	__u8 pad[2];
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */

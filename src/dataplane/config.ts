@@ -73,7 +73,6 @@ export function configOf(plan: Plan, settings: Settings): Config {
     hasTransparent: features.transparent ? 1 : 0,
     hasGroup: features.group ? 1 : 0,
     hasChecksum: features.checksum ? 1 : 0,
-    askTag: 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
     segmenter: 0,

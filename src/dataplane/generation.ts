@@ -309,7 +309,7 @@ export async function loadBound(
     if (program.name === PROGRAMS.xdp[role]) program.bindToDevice(ifindex);
     else program.setAutoload(false);
   }
-  object.setGlobal('mw_config', configCodec.encode({ ...config, askTag: 1 }));
+  object.setGlobal('mw_config', configCodec.encode(config));
   await object.load();
   return (object.programs.get(PROGRAMS.xdp[role]) as Program).dup();
 }

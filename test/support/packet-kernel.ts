@@ -477,7 +477,6 @@ export class PacketKernel implements AsyncDisposable {
       hasTransparent: flag(features.transparent),
       hasGroup: flag(features.group),
       hasChecksum: flag(features.checksum),
-      askTag: 0,
       ttl: 64,
       dscp: 0,
       segmenter: 0,

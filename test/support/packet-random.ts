@@ -200,7 +200,7 @@ export function randomWorld(seed: string, index: number): RandomWorld {
   const environment = environmentOf(scene, {
     guard: loadClass === 'open' ? 'off' : random.chance(0.85) ? 'full' : 'mac',
     unknownSegment: loadClass === 'open' ? 'stack' : 'drop',
-    vxlanPort: loadClass === 'open' ? 8472 : 4789,
+    ports: { vxlan: loadClass === 'open' ? 8472 : 4789 },
     down: [...table.nodes.keys()].filter((node) => node !== 'a' && random.chance(0.12)),
     former: randomFormers(random, table),
     faults: random.chance(0.25) ? randomFaults(random, table, devices) : [],

@@ -78,8 +78,8 @@ function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<st
 
 /** Runs with the constants that most fixtures have: each other set is one more load of both objects. */
 function isOrdinary({ scene, change = {} }: PacketFixture): boolean {
-  const { guard, vxlanPort, unknownSegment, tooBigSpent } = change;
-  return scene === mixed && guard !== 'off' && !vxlanPort && !unknownSegment && tooBigSpent !== true;
+  const { guard, ports, unknownSegment, tooBigSpent } = change;
+  return scene === mixed && guard !== 'off' && !ports && !unknownSegment && tooBigSpent !== true;
 }
 
 const runnable = packetFixtures.filter(({ notInKernel }) => notInKernel === undefined);

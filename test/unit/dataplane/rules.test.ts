@@ -142,7 +142,6 @@ describe('constants of the programs', () => {
     hasTransparent: 0,
     hasGroup: 0,
     hasChecksum: 0,
-    askTag: 0,
     ttl: 64,
     dscp: 0,
     segmenter: 0,
