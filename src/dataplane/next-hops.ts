@@ -108,10 +108,9 @@ export class NextHops {
   async #refresh(): Promise<Set<number>> {
     const links = new Map((await this.#netlink.links()).map((link) => [link.ifindex, link]));
     const present = uplinks(this.#underlay, links);
-    const shared = this.#sharedIds().map((id) => ({ id, hops: this.hopsOf(id) }));
-    this.#uplink = present.find((one) => outage(one) === undefined);
     const routes = await this.#routes(links, present);
     const { neighbours, refused } = await this.#manage(routes);
+    // From here on nothing fails: what is told as changed and what is held go together.
     const before = this.#states;
     this.#states = new Map();
     const changed = new Set<number>();
@@ -121,6 +120,8 @@ export class NextHops {
       if (!sameHops(before.get(id)?.hops ?? [], state.hops)) changed.add(id);
     }
     for (const [id, state] of before) if (!routes.has(id) && state.hops.length > 0) changed.add(id);
+    const shared = this.#sharedIds().map((id) => ({ id, hops: this.hopsOf(id) }));
+    this.#uplink = present.find((one) => outage(one) === undefined);
     for (const { id, hops } of shared) if (!sameHops(hops, this.hopsOf(id))) changed.add(id);
     return changed;
   }
@@ -143,6 +144,11 @@ export class NextHops {
     if (uplink === undefined) return [];
     const { link, face, vlan } = uplink;
     return [{ ifindex: link.ifindex, dmac: groupMac(group.address), smac: face.mac, vlan }];
+  }
+
+  /** The device that frames to groups and flat networks leave by, and are received on; undefined: none is up. */
+  get uplink(): Uplink | undefined {
+    return this.#uplink;
   }
 
   /** The peer with an underlay address. */

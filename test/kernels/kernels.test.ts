@@ -18,7 +18,8 @@ const suites = [
   { name: 'every object loads; ping, TCP and UDP between hosts with both hooks', command: '--project guest' },
   {
     name: 'packet fixtures in both objects',
-    command: '--project kernel test/kernel/packets/fixtures test/kernel/packets/refusals',
+    command:
+      '--project kernel test/kernel/packets/fixtures test/kernel/packets/refusals test/kernel/packets/verifier-budget',
   },
 ];
 

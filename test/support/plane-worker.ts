@@ -10,13 +10,17 @@ import { diffTables, tableFromObject } from '../../src/table/index.ts';
 
 let plane: Dataplane | undefined;
 let current: Plan | undefined;
+let next: ReturnType<typeof replan> | undefined;
 
 interface Command {
   readonly op:
     | 'open'
     | 'apply'
     | 'edit'
+    | 'replan'
+    | 'finish'
     | 'hops'
+    | 'pathMtu'
     | 'status'
     | 'dump'
     | 'traffic'
@@ -33,6 +37,8 @@ interface Command {
   /** Hex. */
   readonly frame?: string;
   readonly ms?: number;
+  readonly address?: string;
+  readonly mtu?: number;
 }
 
 function withKill({ options, killAt }: Command): DataplaneOptions {
@@ -61,15 +67,21 @@ async function run(command: Command): Promise<unknown> {
     case 'apply':
       current = plan(tableFromObject(command.table ?? {}), command.node ?? 'a', plane.ids);
       return plane.apply(current);
-    case 'edit': {
+    case 'edit':
+    case 'replan': {
       if (current === undefined) throw new Error('apply first');
       const table = tableFromObject(command.table ?? {});
-      const next = replan(current, table, diffTables(current.table, table));
+      next = replan(current, table, diffTables(current.table, table));
       current = next.plan;
-      return plane.apply(next.plan, next.changes);
+      return command.op === 'edit' ? plane.apply(next.plan, next.changes) : {};
     }
+    case 'finish':
+      if (next === undefined) throw new Error('replan first');
+      return plane.apply(next.plan, next.changes);
     case 'hops':
       return plane.waitForNextHops(command.ms ?? 2000);
+    case 'pathMtu':
+      return plane.pathMtu(command.address ?? '', command.mtu ?? 0);
     case 'status':
       return plane.status();
     case 'dump':

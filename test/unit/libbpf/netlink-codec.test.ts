@@ -93,13 +93,20 @@ describe('devices', () => {
           18,
           [
             [1, text('vlan')],
-            [2, [[1, u16(30)]]],
+            [
+              2,
+              [
+                [1, u16(30)],
+                [5, Uint8Array.of(0x88, 0xa8)],
+              ],
+            ],
           ],
         ],
       ],
       { 2: [1, 0], 4: [9, 0, 0, 0], 8: [0x43, 0, 1, 0] },
     );
     expect(vlan).toMatchObject({ ifindex: 9, name: 'eth0.30', kind: 'vlan', vlanId: 30, link: 2, up: true });
+    expect(vlan.vlanProtocol).toBe(0x88a8);
     expect(vlan).not.toHaveProperty('linkNetnsid');
     expect(vlan).not.toHaveProperty('mac');
   });
@@ -188,6 +195,29 @@ test('a route through a gateway of the other family', () => {
     ]),
   );
   expect(route).toMatchObject({ type: 'unicast', prefixLength: 24, nextHops: [{ ifindex: 3, gateway: via.slice(2) }] });
+});
+
+test('next hops that are dead, or whose device has no carrier', () => {
+  const hop = (ifindex: number, flags: number) => Uint8Array.of(8, 0, flags, 0, ifindex, 0, 0, 0);
+  const route = decodeRoute(
+    Uint8Array.from([
+      ...header(12, { 0: [2], 1: [24], 4: [254], 7: [1] }),
+      ...encodeAttributes([[9, Buffer.concat([hop(3, 0), hop(4, 1), hop(5, 16), hop(6, 4)])]]),
+    ]),
+  );
+  expect(route.nextHops).toEqual([
+    { ifindex: 3, weight: 1 },
+    { ifindex: 4, weight: 1, dead: true },
+    { ifindex: 5, weight: 1, dead: true },
+    { ifindex: 6, weight: 1 },
+  ]);
+  const single = decodeRoute(
+    Uint8Array.from([
+      ...header(12, { 0: [2], 1: [24], 4: [254], 7: [1], 8: [16] }),
+      ...encodeAttributes([[4, u32(3)]]),
+    ]),
+  );
+  expect(single.nextHops).toEqual([{ ifindex: 3, weight: 1, dead: true }]);
 });
 
 test('XDP features', () => {
