@@ -53,7 +53,7 @@ function readFrame(run: Run, from: Device): { parsed: Ethernet; vlan: number } |
   const ethernet = skipTags(run.frame, outermost, tag === undefined ? 0 : 1);
   if (ethernet === 'not-in-first-buffer') return notInFirstBuffer(run);
   if (ethernet === 'malformed') return notFlat(run, 'cut off in its tag');
-  if (ethernet.tags > 1) return notFlat(run, 'more than one tag');
+  if (ethernet === 'tagged' || ethernet.tags > 1) return notFlat(run, 'more than one tag');
   if (ethernet.tags === 0) return { parsed: ethernet, vlan: 0 };
   const type = tag?.etherType ?? outermost.etherType;
   const { bytes, start } = run.frame;
