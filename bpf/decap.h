@@ -55,13 +55,20 @@ static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, 
 
 #if MW_TC
 
-/* bpf_skb_adjust_room() leaves at least an IP header's worth of bytes, of the outer packet's family */
-#define MW_MIN_SHRUNK (MW_ETH_HLEN + MW_IP6_SIZE)
+/*
+ * bpf_skb_adjust_room() leaves at least an IPv4 header's worth of bytes if it is told that the inner packet is IPv4; else as
+ * much as the outer packet's family has.
+ */
+#define MW_MIN_SHRUNK (MW_ETH_HLEN + MW_IP4_SIZE)
+#define MW_SURELY_SHRUNK (MW_ETH_HLEN + MW_IP6_SIZE)
 
-/* An inner frame too small for adjust_room() is copied to the front instead. */
+/*
+ * An inner frame too small for adjust_room() is copied to the front instead. It is none with an unfinished checksum: a tail
+ * that such a sum needs cannot be cut.
+ */
 static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 {
-	__u8 frame[MW_MIN_SHRUNK];
+	__u8 frame[MW_SURELY_SHRUNK];
 
 	/* two comparisons, which the compiler must not merge into one: verifiers before 6.18 do not follow that */
 	if (size > sizeof(frame))
@@ -122,8 +129,12 @@ __noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 
 			   p->l3 == MW_L3_IP6 ? MW_F_ADJ_ROOM_DECAP_L3_IPV6 : 0;
 	if (!protocol || bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | protocol)) {
 		result = MW_POPPED_PLAIN;
-		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
-			return MW_REASON_INTERNAL;
+		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)) {
+			if (p->len >= MW_SURELY_SHRUNK)
+				return MW_REASON_INTERNAL;
+			reason = mw_pop_small(ctx, p->len, base);
+			return reason ? reason : mw_write_front(ctx, p);
+		}
 	}
 	reason = mw_write_front(ctx, p);
 	return reason ? reason : result;

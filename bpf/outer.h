@@ -104,7 +104,7 @@ static __always_inline int mw_outer_ip6(struct mw_cursor *c, struct mw_outer *ou
 		if (!mw_is_group_of_ours(dst))
 			return MW_NOT_OURS;
 	} else {
-		memcpy(self, (const void *)mw_config.self6, 16);
+		mw_own_ip6(self);
 		if (mw_zero_ip6(self) || !mw_same_ip6(ip->dst, self))
 			return MW_NOT_OURS;
 	}

@@ -55,7 +55,7 @@ static __always_inline bool mw_read_too_big6(struct mw_cursor *c, __u32 offset, 
 	__be32 self[4];
 	__u8 *icmp;
 
-	memcpy(self, (const void *)mw_config.self6, 16);
+	mw_own_ip6(self);
 	if (!ip || ip->next != MW_PROTO_ICMPV6 || mw_zero_ip6(self) || !mw_same_ip6(ip->dst, self))
 		return false;
 	icmp = mw_at(c, offset + MW_IP6_SIZE, 8);

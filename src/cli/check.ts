@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { hasErrors, readTable, renderDiagnostics } from '../table/index.ts';
-import { EXIT, print, printJson } from './output.ts';
+import { EXIT, plural, print, printJson } from './output.ts';
 
 /** `mapwire check TABLE`: reads, validates, prints diagnostics. No root. */
 export function checkCommand(program: Command): void {
@@ -26,8 +26,4 @@ export function checkCommand(program: Command): void {
       }
       if (failed) process.exitCode = EXIT.mistakes;
     });
-}
-
-function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }

@@ -5,7 +5,7 @@ import { Dataplane, type DownReport } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import { call } from './client.ts';
 import { PLACE_KEYS, placeOf, withConfig } from './options.ts';
-import { print, printJson } from './output.ts';
+import { plural, print, printJson } from './output.ts';
 
 const STOP_MS = 15_000;
 
@@ -71,10 +71,12 @@ async function downWhenFree(place: { pinDir: string; stateDir: string }): Promis
 function summary(stopped: boolean, report: DownReport): string {
   const done = [
     stopped ? 'daemon stopped' : undefined,
-    report.links > 0 ? `${report.links} attachments removed` : undefined,
-    report.generations > 0 ? `${report.generations} generations of maps unpinned` : undefined,
-    report.neighbours > 0 ? `${report.neighbours} neighbour entries removed` : undefined,
-    report.settings > 0 ? `${report.settings} device settings put back` : undefined,
+    report.links > 0 ? `${plural(report.links, 'attachment')} removed` : undefined,
+    report.generations > 0 ? `${plural(report.generations, 'generation')} of maps unpinned` : undefined,
+    report.neighbours > 0 ? `${plural(report.neighbours, 'neighbour entry', 'neighbour entries')} removed` : undefined,
+    report.receptions > 0 ? `${plural(report.receptions, 'MAC or group', 'MACs and groups')} no longer received` : undefined,
+    report.pairs > 0 ? `${plural(report.pairs, 'device pair')} removed` : undefined,
+    report.settings > 0 ? `${plural(report.settings, 'device setting')} put back` : undefined,
   ].filter((part) => part !== undefined);
   return done.length === 0 ? 'nothing to remove' : done.join(', ');
 }

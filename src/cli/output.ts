@@ -71,6 +71,11 @@ export async function printError(error: unknown, json: boolean): Promise<void> {
   warn(plain ? error.message : `mapwire: ${error.message} [${error.code}]`, error.hint);
 }
 
+/** `1 port`, `2 ports`; `many` where an s is not enough. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 export type Cell = string | number | undefined;
 
 /** Columns, aligned; numbers to the right. */

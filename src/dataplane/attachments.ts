@@ -17,6 +17,8 @@ export interface AttachDevice {
   readonly ifindex: number;
   readonly name: string;
   readonly facts: DeviceFacts;
+  /** Role underlay: frames with a VLAN tag must come in: tunnels on a tagged underlay, flat networks. */
+  readonly tagged: boolean;
 }
 
 export interface RolePrograms {
@@ -54,8 +56,8 @@ export interface AttachmentOptions {
 const CLSACT_PRIORITY = 1;
 const CLSACT_HANDLE = 0x4d57;
 
-/** What is changed of a device for XDP's sake. */
-const XDP_SETTINGS = ['gro', TAG_STRIPPING] as const;
+/** What is changed of devices that programs are attached to. */
+const DEVICE_SETTINGS = ['gro', TAG_STRIPPING, 'rx-vlan-filter', 'tx-udp-segmentation'] as const;
 
 type PinKind = 'xdp' | 'tc' | 'clsact';
 
@@ -93,6 +95,12 @@ export class Attachments {
    */
   async attach(device: AttachDevice, role: Role, setting: HookSetting, programs: RolePrograms): Promise<AttachResult> {
     makeFolder(this.#links);
+    const problem = role === 'underlay' ? await this.#prepareUnderlay(device) : undefined;
+    const result = await this.#attach(device, role, setting, programs);
+    return problem === undefined || result.problem !== undefined ? result : { ...result, problem };
+  }
+
+  async #attach(device: AttachDevice, role: Role, setting: HookSetting, programs: RolePrograms): Promise<AttachResult> {
     await this.#attachTc(device, role, programs.tc);
     const choice = chooseHook(setting, device.facts);
     if (!choice.xdp) return await this.#withoutXdp(device, programs, choice.why);
@@ -111,6 +119,23 @@ export class Attachments {
       if (error.code !== 'ERR_MW_UNSUPPORTED') throw error;
       return await this.#withoutXdp(device, programs, `native XDP was refused: ${error.message}`);
     }
+  }
+
+  /** What an underlay device needs beside programs. Gives what cannot be had. */
+  async #prepareUnderlay(device: AttachDevice): Promise<Problem | undefined> {
+    // A super-packet of UDP that crosses a veth stays one, with a tunnel around it: the far end could not take it apart.
+    if (device.facts.kind === 'veth') await this.#settings.set(device, 'tx-udp-segmentation', false);
+    if (!device.tagged) {
+      await this.#settings.putBack(device.ifindex, ['rx-vlan-filter']);
+      return undefined;
+    }
+    if (await this.#settings.set(device, 'rx-vlan-filter', false)) return undefined;
+    return {
+      code: 'ERR_MW_UNSUPPORTED',
+      message: `${device.name} filters VLAN tags, and cannot be told not to`,
+      hint: `make a VLAN device for each tag, or \`ip link set ${device.name} promisc on\``,
+      subject: `device ${device.name}`,
+    };
   }
 
   /** Gives every attachment the program of its role, as the name of the one that runs there tells it. */
@@ -157,7 +182,7 @@ export class Attachments {
       const pin = this.#existing(kind, ifindex);
       if (pin !== undefined) await remove(pin, this.#state);
     }
-    await this.#settings.putBack(ifindex, XDP_SETTINGS);
+    await this.#settings.putBack(ifindex, DEVICE_SETTINGS);
   }
 
   /** Removes attachments of devices that are gone or not wanted. Gives how many. */
@@ -167,7 +192,7 @@ export class Attachments {
       if (wanted.has(pin.ifindex) && !isDefunct(pin)) continue;
       await this.#step(`detach ${pin.kind}-${pin.ifindex}`);
       await remove(pin, this.#state);
-      await this.#settings.putBack(pin.ifindex, XDP_SETTINGS);
+      await this.#settings.putBack(pin.ifindex, DEVICE_SETTINGS);
       removed += 1;
     }
     return removed;

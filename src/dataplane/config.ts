@@ -46,8 +46,12 @@ const FEATURES = [
   'encaps',
 ] as const satisfies readonly (keyof Config)[];
 
-/** The constants of a load for this plan. */
-export function configOf(plan: Plan, settings: Settings): Config {
+/**
+ * The constants of a load for this plan.
+ *
+ * @param segmenter index of the device that cuts super-packets; 0: none
+ */
+export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config {
   const { features } = plan;
   const self = plan.table.nodes.get(plan.node);
   const ip4 = self === undefined ? undefined : underlayAddress(self);
@@ -75,7 +79,7 @@ export function configOf(plan: Plan, settings: Settings): Config {
     hasChecksum: features.checksum ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
-    segmenter: 0,
+    segmenter,
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,
   };
@@ -87,6 +91,8 @@ export function configOf(plan: Plan, settings: Settings): Config {
  */
 export function covers(loaded: Config, wanted: Config): boolean {
   const kept: Record<string, number> = {};
+  // A pair that is not needed any more stays as long as programs know it.
+  if (wanted.segmenter === 0) kept.segmenter = loaded.segmenter;
   for (const feature of FEATURES) {
     if ((loaded[feature] & wanted[feature]) !== wanted[feature]) return false;
     kept[feature] = loaded[feature];

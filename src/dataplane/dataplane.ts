@@ -10,7 +10,7 @@ import {
   node as nodeCodec,
 } from '../generated/layout.ts';
 import { monotonicNs } from '../libbpf/index.ts';
-import { ipFromMappedBytes } from '../table/address.ts';
+import { ipBytes, ipFromBytes, ipFromMappedBytes, macBytes, macFromBytes } from '../table/address.ts';
 import { adoptIds } from './adopt-ids.ts';
 import { putChanges, removeChanges } from './apply-changes.ts';
 import { Attachments, type LinkPrograms, type Role, type RolePrograms } from './attachments.ts';
@@ -21,6 +21,7 @@ import { deviceFlags } from './device-rules.ts';
 import { DeviceTable, type HostDevice } from './device-table.ts';
 import { down } from './down.ts';
 import { dumpMaps } from './dump.ts';
+import { EventReader } from './events.ts';
 import { buildGeneration, type Generation, layoutOfObject, loadBound, pinPrograms } from './generation.ts';
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, capacityFor, isTight, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
@@ -30,8 +31,10 @@ import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
 import { PathMtus } from './path-mtu.ts';
 import { makeFolder, PinDirectory } from './pin-dir.ts';
+import { NOTHING, type Reception, Receptions } from './reception.ts';
 import { finished, reconcile, type Surroundings } from './reconcile.ts';
 import { type Recovered, recover } from './recover.ts';
+import { Segmenter, type SegmenterPair } from './segmenter.ts';
 import { Slots } from './slots.ts';
 import { StateFile } from './state-file.ts';
 import { trace } from './trace.ts';
@@ -86,6 +89,9 @@ export class Dataplane implements AsyncDisposable {
   readonly #hops: NextHops;
   readonly #devices: DeviceTable;
   readonly #slots = new Slots();
+  readonly #receptions: Receptions;
+  readonly #segmenter: Segmenter;
+  readonly #events: EventReader;
   readonly #pathMtus = new PathMtus();
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<(event: DataplaneEvent) => void>();
@@ -96,6 +102,13 @@ export class Dataplane implements AsyncDisposable {
   readonly #owners = new Map<string, string>();
   /** Nodes whose next hops changed and whose entries were not looked at since. */
   readonly #unwritten = new Set<number>();
+  /** What the uplink has to receive for the plan in force. */
+  #reception: Reception = NOTHING;
+  /** Subjects of the problems that the last look at the uplink's reception had. */
+  #unreceived: readonly string[] = [];
+  /** Some flat network here has a VLAN id. */
+  #tagged = false;
+  #pair: SegmenterPair | undefined;
   #generation: Generation | undefined;
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
   #old: Generation[];
@@ -133,6 +146,13 @@ export class Dataplane implements AsyncDisposable {
       ...(parts.options.onStep === undefined ? {} : { onStep: parts.options.onStep }),
     });
     this.#hops = new NextHops({ netlink: parts.network, state: parts.state, underlay });
+    const step = (name: string): Promise<void> => this.#step(name);
+    this.#receptions = new Receptions(parts.network, parts.state, step);
+    this.#segmenter = new Segmenter(parts.pins.path, parts.network, parts.state, step);
+    this.#events = new EventReader({
+      pathMtu: (address, mtu) => this.#background(() => this.#pathMtu(address, mtu)),
+      failed: (error) => this.#emit({ type: 'error', error }),
+    });
   }
 
   /**
@@ -206,7 +226,7 @@ export class Dataplane implements AsyncDisposable {
       const whole = changes === undefined || this.#stale || this.#plan === undefined;
       this.#stale = true;
       this.#plan = plan;
-      const config = configOf(plan, this.#settings);
+      const config = configOf(plan, this.#settings, (await this.#segmenterFor(plan, whole))?.near);
       const reason = this.#switchReason(plan, config);
       let result: { writer: MapWriter; switched: string | undefined };
       try {
@@ -219,6 +239,9 @@ export class Dataplane implements AsyncDisposable {
       }
       const { writer, switched } = result;
       this.#follow();
+      if (whole || switched !== undefined || changes.groups || changes.localPorts.size > 0) {
+        await this.#setReception(plan, writer);
+      }
       this.#assertWritten(writer);
       for (const subject of this.#problems.keys()) if (subject.startsWith('map ')) this.#problems.delete(subject);
       this.#stale = false;
@@ -269,13 +292,15 @@ export class Dataplane implements AsyncDisposable {
    * @returns whether it is in force now
    */
   pathMtu(address: string, mtu: number): Promise<boolean> {
-    return this.#mutex.run(async () => {
-      const peer = this.#hops.peerAt(address);
-      if (this.#closed || peer === undefined || this.#readable() === undefined) return false;
-      if (!this.#pathMtus.tell(address, mtu, this.#hops.mtuOf(peer.id) ?? 0xffff)) return false;
-      if (!this.#stale) await this.#writeNodes([peer.id]);
-      return true;
-    });
+    return this.#mutex.run(() => this.#pathMtu(address, mtu));
+  }
+
+  async #pathMtu(address: string, mtu: number): Promise<boolean> {
+    const peer = this.#hops.peerAt(address);
+    if (this.#closed || peer === undefined || this.#readable() === undefined) return false;
+    if (!this.#pathMtus.tell(address, mtu, this.#hops.mtuOf(peer.id) ?? 0xffff)) return false;
+    if (!this.#stale) await this.#writeNodes([peer.id]);
+    return true;
   }
 
   /** How full the maps are, by what the plan put in. */
@@ -362,6 +387,7 @@ export class Dataplane implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
+    this.#events.close();
     await this.#mutex.idle();
     this.#hops.close();
     this.#network.close();
@@ -437,7 +463,8 @@ export class Dataplane implements AsyncDisposable {
   /** Entries that each map has to take. */
   #needs(plan: Plan): Map<string, number> {
     const needs = new Map<string, number>(Object.entries(plan.sizes));
-    const locals = this.#options.underlay.length + plan.localPortCount;
+    // And the segmenter.
+    const locals = this.#options.underlay.length + plan.localPortCount + 1;
     for (const map of RUNTIME_MAPS) needs.set(map, locals);
     const slots = Math.max(locals, this.#slots.extent);
     needs.set('traffic', slots);
@@ -452,6 +479,9 @@ export class Dataplane implements AsyncDisposable {
     full?: string,
   ): Promise<{ writer: MapWriter; switched: string | undefined }> {
     this.#devices.setPorts(plan.localPorts());
+    const segmenter = reason === undefined ? this.#generation?.config?.segmenter : config.segmenter;
+    this.#devices.setSegmenter(segmenter === undefined || segmenter === 0 ? undefined : this.#segmenter.names.far);
+    this.#tagged = hasFlatTags(plan);
     this.#devices.refresh(await this.#readDevices());
     this.#hops.setGroups(plan.groups(), plan.wire);
     this.#hops.setPeers(plan.peers());
@@ -475,6 +505,7 @@ export class Dataplane implements AsyncDisposable {
     for (const slot of fresh) clearTraffic(writer.generation.map('traffic'), slot);
     for (const name of this.#devices.names()) await this.#attach(name, writer);
     await this.#detachGone();
+    if (segmenter === undefined || segmenter === 0) await this.#segmenter.remove();
     this.#pins.pointCurrent(writer.generation.number);
     // Programs that were just attached change what devices can do.
     await this.#syncDevices(writer);
@@ -501,6 +532,59 @@ export class Dataplane implements AsyncDisposable {
     }
     await removeChanges(changes.entries, writer);
     return writer;
+  }
+
+  /** The pair that cuts super-packets, if the plan needs one and the host lets us have it. */
+  async #segmenterFor(plan: Plan, whole: boolean): Promise<SegmenterPair | undefined> {
+    const subject = `device ${this.#segmenter.names.near}`;
+    if (!plan.features.checksum) this.#pair = undefined;
+    else if (whole || this.#pair === undefined) {
+      try {
+        this.#pair = await this.#segmenter.ensure();
+      } catch (error) {
+        if (!(error instanceof MapwireError)) throw error;
+        this.#pair = undefined;
+        this.#report({
+          code: error.code,
+          message: `large packets to nodes that want outer checksums are dropped: ${error.message}`,
+          hint:
+            error.hint ?? 'switch segmentation offload off in the guests, or set `udp6-checksum: zero` for these nodes',
+          subject,
+        });
+        return undefined;
+      }
+    }
+    this.#problems.delete(subject);
+    return this.#pair;
+  }
+
+  /** What the uplink must receive for this plan beside its own, and what underlay devices must let through. */
+  async #setReception(plan: Plan, writer: MapWriter): Promise<void> {
+    const flat = new Set<string>();
+    for (const { network, definition } of plan.networks()) if (definition.encap === 'flat') flat.add(network);
+    const macs = new Set<string>();
+    if (flat.size > 0) {
+      for (const port of plan.localPorts()) if (flat.has(port.networkName)) macs.add(macFromBytes(macBytes(port.mac)));
+    }
+    const groups = new Set([...plan.groups()].map(({ address }) => ipFromBytes(ipBytes(address))));
+    this.#reception = { macs, groups };
+    if (this.#tagged !== hasFlatTags(plan)) {
+      this.#tagged = !this.#tagged;
+      for (const name of this.#devices.names()) {
+        if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
+      }
+    }
+    await this.#receive();
+  }
+
+  /** The uplink may be another one, or may have lost an address since. */
+  async #receive(): Promise<void> {
+    const problems = await this.#receptions.sync(this.#hops.uplink, this.#reception);
+    for (const subject of this.#unreceived) {
+      if (!problems.some((problem) => problem.subject === subject)) this.#problems.delete(subject);
+    }
+    for (const problem of problems) this.#report(problem);
+    this.#unreceived = problems.map(({ subject }) => subject);
   }
 
   /** Fills a new generation and goes over to it, without a packet seeing a gap. */
@@ -649,8 +733,12 @@ export class Dataplane implements AsyncDisposable {
     const role = this.#devices.roleOf(name);
     if (device === undefined || role === undefined) return;
     const subject = `device ${name}`;
-    const programs = this.#rolePrograms(writer.generation, role);
-    const outcome = await this.#attachments.attach(device, role, this.#settings.hook, programs);
+    // The segmenter hands on frames of ports.
+    const of = role === 'segmenter' ? 'port' : role;
+    const hook = role === 'segmenter' ? 'tc' : this.#settings.hook;
+    const tagged = role === 'underlay' && (this.#tagged || this.#devices.vlanOf(name) !== 0);
+    const programs = this.#rolePrograms(writer.generation, of);
+    const outcome = await this.#attachments.attach({ ...device, tagged }, of, hook, programs);
     const before = this.#devices.attached(name);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
     if (outcome.problem !== undefined) this.#report(outcome.problem);
@@ -765,6 +853,7 @@ export class Dataplane implements AsyncDisposable {
   async #refreshHops(): Promise<void> {
     if (this.#closed || this.#stale || this.#readable() === undefined) return;
     await this.#writeNodes(await this.#hops.refresh());
+    await this.#receive();
   }
 
   async #expirePathMtus(): Promise<void> {
@@ -781,6 +870,7 @@ export class Dataplane implements AsyncDisposable {
 
   /** Follows devices, routes and neighbours from now on. */
   #follow(): void {
+    this.#events.follow(this.#present().map('events'));
     if (this.#timer !== undefined) return;
     this.#timer = setInterval(
       () =>
@@ -812,9 +902,9 @@ export class Dataplane implements AsyncDisposable {
   }
 
   /** Something that nobody waits for. An error is told, and everything is compared at the next `apply`. */
-  async #background(task: () => Promise<void>): Promise<void> {
+  async #background(task: () => Promise<unknown>): Promise<void> {
     try {
-      await this.#mutex.run(task);
+      await this.#mutex.run(async () => task());
     } catch (error) {
       if (!this.#closed) this.#emit({ type: 'error', error });
     }
@@ -841,6 +931,14 @@ export class Dataplane implements AsyncDisposable {
   #emit(event: DataplaneEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/** Some flat network of the plan has a VLAN id. */
+function hasFlatTags(plan: Plan): boolean {
+  for (const { definition } of plan.networks()) {
+    if (definition.encap === 'flat' && definition.segment !== 0) return true;
+  }
+  return false;
 }
 
 function runtimeKey(entry: RawEntry): string {

@@ -5,6 +5,7 @@ import type { ChangedSetting, OffloadSetting, StateFile } from './state-file.ts'
 const OFFLOADS: Readonly<Record<OffloadSetting, string>> = {
   gro: 'rx-gro',
   'rx-vlan-hw-parse': 'rx-vlan-hw-parse',
+  'rx-vlan-filter': 'rx-vlan-filter',
   'tx-udp-segmentation': 'tx-udp-segmentation',
 };
 

@@ -12,7 +12,7 @@ import { macBytes } from '../table/address.ts';
 import { type DeviceFacts, deviceFlags } from './device-rules.ts';
 import { type RawEntry, runtimeCodec } from './map-table.ts';
 import type { Slots } from './slots.ts';
-import type { DeviceStatus, GuardSetting, Problem, UnderlayDevice } from './types.ts';
+import type { DeviceRole, DeviceStatus, GuardSetting, Problem, UnderlayDevice } from './types.ts';
 import { isVlanOf } from './underlay.ts';
 
 /** A device of this host as netlink tells it. */
@@ -29,7 +29,7 @@ export interface HostDevice {
 
 /** A device that the plan or the configuration asks for, by name. */
 interface Wanted {
-  readonly role: 'port' | 'underlay';
+  readonly role: DeviceRole;
   readonly port: LocalPort | undefined;
   /** Role `underlay`: the tag of the tunnels; 0: none. */
   readonly vlan: number;
@@ -38,11 +38,12 @@ interface Wanted {
 /** What is attached to a device. */
 export interface Attached {
   readonly ifindex: number;
-  readonly role: 'port' | 'underlay';
+  readonly role: DeviceRole;
   readonly hook: 'xdp' | 'tc' | 'none';
   readonly why: string;
 }
 
+const WHOSE = { port: 'a port', underlay: 'an underlay device', segmenter: 'the segmenter' } as const;
 const GUARDS = { off: Guard.OFF, mac: Guard.MAC, full: Guard.FULL } as const;
 
 /** The devices of this instance: which are wanted, which are there, and what the maps say about them. */
@@ -106,8 +107,12 @@ export class DeviceTable {
     if (port === undefined || name === undefined) return changed;
     const wanted = this.#wanted.get(name);
     // A name that the underlay or another port has already is a mistake of the table; the first one keeps it.
-    if (wanted?.role === 'underlay' || (wanted !== undefined && wanted.port?.port !== id)) {
-      const whose = wanted.port === undefined ? 'an underlay device' : `the interface of port '${wanted.port.port}'`;
+    if (
+      wanted?.role === 'underlay' ||
+      wanted?.role === 'segmenter' ||
+      (wanted !== undefined && wanted.port?.port !== id)
+    ) {
+      const whose = wanted.port === undefined ? WHOSE[wanted.role] : `the interface of port '${wanted.port.port}'`;
       this.#conflicts.set(id, {
         code: 'ERR_MW_CONFIG',
         message: `port '${id}' names interface '${name}', which is ${whose}`,
@@ -119,6 +124,18 @@ export class DeviceTable {
     this.#interfaceOf.set(id, name);
     this.#wanted.set(name, { role: 'port', port, vlan: 0 });
     changed.add(name);
+    return changed;
+  }
+
+  /** Sets the far end of the segmenter; undefined: there is none. Returns the names that changed. */
+  setSegmenter(name: string | undefined): Set<string> {
+    const changed = new Set<string>();
+    for (const [known, { role }] of this.#wanted) if (role === 'segmenter' && known !== name) changed.add(known);
+    for (const known of changed) this.#wanted.delete(known);
+    if (name !== undefined && !this.#wanted.has(name)) {
+      this.#wanted.set(name, { role: 'segmenter', port: undefined, vlan: 0 });
+      changed.add(name);
+    }
     return changed;
   }
 
@@ -146,8 +163,13 @@ export class DeviceTable {
     return undefined;
   }
 
-  roleOf(name: string): 'port' | 'underlay' | undefined {
+  roleOf(name: string): DeviceRole | undefined {
     return this.#wanted.get(name)?.role;
+  }
+
+  /** The tag of the tunnels on an underlay device; 0: none. */
+  vlanOf(name: string): number {
+    return this.#wanted.get(name)?.vlan ?? 0;
   }
 
   interfaceOf(port: string): string | undefined {
@@ -184,7 +206,7 @@ export class DeviceTable {
         value: (codec.value.encode as (v: unknown) => Uint8Array)(value),
       });
     };
-    if ((flags & DeviceFlags.XDP_REDIRECT) !== 0) {
+    if ((flags & DeviceFlags.XDP_REDIRECT) !== 0 && wanted.role !== 'segmenter') {
       add('dev', device.ifindex, { ifindex: device.ifindex, bpfProg: 0 });
     }
     const { port } = wanted;
@@ -206,6 +228,10 @@ export class DeviceTable {
   #link(wanted: Wanted, device: HostDevice, slot: number, flags: number): Link {
     const { port } = wanted;
     const common = { ifindex: device.ifindex, slot, device: flags, vlan: wanted.vlan };
+    if (wanted.role === 'segmenter') {
+      const mac = new Uint8Array(6);
+      return { ...common, port: 0, network: 0, flags: 0, role: LinkRole.SEGMENTER, guard: Guard.OFF, mac };
+    }
     if (port === undefined) {
       const mac = faceMac(device, wanted.vlan, this.#present) ?? new Uint8Array(6);
       return { ...common, port: 0, network: 0, flags: 0, role: LinkRole.UNDERLAY, guard: Guard.OFF, mac };

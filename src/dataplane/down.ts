@@ -3,12 +3,15 @@ import { putSettingsBack } from './device-settings.ts';
 import { HostNetwork } from './host-network.ts';
 import { removeNeighbours } from './next-hops.ts';
 import { PinDirectory, removeTree } from './pin-dir.ts';
+import { removeReceptions } from './reception.ts';
+import { removePairs } from './segmenter.ts';
 import { StateFile } from './state-file.ts';
 import type { DataplaneOptions, DownReport } from './types.ts';
 
 /**
  * Takes an instance down. In this order, so that a crash leaves something a second run understands: programs are
- * detached, generations unpinned (the one in force last), neighbours removed, settings put back, folders removed.
+ * detached, generations unpinned (the one in force last), neighbours, received MACs and groups removed, settings put back,
+ * device pairs and folders removed.
  *
  * @throws ERR_MW_BUSY while a daemon holds the pin directory
  */
@@ -31,12 +34,16 @@ export async function down(options: Pick<DataplaneOptions, 'pinDir' | 'stateDir'
     }
     await step('neighbours');
     const neighbours = await removeNeighbours(network, state);
+    await step('receptions');
+    const receptions = await removeReceptions(network, state);
     await step('settings');
     const settings = await putSettingsBack(network, state);
+    await step('pairs');
+    const pairs = await removePairs(network, state);
     await step('folders');
     state.remove();
     pins?.remove();
-    return { links, generations, neighbours, settings };
+    return { links, generations, neighbours, receptions, settings, pairs };
   } finally {
     network.close();
     pins?.close();

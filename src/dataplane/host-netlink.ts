@@ -57,6 +57,26 @@ export interface HostNetlink {
   offload(ifindex: number, name: string): Promise<HostOffload>;
   /** Switches an offload. Gives whether it is so now. */
   setOffload(ifindex: number, name: string, on: boolean): Promise<boolean>;
+  /** MACs (unicast and group, in text) that a device receives beside its own. */
+  receivedMacs(ifindex: number): Promise<ReadonlySet<string>>;
+  /** Has a device receive a MAC; one that it receives already is fine. */
+  receiveMac(ifindex: number, mac: string): Promise<void>;
+  /** Ends that; absent is fine. */
+  forgetMac(ifindex: number, mac: string): Promise<void>;
+  /** Groups that a device is in because of an address with `autojoin`. */
+  joinedGroups(ifindex: number): Promise<ReadonlySet<string>>;
+  /** Joins a group in a way that no process has to hold: an address with `autojoin`. One that is there is fine. */
+  joinGroup(ifindex: number, group: string): Promise<void>;
+  /** Ends that; absent is fine. */
+  leaveGroup(ifindex: number, group: string): Promise<void>;
+  /** Makes a veth pair, both ends here. */
+  addPair(pair: { readonly name: string; readonly peer: string; readonly mtu: number }): Promise<void>;
+  /** Removes a device; absent is fine. */
+  removeDevice(ifindex: number): Promise<void>;
+  /** Brings a device up without an IPv6 address of its own. */
+  bringUp(ifindex: number): Promise<void>;
+  /** Names of the offloads that are on and can be switched off. */
+  switchable(ifindex: number): Promise<readonly string[]>;
   /** Calls back after links, addresses, routes or neighbours changed (also after an overrun). */
   onChange(listener: () => void): () => void;
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { MapwireError } from '../errors.ts';
-import { type Device, hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts';
-import { ipBytes, ipFromBytes } from '../table/address.ts';
+import { AddressFlag, type AddressPlace, type Device, hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts';
+import { ipBytes, ipFromBytes, macBytes, macFromBytes } from '../table/address.ts';
 import type { XdpAbilities } from './device-rules.ts';
 import type { HostDevice } from './device-table.ts';
 import type { HostLink, HostNeighbour, HostNetlink, HostOffload, HostPath } from './host-netlink.ts';
@@ -16,6 +16,9 @@ const NO_ROUTE = [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EAC
 
 /** A route goes with its source address, and with its next-hop object, and nothing tells of the route. */
 const WATCHED = ['devices', 'addresses', 'routes', 'nexthops', 'neighbours'] as const;
+
+/** RT_SCOPE_HOST */
+const SCOPE_HOST = 254;
 
 /** How many abilities of devices that were seen before are asked for again at a time: a request each. */
 const ASK_AGAIN = 64;
@@ -113,12 +116,7 @@ export class HostNetwork implements HostNetlink, Disposable {
   }
 
   async removeNeighbour(ifindex: number, address: string): Promise<void> {
-    try {
-      await this.#netlink.deleteNeighbour({ ifindex, address: ipBytes(address) });
-    } catch (error) {
-      // The entry, or the device with all of its entries, is gone.
-      if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_NOT_FOUND') throw error;
-    }
+    await unlessAbsent(this.#netlink.deleteNeighbour({ ifindex, address: ipBytes(address) }));
   }
 
   async offload(ifindex: number, name: string): Promise<HostOffload> {
@@ -128,6 +126,68 @@ export class HostNetwork implements HostNetlink, Disposable {
 
   async setOffload(ifindex: number, name: string, on: boolean): Promise<boolean> {
     return (await this.#netlink.setOffloads(ifindex, { [name]: on })).length === 0;
+  }
+
+  async receivedMacs(ifindex: number): Promise<ReadonlySet<string>> {
+    return new Set((await this.#netlink.receivedMacs(ifindex)).map((mac) => macFromBytes(mac)));
+  }
+
+  async receiveMac(ifindex: number, mac: string): Promise<void> {
+    await unless([errno.EEXIST], this.#netlink.addReceivedMac(ifindex, macBytes(mac)));
+  }
+
+  async forgetMac(ifindex: number, mac: string): Promise<void> {
+    await unlessAbsent(this.#netlink.deleteReceivedMac(ifindex, macBytes(mac)));
+  }
+
+  async joinedGroups(ifindex: number): Promise<ReadonlySet<string>> {
+    const joined = (await this.#netlink.addresses(ifindex)).filter(
+      ({ flags }) => (flags & AddressFlag.MCAUTOJOIN) !== 0,
+    );
+    return new Set(joined.map(({ address }) => ipFromBytes(address)));
+  }
+
+  async joinGroup(ifindex: number, group: string): Promise<void> {
+    const flags = AddressFlag.MCAUTOJOIN | AddressFlag.NOPREFIXROUTE | AddressFlag.NODAD;
+    // Of host scope: never taken for the source of anything.
+    // IPv6 loses the address when the device goes down, and stays in the group (EADDRINUSE): then it is joined.
+    const joined = this.#netlink.addAddress({ ...place(ifindex, group), flags, scope: SCOPE_HOST });
+    await unless([errno.EEXIST, errno.EADDRINUSE], joined);
+  }
+
+  async leaveGroup(ifindex: number, group: string): Promise<void> {
+    try {
+      await this.#netlink.deleteAddress(place(ifindex, group));
+    } catch (error) {
+      if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_NOT_FOUND') throw error;
+      if (!group.includes(':')) return;
+      // Only the removal of its address leaves a group, and Linux 6.18 does not take the address a second time: the device
+      // then stays in the group as long as it is there.
+      try {
+        await this.joinGroup(ifindex, group);
+        await this.#netlink.deleteAddress(place(ifindex, group));
+      } catch (refused) {
+        if (!(refused instanceof MapwireError)) throw refused;
+      }
+    }
+  }
+
+  async addPair(pair: { readonly name: string; readonly peer: string; readonly mtu: number }): Promise<void> {
+    await this.#netlink.addVeth(pair);
+  }
+
+  async removeDevice(ifindex: number): Promise<void> {
+    await unlessAbsent(this.#netlink.deleteDevice(ifindex));
+  }
+
+  async bringUp(ifindex: number): Promise<void> {
+    await this.#netlink.changeDevice(ifindex, { ip6Address: 'none' });
+    await this.#netlink.changeDevice(ifindex, { up: true });
+  }
+
+  async switchable(ifindex: number): Promise<readonly string[]> {
+    const { active, changeable } = await this.#netlink.offloads(ifindex);
+    return [...active].filter((name) => changeable.has(name));
   }
 
   onChange(listener: () => void): () => void {
@@ -159,6 +219,29 @@ export class HostNetwork implements HostNetlink, Disposable {
         await new Promise((done) => setTimeout(done, 1000).unref());
       }
     }
+  }
+}
+
+/** The one address of a group. */
+function place(ifindex: number, group: string): AddressPlace {
+  const address = ipBytes(group);
+  return { ifindex, address, prefixLength: 8 * address.length };
+}
+
+async function unless(numbers: readonly number[], work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!numbers.some((number) => hasErrno(error, number))) throw error;
+  }
+}
+
+/** What is to be removed, or its device with all that it had, is gone. */
+async function unlessAbsent(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_NOT_FOUND') throw error;
   }
 }
 

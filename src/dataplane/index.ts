@@ -18,6 +18,7 @@ export type {
   DataplaneEvent,
   DataplaneOptions,
   DataplaneStatus,
+  DeviceRole,
   DeviceStatus,
   DownReport,
   DropCount,

@@ -147,6 +147,11 @@ export class NextHops {
     return [{ ifindex: link.ifindex, dmac: groupMac(group.address), smac: face.mac, vlan }];
   }
 
+  /** The device that frames to groups and flat networks leave by, and are received on; undefined: none is up. */
+  get uplink(): Uplink | undefined {
+    return this.#uplink;
+  }
+
   /** The peer with an underlay address. */
   peerAt(address: string): Peer | undefined {
     for (const peer of this.#peers.values()) if (peer.remote === address) return peer;

@@ -11,7 +11,7 @@ export interface ChangedSetting {
 }
 
 /** Offloads that are changed; the others by the kernel's names. */
-export type OffloadSetting = 'gro' | 'rx-vlan-hw-parse' | 'tx-udp-segmentation';
+export type OffloadSetting = 'gro' | 'rx-vlan-hw-parse' | 'rx-vlan-filter' | 'tx-udp-segmentation';
 
 /** A neighbour entry that was made. */
 export interface MadeNeighbour {
@@ -19,13 +19,30 @@ export interface MadeNeighbour {
   readonly address: string;
 }
 
+/** What a device was made to receive beside its own: a MAC, or a multicast group that was joined. */
+export interface MadeReception {
+  readonly device: string;
+  readonly ifindex: number;
+  readonly kind: 'mac' | 'group';
+  /** In text. */
+  readonly address: string;
+}
+
+/** A veth pair that was made: its names. */
+export interface MadePair {
+  readonly name: string;
+  readonly peer: string;
+}
+
 interface Content {
   readonly version: 1;
   readonly settings: readonly ChangedSetting[];
   readonly neighbours: readonly MadeNeighbour[];
+  readonly receptions: readonly MadeReception[];
+  readonly pairs: readonly MadePair[];
 }
 
-const EMPTY: Content = { version: 1, settings: [], neighbours: [] };
+const EMPTY: Content = { version: 1, settings: [], neighbours: [], receptions: [], pairs: [] };
 
 /**
  * What was changed outside the pin directory: written down, durably, before the change, so that `down` can put it back
@@ -57,7 +74,8 @@ export class StateFile {
       if (content.version !== 1 || !Array.isArray(content.settings) || !Array.isArray(content.neighbours)) {
         throw new Error('unknown content');
       }
-      return new StateFile(folder, content);
+      // The rest came later: files of earlier versions have none.
+      return new StateFile(folder, { ...EMPTY, ...content });
     } catch (cause) {
       throw new MapwireError('ERR_MW_CONFIG', `'${path}' is damaged`, {
         cause,
@@ -72,6 +90,35 @@ export class StateFile {
 
   get neighbours(): readonly MadeNeighbour[] {
     return this.#content.neighbours;
+  }
+
+  get receptions(): readonly MadeReception[] {
+    return this.#content.receptions;
+  }
+
+  get pairs(): readonly MadePair[] {
+    return this.#content.pairs;
+  }
+
+  addReceptions(made: readonly MadeReception[]): void {
+    const { receptions } = this.#content;
+    const fresh = made.filter((one) => !receptions.some((known) => sameReception(known, one)));
+    if (fresh.length > 0) this.#write({ ...this.#content, receptions: [...receptions, ...fresh] });
+  }
+
+  removeReceptions(gone: readonly MadeReception[]): void {
+    const receptions = this.#content.receptions.filter((one) => !gone.some((other) => sameReception(one, other)));
+    if (receptions.length < this.#content.receptions.length) this.#write({ ...this.#content, receptions });
+  }
+
+  addPair(pair: MadePair): void {
+    const { pairs } = this.#content;
+    if (!pairs.some(({ name }) => name === pair.name)) this.#write({ ...this.#content, pairs: [...pairs, pair] });
+  }
+
+  removePair(name: string): void {
+    const pairs = this.#content.pairs.filter((one) => one.name !== name);
+    if (pairs.length < this.#content.pairs.length) this.#write({ ...this.#content, pairs });
   }
 
   /** The first change of a setting is the one to put back. */
@@ -126,6 +173,10 @@ export class StateFile {
     }
     this.#content = content;
   }
+}
+
+function sameReception(a: MadeReception, b: MadeReception): boolean {
+  return a.ifindex === b.ifindex && a.device === b.device && a.kind === b.kind && a.address === b.address;
 }
 
 function sameNeighbour(a: MadeNeighbour, b: MadeNeighbour): boolean {

@@ -3,6 +3,8 @@ import type { ErrorCode } from '../errors.ts';
 
 export type HookSetting = 'auto' | 'xdp' | 'tc';
 export type GuardSetting = 'full' | 'mac' | 'off';
+/** `segmenter`: the far end of the pair that cuts super-packets for nodes that want outer checksums. */
+export type DeviceRole = 'port' | 'underlay' | 'segmenter';
 
 export interface DataplaneOptions {
   /** Folder in a bpffs; made (mode 0700) when absent. One per instance. */
@@ -85,7 +87,7 @@ export interface ApplyReport {
 /** A device that this instance knows of. */
 export interface DeviceStatus {
   readonly name: string;
-  readonly role: 'port' | 'underlay';
+  readonly role: DeviceRole;
   /** Table id; role `port`. */
   readonly port: string | undefined;
   /** Role `underlay`: the tag of the tunnels; 0: none. */
@@ -176,7 +178,7 @@ export interface DropCount {
 
 export interface TrafficCount {
   readonly device: string;
-  readonly role: 'port' | 'underlay';
+  readonly role: DeviceRole;
   readonly port: string | undefined;
   readonly rxPackets: bigint;
   readonly rxBytes: bigint;
@@ -214,7 +216,11 @@ export interface DownReport {
   readonly links: number;
   readonly generations: number;
   readonly neighbours: number;
+  /** MACs and groups that underlay devices were made to receive. */
+  readonly receptions: number;
   readonly settings: number;
+  /** Pairs of devices. */
+  readonly pairs: number;
 }
 
 /** A dump of one kernel map, ids joined to names. */

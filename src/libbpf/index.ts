@@ -39,7 +39,7 @@ export {
   type XdpOptions,
 } from './link.ts';
 export { DirectoryLock, flockHolder, tryFlock } from './lock.ts';
-export { type Address, AddressFlag } from './netlink/addresses.ts';
+export { type Address, AddressFlag, type AddressPlace, type NewAddress } from './netlink/addresses.ts';
 export {
   type AttachedXdp,
   type Device,
@@ -58,6 +58,7 @@ export {
 export { type AttachedProgram, Netlink } from './netlink/netlink.ts';
 export type { Offloads } from './netlink/offloads.ts';
 export type { NextHop, Route, RouteQuestion, RouteType } from './netlink/routes.ts';
+export type { VethPair } from './netlink/veth.ts';
 export { type NetlinkEvent, type NetlinkGroup, NetlinkWatch, type WatchOptions } from './netlink/watch.ts';
 export type { RxMetadata, XdpFeatures } from './netlink/xdp-features.ts';
 export { Program, type ProgramInfo, type TestRunOptions, type TestRunResult } from './program.ts';

@@ -25,6 +25,7 @@ export const Errno = {
   EOPNOTSUPP: constants.errno.EOPNOTSUPP,
   EPROTOTYPE: constants.errno.EPROTOTYPE,
   ESTALE: constants.errno.ESTALE,
+  EADDRNOTAVAIL: constants.errno.EADDRNOTAVAIL,
   /** ENOTSUPP of the kernel: not in libc, yet bpf(2) returns it. */
   ENOTSUPP: 524,
 } as const;

@@ -36,7 +36,7 @@ export function flood(run: Run, request: Flood): Decision {
   const made = list.state === 'found' ? copiesFor(run, request, list.value) : [];
   const outputs = made.filter((copy) => copy !== undefined);
   const copies = made.slice(0, MEMBERS_PER_RUN).filter((copy) => copy !== undefined).length;
-  trace.note(request.rule, `members of ${id}`, `${outputs.length} copies`);
+  trace.note(request.rule, `members of ${id}`, outputs.length === 1 ? '1 copy' : `${outputs.length} copies`);
   return { record: { verdict: 'flood', reason: 'none', network: id, copies }, outputs };
 }
 

@@ -12,7 +12,8 @@ const MAX_OVERHEAD = Math.max(...ENCAPS.map((encap) => overhead(encap, 6)));
 
 /** What the nodes of a table are like, as far as it makes a difference between them. */
 interface NodeFacts {
-  /** Some node has only an IPv6 address. */
+  /** Some node has an IPv6 address, and some node has only one. */
+  readonly some6: boolean;
   readonly some6Only: boolean;
   /** Nodes whose MTU may be too small for IPv6 in a tunnel. */
   readonly narrow: readonly string[];
@@ -26,6 +27,7 @@ function factsOf(edit: TableEdit): NodeFacts {
   if (facts === undefined) {
     const nodes = [...values.values()];
     facts = {
+      some6: nodes.some((node) => underlayAddress(node, 6) !== undefined),
       some6Only: nodes.some((node) => underlayAddress(node, 4) === undefined),
       narrow: nodes.filter((node) => node.mtu < IPV6_MIN_MTU + MAX_OVERHEAD).map((node) => node.id),
     };
@@ -44,7 +46,7 @@ function suspectNodes(edit: TableEdit): Set<number> {
   return nodes;
 }
 
-/** Network -> its nodes that are defined, as they are written; of the networks asked for. */
+/** Network -> its nodes that are defined; of the networks asked for. */
 function nodesOf(edit: TableEdit, networks: ReadonlySet<number>): Map<TableNetwork, TableNode[]> {
   const found = new Map<TableNetwork, TableNode[]>();
   const { store } = edit;
@@ -60,11 +62,21 @@ function nodesOf(edit: TableEdit, networks: ReadonlySet<number>): Map<TableNetwo
       else list.push(node);
     }
   }
-  const { origins } = edit.nodes;
-  for (const list of found.values()) {
-    list.sort((a, b) => edit.compareOrigins(origins.get(a.id)!, origins.get(b.id)!));
-  }
   return found;
+}
+
+function isBefore(edit: TableEdit, a: TableNode, b: TableNode): boolean {
+  const { origins } = edit.nodes;
+  return edit.compareOrigins(origins.get(a.id)!, origins.get(b.id)!) < 0;
+}
+
+/** The one that is written first of those that match. */
+function firstOf(edit: TableEdit, nodes: readonly TableNode[], matches: (node: TableNode) => boolean) {
+  let first: TableNode | undefined;
+  for (const node of nodes) {
+    if (matches(node) && (first === undefined || isBefore(edit, node, first))) first = node;
+  }
+  return first;
 }
 
 /** Networks with IPv6 addresses whose MTU, given or worked out, is too small for them. */
@@ -111,6 +123,33 @@ function smallMtu(edit: TableEdit, network: TableNetwork, mtu: number, least?: T
   });
 }
 
+/** Networks whose given MTU is more than their nodes leave. */
+export function checkMtuFits(edit: TableEdit): void {
+  const { store } = edit;
+  // IPv6 is spoken only by nodes that have it, and groups are of a family that their nodes have.
+  const most = factsOf(edit).some6 ? 6 : 4;
+  const suspects = new Set<number>();
+  for (const number of suspectNodes(edit)) {
+    const node = edit.nodes.values.get(store.nodes.name(number));
+    if (node === undefined) continue;
+    for (const each of store.presence.get(number)?.keys() ?? []) {
+      const network = edit.networks.values.get(store.networks.name(each));
+      if (network?.mtu !== undefined && node.mtu < network.mtu + overhead(network.encap, most)) suspects.add(each);
+    }
+  }
+  if (suspects.size === 0) return;
+  for (const [network, nodes] of nodesOf(edit, suspects)) {
+    const left = defaultMtu(network, nodes);
+    if (network.mtu === undefined || network.mtu <= left) continue;
+    const least = leastMtu(nodes);
+    const message = `the mtu of network ${quote(network.id)} is ${network.mtu}, but ${network.encap} leaves ${left} of ${least.mtu} on a node: larger packets get lost on the way`;
+    edit.report('MW206', edit.networks.origins.get(network.id)!, 'network', network.id, () => ['mtu'], message, {
+      hint: `write ${left} or less, or leave 'mtu' out; or raise the 'mtu' of the nodes, if their underlay takes it`,
+      related: () => [nodePlace(edit, least, 'mtu')],
+    });
+  }
+}
+
 /** Of the node as a whole where the key is not written. */
 function nodePlace(edit: TableEdit, node: TableNode, key: 'mtu' | 'underlay') {
   const place = edit.place(edit.nodes.origins.get(node.id)!, 'node', node.id, () => [key]);
@@ -143,11 +182,10 @@ export function checkFamilies(edit: TableEdit): void {
   if (suspects.size === 0) return;
   for (const [network, nodes] of nodesOf(edit, suspects)) {
     if (!isTunnel(network.encap)) continue;
-    const only4 = nodes.findIndex((node) => underlayAddress(node, 6) === undefined);
-    const only6 = nodes.findIndex((node) => underlayAddress(node, 4) === undefined);
-    if (only4 < 0 || only6 < 0) continue;
-    const first = nodes[Math.min(only4, only6)]!;
-    const clash = nodes[Math.max(only4, only6)]!;
+    const only4 = firstOf(edit, nodes, (node) => underlayAddress(node, 6) === undefined);
+    const only6 = firstOf(edit, nodes, (node) => underlayAddress(node, 4) === undefined);
+    if (only4 === undefined || only6 === undefined) continue;
+    const [first, clash] = isBefore(edit, only4, only6) ? [only4, only6] : [only6, only4];
     const message = `node ${quote(clash.id)} and node ${quote(first.id)} of network ${quote(network.id)} have no underlay address family in common: they cannot reach each other`;
     edit.report('MW143', edit.nodes.origins.get(clash.id)!, 'node', clash.id, () => ['underlay'], message, {
       related: () => [nodePlace(edit, first, 'underlay')],
@@ -171,16 +209,14 @@ export function checkGroups(edit: TableEdit): void {
       else list.push(node);
     }
   }
-  const { origins } = edit.nodes;
   for (const [network, nodes] of lacking) {
-    nodes.sort((a, b) => edit.compareOrigins(origins.get(a.id)!, origins.get(b.id)!));
-    const [first] = nodes;
+    const first = firstOf(edit, nodes, () => true)!;
     const more = nodes.length > 1 ? ` (and ${nodes.length - 1} more)` : '';
     const group = groupOf(network)!;
-    const message = `network ${quote(network.id)} floods to group ${group}, but node ${quote(first!.id)}${more} has no IPv${familyOfAddress(group)} underlay address`;
+    const message = `network ${quote(network.id)} floods to group ${group}, but node ${quote(first.id)}${more} has no IPv${familyOfAddress(group)} underlay address`;
     edit.report('MW156', edit.networks.origins.get(network.id)!, 'network', network.id, () => ['group'], message, {
       hint: 'every node of the network needs an underlay address of the family of its group',
-      related: () => [nodePlace(edit, first!, 'underlay')],
+      related: () => [nodePlace(edit, first, 'underlay')],
     });
   }
 }

@@ -5,7 +5,7 @@
 
 import { formatIp, formatMac, type IpNumber, parseIp } from './address.ts';
 import { checkIpNetworks, checkLocatorSegments } from './check-carried.ts';
-import { checkFamilies, checkGroups, checkIpv6Mtu } from './check-families.ts';
+import { checkFamilies, checkGroups, checkIpv6Mtu, checkMtuFits } from './check-families.ts';
 import {
   allRows,
   inOrder,
@@ -38,6 +38,7 @@ export function runChecks(edit: TableEdit): void {
   checkLocatorSegments(edit);
   checkIpNetworks(edit);
   checkIpv6Mtu(edit);
+  checkMtuFits(edit);
   checkSharedMacs(edit);
   checkFamilies(edit);
   checkGroups(edit);

@@ -133,6 +133,11 @@ export const DIAGNOSTICS = {
     name: 'group-segment',
     meaning: 'a locator with a segment of its own in a network that floods to a multicast group',
   },
+  MW206: {
+    severity: 'warning',
+    name: 'mtu-too-large',
+    meaning: 'the MTU of a network is more than its encapsulation leaves of the MTU of its nodes',
+  },
 } as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
 
 export type Severity = 'error' | 'warning';

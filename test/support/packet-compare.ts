@@ -2,7 +2,7 @@
 import type { Hook, OutputFrame, VerdictRecord } from '../../src/simulator/types.ts';
 import { toHex } from './packet.ts';
 import { byDeviceAndBytes } from './packet-fixture.ts';
-import type { PacketKernel, PacketOutcome } from './packet-kernel.ts';
+import type { PacketInput, PacketKernel, PacketOutcome } from './packet-kernel.ts';
 
 const XDP_DROP = 1;
 const XDP_PASS = 2;
@@ -29,24 +29,21 @@ const RETURNS: Readonly<Record<Hook, Readonly<Partial<Record<VerdictRecord['verd
 export interface Wanted {
   readonly record: VerdictRecord;
   readonly outputs: readonly OutputFrame[];
+  /** Of a flood: the packet itself goes on to the stack. */
+  readonly toStack?: true;
 }
 
-/** What differs, as text; nothing: they agree. `input` is the frame that went in. */
-export function differences(
-  kernel: PacketKernel,
-  hook: Hook,
-  input: Uint8Array,
-  wanted: Wanted,
-  got: PacketOutcome,
-): string[] {
+/** What differs, as text; nothing: they agree. `input` is what went in. */
+export function differences(kernel: PacketKernel, input: PacketInput, wanted: Wanted, got: PacketOutcome): string[] {
   const found: string[] = [];
+  const { hook } = input;
   const { record, outputs } = wanted;
   const expected = kernel.expected(record);
   if (Object.entries(expected).some(([field, value]) => got.raw[field as keyof typeof expected] !== value)) {
     found.push(`record: ${kernel.describe(got.raw)}, not ${kernel.describe(expected)}`);
     return found;
   }
-  if (!RETURNS[hook][record.verdict]?.includes(got.retval)) found.push(`it returned ${got.retval}`);
+  if (!returnsOf(hook, wanted).includes(got.retval)) found.push(`it returned ${got.retval}`);
   if (record.verdict === 'flood') {
     const [want, have] = [outputs, got.sent].map((list) => [...list].sort(byDeviceAndBytes).map(line));
     const extra = have!.filter((text) => !want!.includes(text));
@@ -60,13 +57,18 @@ export function differences(
     }
     return found;
   }
-  for (const { device, frame } of got.sent) found.push(`sent by ${device}: ${toHex(frame)}`);
+  for (const output of got.sent) found.push(`sent by ${line(output)}`);
   if (record.verdict === 'drop') return found;
-  const frame = outputs[0]?.frame ?? input;
+  const { frame, tag } = outputs[0] ?? { frame: input.frame };
   if (Buffer.compare(frame, got.data) !== 0) found.push(`frame: ${toHex(got.data)}`, `not:   ${toHex(frame)}`);
+  if (got.retval === TC_ACT_REDIRECT && tag !== got.tag) found.push(`tag beside it: ${got.tag}, not ${tag}`);
   return found;
 }
 
-function line({ device, frame }: OutputFrame): string {
-  return `${device} ${toHex(frame)}`;
+function returnsOf(hook: Hook, { record, toStack }: Wanted): readonly number[] {
+  return RETURNS[hook][toStack === true ? 'stack' : record.verdict] ?? [];
+}
+
+function line({ device, frame, tag }: OutputFrame): string {
+  return `${device} ${tag === undefined ? '' : `tag ${tag} `}${toHex(frame)}`;
 }

@@ -74,13 +74,24 @@ export function hooksOf(fixture: PacketFixture): readonly ('xdp' | 'tc')[] {
 export interface Expectation {
   readonly record: VerdictRecord;
   readonly outputs: readonly OutputFrame[];
+  /** Of a flood from the wire of a flat network: the packet itself goes on to the stack. */
+  readonly toStack?: true;
 }
 
 export function expectationOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): Expectation {
   const record = recordOf(hook === 'xdp' ? (fixture.xdp ?? fixture.expect) : fixture.expect);
   const own = hook === 'xdp' ? (fixture.xdpOut ?? fixture.out) : fixture.out;
   const outputs = outputsOf(fixture, record, own);
-  return { record, outputs: (hook === 'xdp' ? outputs.map(withTagInside) : outputs).sort(byDeviceAndBytes) };
+  const sorted = (hook === 'xdp' ? outputs.map(withTagInside) : outputs).sort(byDeviceAndBytes);
+  return { record, outputs: sorted, ...(isFromWire(fixture, record) && { toStack: true }) };
+}
+
+function isFromWire({ scene, from }: PacketFixture, { verdict, network }: VerdictRecord): boolean {
+  return (
+    verdict === 'flood' &&
+    scene.devices[from]?.is === 'underlay' &&
+    scene.table.networks.get(network!)?.encap === 'flat'
+  );
 }
 
 function outputsOf(fixture: PacketFixture, record: VerdictRecord, out: PacketFixture['out']): OutputFrame[] {

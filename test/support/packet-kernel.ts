@@ -6,21 +6,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBtf } from '../../src/bintools/btf.ts';
 import { packageRoot } from '../../src/bintools/package-root.ts';
-import { ENTRY_CODECS, type Entry, IdBook, type Plan, plan } from '../../src/compiler/index.ts';
-import { TUNNEL_PORTS } from '../../src/dataplane/config.ts';
+import { IdBook, type Plan, plan } from '../../src/compiler/index.ts';
 import {
   type Config,
   config as configCodec,
   counter as counterCodec,
-  DeviceFlags,
+  DSCP_UNIFORM,
   floodTarget,
-  Guard,
   LAYOUT_VERSION,
-  LinkFlags,
-  LinkRole,
-  link as linkCodec,
-  local as localCodec,
-  NodeFlags,
+  limit as limitCodec,
+  NODE_WIRE,
   traffic as trafficCodec,
   type Verdict,
   verdict as verdictCodec,
@@ -34,30 +29,32 @@ import {
   type Program,
   RawMap,
   skbContext,
+  type TestRunOptions,
   xdpContext,
 } from '../../src/libbpf/index.ts';
 import {
-  type Device,
   type Environment,
-  type Fault,
   type Hook,
+  type OutputFrame,
   REASON_NAMES,
+  SEGMENTER_DEVICE,
+  type Tag,
   type VerdictRecord,
 } from '../../src/simulator/types.ts';
-import { ipBytes, macBytes, mappedBytes, prefixBytes } from '../../src/table/address.ts';
+import { ipBytes } from '../../src/table/address.ts';
 import type { Table } from '../../src/table/model.ts';
 import { PacketCapture } from './packet-capture.ts';
 import { PacketDevices } from './packet-devices.ts';
+import { type Entries, hex, type MapEntry, type Packed, packEntries, u32 } from './packet-entries.ts';
+import { concat } from './packet-layer.ts';
 
 const OBJECTS = { xdp: objectFile('xdp'), tc: objectFile('tc') } as const;
 const VERDICTS = ['none', 'drop', 'stack', 'left', 'deliver', 'encap', 'answer', 'flood'] as const;
+const TC_ACT_REDIRECT = 7;
 /** What a test run puts into the first buffer at most: a page less headroom (256) and skb_shared_info (320). */
 export const FIRST_BUFFER = 4096 - 256 - 320;
-/** Where the network stands in the value. */
-const NETWORK_OFFSET = { port: 4, local: 20 } as const;
 /** For the frame afterwards: more than a program can make of any. */
 const ROOM = 32_768;
-const FAR_FUTURE = 1n << 62n;
 
 function objectFile(name: string): string {
   return join(packageRoot(), 'dist', 'bpf', `${name}.bpf.o`);
@@ -65,15 +62,22 @@ function objectFile(name: string): string {
 
 /** What varies between loads of the programs. */
 export interface LoadVariant {
-  /** Too-big answers a second and port; 0: no limit. */
-  readonly tooBigRate: number;
   /** No counters, no limiter, no transmission. */
   readonly quiet: boolean;
-  /** All features compiled in, also those that the table does not use. */
+  /** Too-big answers and flooded frames are limited, far above what tests send; an environment may have it used up. */
+  readonly limited: boolean;
+  /** Features compiled in that the table does not use: those of which a packet is no different. */
   readonly allFeatures: boolean;
 }
 
-export const PLAIN: LoadVariant = { tooBigRate: 0, quiet: false, allFeatures: false };
+export const PLAIN: LoadVariant = { quiet: false, limited: false, allFeatures: false };
+
+/** Rates of a limited load, a second and port; and a count beyond both. */
+const TOO_BIG_RATE = 60_000;
+const FLOOD_RATE = 1_000_000_000;
+const SPENT = 2_000_000_000;
+/** Stands for the near end of the segmenting pair, by which nothing leaves in a test run. */
+const SEGMENTER_IFINDEX = 0x7fff_ff00;
 
 interface Loaded {
   readonly objects: Readonly<Record<Hook, BpfObject>>;
@@ -87,6 +91,8 @@ export interface PacketInput {
   readonly frame: Uint8Array;
   readonly gsoSize?: number;
   readonly firstBuffer?: number;
+  /** TC: the tag beside the frame; a number: 0x8100 with these 16 bits. */
+  readonly metadataTag?: number | Tag;
   /** A program that runs first and goes on with the one of ours. */
   readonly through?: Program;
 }
@@ -102,6 +108,22 @@ export function mayBeRefused({ hook, frame, firstBuffer }: PacketInput): boolean
   return frame.length < shortest || frame.length > LARGEST_SKB;
 }
 
+/**
+ * The packet as the kernel hands it to a TC program of the underlay: skb_vlan_untag() (net/core/skbuff.c) takes the first tag
+ * out of the frame before ingress is asked. Ports may have it either way here.
+ */
+export function asReceived(input: PacketInput): PacketInput {
+  const { hook, program, frame, metadataTag } = input;
+  const tpid = frame.length < 18 ? 0 : (frame[12]! << 8) | frame[13]!;
+  if (hook !== 'tc' || program !== 'underlay' || metadataTag !== undefined || (tpid !== 0x8100 && tpid !== 0x88a8))
+    return input;
+  return {
+    ...input,
+    frame: concat(frame.subarray(0, 12), frame.subarray(16)),
+    metadataTag: { etherType: tpid, tci: (frame[14]! << 8) | frame[15]! },
+  };
+}
+
 /** The size of the first buffer, when it is not the one that a test run makes by itself. */
 function chosenBuffer(frame: Uint8Array, firstBuffer: number | undefined): number | undefined {
   return firstBuffer === undefined || firstBuffer >= Math.min(frame.length, FIRST_BUFFER) ? undefined : firstBuffer;
@@ -115,8 +137,10 @@ export interface PacketOutcome {
   readonly raw: Verdict;
   /** The frame afterwards, as the program left it. */
   readonly data: Uint8Array;
+  /** TC: 16 bits of the tag beside it, when it was redirected. */
+  readonly tag?: number;
   /** What left a device during the run, by the environment's names. */
-  readonly sent: readonly { readonly device: string; readonly frame: Uint8Array }[];
+  readonly sent: readonly OutputFrame[];
 }
 
 /** Counters that changed. */
@@ -179,18 +203,8 @@ export class PacketKernel implements AsyncDisposable {
     this.#plan = planned;
     this.#environment = environment;
     this.#nameDevices(environment);
-    const entries = [...planned.entries()].map((entry) => this.#withState(entry, planned, environment));
-    const packed: Packed = new Map();
-    const put = (map: string, key: Uint8Array, value: Uint8Array) => {
-      const list = packed.get(map) ?? new Map();
-      packed.set(map, list.set(hex(key), [key, value]));
-    };
-    for (const entry of entries) {
-      const codec = ENTRY_CODECS[entry.map] as { key: Encoder; value: Encoder };
-      put(entry.map, codec.key.encode(entry.key), codec.value.encode(entry.value));
-    }
-    for (const [map, key, value] of this.#deviceEntries(planned, environment)) put(map, key, value);
-    for (const fault of environment.faults) this.#spoil(packed, fault, planned);
+    const numbers = { ifindexes: this.#ifindexes, slots: this.#slots };
+    const packed = packEntries(planned, environment, numbers, this.#map('dev').valueSize);
     await this.#write(packed);
     return planned;
   }
@@ -202,132 +216,6 @@ export class PacketKernel implements AsyncDisposable {
     // the low slots are the underlay's: a next hop names its device's slot in 16 bits
     const sorted = [...names].sort((a, b) => Number(environment.underlay.has(b)) - Number(environment.underlay.has(a)));
     this.#slots = new Map(sorted.map((name, slot) => [name, slot]));
-  }
-
-  /** What the compiler leaves to the data plane: next hops, nodes that are down, former places. */
-  #withState(entry: Entry, planned: Plan, environment: Environment): Entry {
-    if (entry.map === 'node') {
-      const name = planned.ids.nodeName(entry.key)!;
-      const hops = (environment.nextHops.get(name) ?? []).map((hop) => ({
-        ifindex: hop.device === undefined ? 0 : this.#ifindexes.get(hop.device)!,
-        flags: hop.device === undefined ? 0 : deviceFlags(environment.devices.get(hop.device)!),
-        dmac: macBytes(hop.destination),
-        smac: macBytes(hop.source),
-        vlan: 0,
-        slot: hop.device === undefined ? 0 : this.#slots.get(hop.device)!,
-      }));
-      const nexthop = entry.value.nexthop.map((empty, i) => hops[i] ?? empty);
-      return { ...entry, value: { ...entry.value, flags: environment.down.has(name) ? NodeFlags.DOWN : 0, nexthop } };
-    }
-    if (entry.map === 'port') {
-      const former = environment.former.get(planned.ids.portName(entry.key)!);
-      if (former === undefined) return entry;
-      const node = planned.ids.nodes.idOf(former.node)!;
-      return { ...entry, value: { ...entry.value, former: node, formerUntil: former.past ? 1n : FAR_FUTURE } };
-    }
-    return entry;
-  }
-
-  *#deviceEntries(planned: Plan, environment: Environment): Generator<[string, Uint8Array, Uint8Array]> {
-    const owners = new Map([...environment.interfaces].map(([port, device]) => [device, port]));
-    for (const [name, device] of environment.devices) {
-      const ifindex = this.#ifindexes.get(name)!;
-      const slot = this.#slots.get(name)!;
-      const flags = deviceFlags(device);
-      const key = u32(ifindex);
-      if (device.xdpRedirect) yield ['dev', key, devmapValue(ifindex, this.#map('dev').valueSize)];
-      if (environment.underlay.has(name)) {
-        const link = {
-          ifindex,
-          port: 0,
-          network: 0,
-          slot,
-          device: flags,
-          flags: 0,
-          role: LinkRole.UNDERLAY,
-          guard: 0,
-          vlan: 0,
-        };
-        yield ['link', key, linkCodec.encode({ ...link, mac: macBytes(device.mac) })];
-      }
-      const port = planned.localPort(owners.get(name) ?? '');
-      if (port === undefined) continue;
-      const link = {
-        ifindex,
-        port: port.id,
-        network: port.network,
-        slot,
-        device: flags,
-        flags:
-          (port.hasAllow ? LinkFlags.HAS_ALLOW : 0) |
-          (port.hasMacs ? LinkFlags.HAS_MACS : 0) |
-          (port.role === 'router' ? LinkFlags.ROUTER : 0) |
-          (port.role === 'dhcp' ? LinkFlags.DHCP : 0) |
-          (port.linkLocal === 'any' ? LinkFlags.LOCAL_ANY : 0),
-        role: LinkRole.PORT,
-        guard: { off: Guard.OFF, mac: Guard.MAC, full: Guard.FULL }[environment.guard],
-        mac: macBytes(port.mac),
-        vlan: 0,
-      };
-      yield ['link', key, linkCodec.encode(link)];
-      const local = { port: port.id, ifindex, slot, device: flags, mtu: device.mtu, network: port.network };
-      yield ['local', u32(port.id), localCodec.encode(local)];
-    }
-  }
-
-  /** Takes an entry out, or writes another key's identity into its value. */
-  #spoil(packed: Packed, fault: Fault, planned: Plan): void {
-    const [map, key, identity] = this.#target(fault, planned);
-    const list = packed.get(map);
-    const found = list?.get(hex(key));
-    if (list === undefined || found === undefined)
-      throw new Error(`no entry for the fault ${fault.target} ${fault.key}`);
-    if (fault.effect === 'missing') {
-      list.delete(hex(key));
-      return;
-    }
-    const value = found[1].slice();
-    const at = fault.effect === 'stale' ? identity : NETWORK_OFFSET[fault.target as 'port' | 'local'];
-    value[at] = value[at]! ^ 0x55;
-    list.set(hex(key), [found[0], value]);
-  }
-
-  /** Map, key and a byte of the identity in the value. */
-  #target({ target, key }: Fault, planned: Plan): [string, Uint8Array, number] {
-    const [first = '', second = ''] = key.split(' ');
-    const { ids } = planned;
-    const network = () => ids.networks.idOf(first)!;
-    const portId = (name: string) => ids.ports.idOf(`${ids.networks.idOf(planned.table.port(name)!.network)} ${name}`)!;
-    switch (target) {
-      case 'ip':
-        return second.includes(':')
-          ? ['ip6', concat(u32(network()), ipBytes(second)), 8]
-          : ['ip4', concat(u32(network()), ipBytes(second)), 8];
-      case 'mac':
-        return ['mac', concat(u32(network()), macBytes(second), new Uint8Array(2)), 8];
-      case 'source-mac':
-        return ['source_mac', concat(u32(network()), macBytes(second), new Uint8Array(2)), 4];
-      case 'allow': {
-        const { bytes, length } = prefixBytes(second);
-        return [bytes.length === 4 ? 'allow4' : 'allow6', concat(u32(32 + length), u32(portId(first)), bytes), 0];
-      }
-      case 'port':
-        return ['port', u32(portId(first)), 0];
-      case 'network':
-        return ['network', u32(network()), 0];
-      case 'segment':
-        return ['segment', concat(u32(1), u32(Number(first))), 8];
-      case 'vtep':
-        return ['vtep', mappedBytes(first), 20];
-      case 'node':
-        return ['node', u32(ids.nodes.idOf(first)!), 0];
-      case 'link':
-        return ['link', u32(this.#ifindexes.get(first)!), 0];
-      case 'local':
-        return ['local', u32(portId(first)), 0];
-      case 'flood':
-        return ['flood', u32(network()), 0];
-    }
   }
 
   /** Only what differs from what is there. */
@@ -395,32 +283,69 @@ export class PacketKernel implements AsyncDisposable {
     return map;
   }
 
-  /** Runs one packet through the program that sits on its device; undefined: the kernel cannot (`mayBeRefused`). */
-  async run(input: PacketInput, variant: LoadVariant = PLAIN): Promise<PacketOutcome | undefined> {
+  /**
+   * Runs one packet through the program that sits on its device; undefined: the kernel cannot (`mayBeRefused`). A second
+   * packet, to know the tag beside a frame that TC redirects, is counted like any other; `once` does without.
+   */
+  async run(input: PacketInput, variant: LoadVariant = PLAIN, once = false): Promise<PacketOutcome | undefined> {
     const { objects } = await this.load(variant);
     const program = objects[input.hook].programs.get(`mw_${input.hook}_${input.program}`);
     if (program === undefined) throw new Error(`no program mw_${input.hook}_${input.program}`);
     try {
-      return this.#runProgram(input.through ?? program, input);
+      for (;;) {
+        const second = this.#spend(input.device);
+        const outcome = this.#runProgram(input.through ?? program, input, once);
+        // the rate would be another second's
+        if (second === undefined || second === monotonicSecond()) return outcome;
+      }
     } catch (error) {
       if (mayBeRefused(input) && hasErrno(error, Errno.EINVAL)) return undefined;
       throw error;
     }
   }
 
-  #runProgram(program: Program, { hook, device, frame, gsoSize, firstBuffer }: PacketInput): PacketOutcome {
+  /** Uses up this second's rates of the device, where the environment has them used up. */
+  #spend(device: string): bigint | undefined {
+    const { tooBigSpent, floodSpent } = this.#environment!;
+    if (!tooBigSpent && !floodSpent) return undefined;
+    const second = monotonicSecond();
+    const limits = {
+      window: second,
+      floodWindow: second,
+      count: tooBigSpent ? SPENT : 0,
+      floodCount: floodSpent ? SPENT : 0,
+    };
+    this.#map('limit').update(u32(this.#slots.get(device)!), limitCodec.encode(limits));
+    return second;
+  }
+
+  #runProgram(program: Program, input: PacketInput, once: boolean): PacketOutcome {
+    const { hook, device, frame, gsoSize, firstBuffer } = input;
     const verdicts = this.#map('verdict');
     verdicts.update(u32(0), new Uint8Array(verdicts.valueStride));
     this.#capture.take();
     const ifindex = this.#ifindexes.get(device)!;
+    const tag = hook === 'tc' ? tagOf(input.metadataTag) : undefined;
     const ctx =
       hook === 'xdp'
         ? xdpContext({ dataLength: chosenBuffer(frame, firstBuffer) ?? frame.length, ingressIfindex: ifindex })
         : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0 });
-    const { retval, data } = program.testRun({ data: frame, ctx, ctxOut: false, dataOutSize: ROOM });
+    const runnable = tag === undefined ? program : this.#capture.staged(program, tag);
+    const { retval, data } = runnable.testRun({ data: frame, ctx, ctxOut: false, dataOutSize: ROOM });
     const names = new Map([...this.#ifindexes].map(([name, index]) => [index, name]));
-    const sent = this.#capture.take().map((caught) => ({ device: names.get(caught.ifindex)!, frame: caught.frame }));
-    return { retval, raw: this.#readVerdict(verdicts), data, sent };
+    const sent = this.#capture.take().map(({ ifindex, ...rest }) => ({ device: names.get(ifindex)!, ...rest }));
+    const raw = this.#readVerdict(verdicts);
+    const after =
+      hook === 'tc' && !once && retval === TC_ACT_REDIRECT
+        ? this.#tagAfter(program, { data: frame, ctx, ctxOut: false }, tag)
+        : undefined;
+    return { retval, raw, data, ...(after !== undefined && { tag: after }), sent };
+  }
+
+  /** Once more, with the same skb looked at afterwards. */
+  #tagAfter(program: Program, options: TestRunOptions, tag: Tag | undefined): number | undefined {
+    this.#capture.staged(program, tag).testRun({ ...options, repeat: 2 });
+    return this.#capture.tagAfter();
   }
 
   /** The run was on some CPU: the one whose record is not empty. */
@@ -451,37 +376,39 @@ export class PacketKernel implements AsyncDisposable {
     return [...this.#loads.keys()];
   }
 
-  #config({ tooBigRate, quiet, allFeatures }: LoadVariant): Config {
+  #config({ quiet, limited, allFeatures }: LoadVariant): Config {
     const [planned, environment] = [this.#plan!, this.#environment!];
     const { features, table } = planned;
+    const { ports } = environment;
     const underlay = table.nodes.get(environment.node)!.underlay;
     const [ip4, ip6] = [underlay.find((ip) => !ip.includes(':')), underlay.find((ip) => ip.includes(':'))];
-    const flag = (used: boolean) => (used || allFeatures ? 1 : 0);
+    const flag = (used: boolean) => (used ? 1 : 0);
     return {
       self: planned.self,
       self4: ip4 === undefined ? 0 : Buffer.from(ipBytes(ip4)).readUInt32BE(),
       self6: ip6 === undefined ? new Uint8Array(16) : ipBytes(ip6),
-      vxlanPort: environment.ports.vxlan,
-      gpePort: TUNNEL_PORTS['vxlan-gpe'],
-      genevePort: TUNNEL_PORTS.geneve,
-      lispPort: TUNNEL_PORTS.lisp,
+      vxlanPort: ports.vxlan,
+      gpePort: ports['vxlan-gpe'],
+      genevePort: ports.geneve,
+      lispPort: ports.lisp,
       encaps: features.encaps,
-      unknownSegmentStack: environment.unknownSegment === 'stack' ? 1 : 0,
-      guardRemote: environment.guard === 'off' ? 0 : 1,
+      unknownSegmentStack: flag(environment.unknownSegment === 'stack'),
+      guardRemote: flag(environment.guard !== 'off'),
       record: 1,
-      quiet: quiet ? 1 : 0,
-      hasIp6: flag(features.ip6),
-      hasAllow: flag(features.allow),
-      hasMacs: flag(features.macs),
-      hasUnknownFlood: flag(features.unknownFlood),
+      quiet: flag(quiet),
+      hasIp6: flag(features.ip6 || allFeatures),
+      hasAllow: flag(features.allow || allFeatures),
+      hasMacs: flag(features.macs || allFeatures),
+      hasUnknownFlood: flag(features.unknownFlood || allFeatures),
+      // these two a packet can tell: docs/packet-rules.md says "in a load with"
       hasTransparent: flag(features.transparent),
       hasGroup: flag(features.group),
-      hasChecksum: flag(features.checksum),
-      ttl: 64,
-      dscp: 0,
-      segmenter: 0,
-      floodRate: 0,
-      tooBigRate,
+      hasChecksum: flag(features.checksum || allFeatures),
+      ttl: environment.ttl,
+      dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
+      segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
+      floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
+      tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,
     };
   }
 
@@ -511,22 +438,28 @@ export class PacketKernel implements AsyncDisposable {
       network,
       port: record.port === undefined ? 0 : ids.ports.idOf(`${portNetwork} ${record.port}`)!,
       node: record.node === undefined ? 0 : ids.nodes.idOf(record.node)!,
-      ifindex: record.device === undefined ? 0 : this.#ifindexes.get(record.device)!,
+      ifindex: this.#ifindexOf(record.device),
       segment: record.segment ?? 0,
       copies: record.copies ?? 0,
     };
   }
 
+  #ifindexOf(device: string | undefined): number {
+    if (device === undefined) return 0;
+    return device === SEGMENTER_DEVICE ? SEGMENTER_IFINDEX : this.#ifindexes.get(device)!;
+  }
+
   /** A record of the program, readable: names where there are any. */
   describe(raw: Verdict): string {
     const { ids } = this.#plan!;
-    const device = [...this.#ifindexes].find(([, ifindex]) => ifindex === raw.ifindex)?.[0];
+    const devices = [...this.#ifindexes, [SEGMENTER_DEVICE, SEGMENTER_IFINDEX] as const];
+    const device = devices.find(([, ifindex]) => ifindex === raw.ifindex)?.[0];
     return [
       VERDICTS[raw.verdict] ?? `verdict ${raw.verdict}`,
       REASON_BY_NUMBER.get(raw.reason) ?? `reason ${raw.reason}`,
       raw.network && `network=${ids.networkName(raw.network) ?? raw.network}`,
       raw.port && `port=${ids.portName(raw.port) ?? raw.port}`,
-      raw.node && `node=${ids.nodeName(raw.node) ?? raw.node}`,
+      raw.node && `node=${raw.node === NODE_WIRE ? 'the wire' : (ids.nodeName(raw.node) ?? raw.node)}`,
       raw.ifindex && `device=${device ?? raw.ifindex}`,
       raw.segment && `segment=${raw.segment}`,
       raw.copies && `copies=${raw.copies}`,
@@ -570,20 +503,11 @@ export class PacketKernel implements AsyncDisposable {
   }
 }
 
-/** Key and value. */
-type MapEntry = readonly [Uint8Array, Uint8Array];
-type Entries = Map<string, MapEntry>;
-type Packed = Map<string, Entries>;
-
 /** Elements of a flood list; unused ones are behind its count. */
 const LIST_LENGTH = 64;
 
 function isSame(one: Uint8Array | undefined, other: Uint8Array): boolean {
   return one !== undefined && Buffer.compare(one, other) === 0;
-}
-
-interface Encoder {
-  encode(value: unknown): Uint8Array;
 }
 
 const REASON_NUMBERS = reasonNumbers();
@@ -600,12 +524,12 @@ function reasonNumbers(): Map<string, number> {
   return numbers;
 }
 
-function deviceFlags(device: Device): number {
-  return (
-    (device.xdpRedirect ? DeviceFlags.XDP_REDIRECT : 0) |
-    (device.xdpFrags ? DeviceFlags.XDP_FRAGS : 0) |
-    (device.partialChecksum ? DeviceFlags.PARTIAL_CHECKSUM : 0)
-  );
+function tagOf(tag: number | Tag | undefined): Tag | undefined {
+  return typeof tag === 'number' ? { etherType: 0x8100, tci: tag } : tag;
+}
+
+function monotonicSecond(): bigint {
+  return process.hrtime.bigint() / 1_000_000_000n;
 }
 
 function sum(map: RawMap, index: number, read: (bytes: Uint8Array) => bigint, size: number): number {
@@ -617,26 +541,4 @@ function sum(map: RawMap, index: number, read: (bytes: Uint8Array) => bigint, si
 
 function zero(map: RawMap, index: number): void {
   map.update(u32(index), new Uint8Array(map.valueStride));
-}
-
-/** struct bpf_devmap_val: ifindex and, where there is room, a program (none). */
-function devmapValue(ifindex: number, size: number): Uint8Array {
-  const value = new Uint8Array(size);
-  new DataView(value.buffer).setUint32(0, ifindex, true);
-  if (size >= 8) new DataView(value.buffer).setInt32(4, -1, true);
-  return value;
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }

@@ -6,42 +6,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mapWrites, underStrace } from '../support/bpf-trace.ts';
+import { bytesOf, dumpMap, ip4Of, ip6Of, macOf, pinnedMap } from '../support/pinned-maps.ts';
 import { run } from '../support/process.ts';
 import { type Guest, ThreeHosts } from '../support/three-hosts.ts';
 import { ping } from '../support/traffic.ts';
 
-interface Formatted {
-  readonly formatted: { readonly key: Record<string, unknown>; readonly value: Record<string, unknown> };
-}
-
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function pinnedMap(hosts: ThreeHosts, name: string): Promise<string> {
-  const paths = (await hosts.a.pinned()).filter((path) => new RegExp(`/mw\\d+_${name}$`).test(path));
-  expect(paths, `one pinned map ${name}`).toHaveLength(1);
-  return paths[0]!;
-}
-
-async function dump(hosts: ThreeHosts, name: string): Promise<Formatted[]> {
-  const { stdout } = await run(['bpftool', '-j', 'map', 'dump', 'pinned', await pinnedMap(hosts, name)]);
-  return JSON.parse(stdout) as Formatted[];
-}
-
-const bytes = (value: unknown): number[] => (value as (string | number)[]).map(Number);
-const mac = (value: unknown) =>
-  bytes(value)
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join(':');
-/** bpftool prints __be32 as the host's integer: its bytes in memory are the address. */
-const ip4 = (value: unknown) => {
-  const buffer = Buffer.alloc(4);
-  buffer.writeUInt32LE(Number(value) >>> 0);
-  return [...buffer].join('.');
-};
-const ip6 = (value: unknown) => {
-  const hex = Buffer.from(bytes(value)).toString('hex');
-  return new URL(`http://[${hex.match(/.{4}/g)!.join(':')}]`).hostname.slice(1, -1);
-};
 
 describe('a table of three hosts', () => {
   let hosts: ThreeHosts;
@@ -56,27 +26,33 @@ describe('a table of three hosts', () => {
   afterAll(() => hosts?.close());
 
   test('bpftool reads the table back from the address maps', async () => {
-    const ports = await dump(hosts, 'port');
+    const ports = await dumpMap(hosts.a, 'port');
     const nodes = new Map(
-      (await dump(hosts, 'vtep')).map(({ formatted: f }) => [f.value.node, bytes(f.key.addr).slice(12).join('.')]),
+      (await dumpMap(hosts.a, 'vtep')).map(({ formatted: f }) => [
+        f.value.node,
+        bytesOf(f.key.addr).slice(12).join('.'),
+      ]),
     );
     const located = new Map<unknown, { mac: string; at: unknown[] }>();
     for (const { formatted: f } of ports) {
       expect(f.value.port).toBe(f.key);
       const at = (f.value.at as { node: number; segment: number }[]).filter(({ node }) => node !== 0);
-      located.set(f.key, { mac: mac(f.value.mac), at: at.map(({ node, segment }) => `${nodes.get(node)} ${segment}`) });
+      located.set(f.key, {
+        mac: macOf(f.value.mac),
+        at: at.map(({ node, segment }) => `${nodes.get(node)} ${segment}`),
+      });
     }
     const read: Record<string, { ips: string[]; mac: string; at: unknown[] }> = {};
-    for (const { formatted: f } of await dump(hosts, 'mac')) {
+    for (const { formatted: f } of await dumpMap(hosts.a, 'mac')) {
       const place = located.get(f.value.port);
-      expect(place?.mac).toBe(mac(f.key.mac));
-      read[mac(f.key.mac)] = { mac: mac(f.key.mac), ips: [], at: place?.at ?? [] };
+      expect(place?.mac).toBe(macOf(f.key.mac));
+      read[macOf(f.key.mac)] = { mac: macOf(f.key.mac), ips: [], at: place?.at ?? [] };
     }
     for (const [name, text] of [
-      ['ip4', ip4],
-      ['ip6', ip6],
+      ['ip4', ip4Of],
+      ['ip6', ip6Of],
     ] as const) {
-      for (const { formatted: f } of await dump(hosts, name)) {
+      for (const { formatted: f } of await dumpMap(hosts.a, name)) {
         const key = name === 'ip4' ? f.key.addr_be : f.key.addr;
         read[located.get(f.value.port)!.mac]!.ips.push(text(key));
       }
@@ -102,7 +78,7 @@ describe('a table of three hosts', () => {
 
   test('an entry deleted, one altered and one added while the daemon is down are repaired by exactly three writes', async () => {
     await hosts.a.stop();
-    const map = await pinnedMap(hosts, 'mac');
+    const map = await pinnedMap(hosts.a, 'mac');
     const raw = JSON.parse((await run(['bpftool', '-j', 'map', 'dump', 'pinned', map])).stdout) as {
       key: string[];
       value: string[];
@@ -128,12 +104,12 @@ describe('a table of three hosts', () => {
   });
 
   test('a table with an error leaves the running mapping in force, and status says so', async () => {
-    const before = await dump(hosts, 'port');
+    const before = await dumpMap(hosts.a, 'port');
     await writeFile(hosts.tablePath, 'mapwire: 1\nports: { x: { network: nowhere } }\n');
     await pause(500);
     const status = await hosts.a.json('status');
     expect(JSON.stringify(status)).toMatch(/MW\d{3}/);
-    expect(await dump(hosts, 'port')).toEqual(before);
+    expect(await dumpMap(hosts.a, 'port')).toEqual(before);
     await hosts.writeTable();
     await pause(500);
     expect(JSON.stringify(await hosts.a.json('status'))).not.toMatch(/MW\d{3}/);
@@ -212,7 +188,7 @@ describe('a table of 10,000 ports', () => {
     expect(acknowledged.length).toBeGreaterThanOrEqual(500);
     await hosts.a.stop('SIGKILL');
     await hosts.a.run();
-    const there = new Set((await dump(hosts, 'mac')).map(({ formatted: f }) => mac(f.key.mac)));
+    const there = new Set((await dumpMap(hosts.a, 'mac')).map(({ formatted: f }) => macOf(f.key.mac)));
     const missing = acknowledged.filter(
       (n) =>
         !there.has(`02:00:00:02:${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`),
@@ -231,7 +207,7 @@ describe('a table of 10,000 ports', () => {
       );
       expect((await hosts.a.api('PATCH', '/v1/table', lines.join('\n'))).status).toBe(200);
     }
-    expect((await dump(hosts, 'mac')).length).toBeGreaterThanOrEqual(10_002 + 980);
+    expect((await dumpMap(hosts.a, 'mac')).length).toBeGreaterThanOrEqual(10_002 + 980);
   });
 
   test('a wrong revision is refused and changes nothing', async () => {

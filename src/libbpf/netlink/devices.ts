@@ -31,8 +31,13 @@ const IFLA_MAX_MTU = 51;
 const IFLA_PROP_LIST = 52;
 const IFLA_ALT_IFNAME = 53;
 const IFLA_GRO_MAX_SIZE = 58;
+const IFLA_AF_SPEC = 26;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const AF_INET6 = 10;
+/** enum in6_addr_gen_mode */
+const ADDRESS_MODES = { eui64: 0, none: 1, 'stable-privacy': 2, random: 3 } as const;
 const IFLA_VLAN_ID = 1;
 const IFLA_VLAN_PROTOCOL = 5;
 const IFLA_TUN_TYPE = 3;
@@ -127,7 +132,16 @@ export interface Device {
   readonly vlanProtocol?: number;
 }
 
-function ifinfomsg(ifindex: number, flags = 0, change = 0): Uint8Array {
+/** For what makes devices. */
+export const IFLA = {
+  IFNAME: IFLA_IFNAME,
+  MTU: IFLA_MTU,
+  LINKINFO: IFLA_LINKINFO,
+  INFO_KIND: IFLA_INFO_KIND,
+  INFO_DATA: IFLA_INFO_DATA,
+} as const;
+
+export function ifinfomsg(ifindex: number, flags = 0, change = 0): Uint8Array {
   const view = new DataView(new ArrayBuffer(16));
   view.setInt32(4, ifindex, LITTLE_ENDIAN);
   view.setUint32(8, flags, LITTLE_ENDIAN);
@@ -247,6 +261,8 @@ export interface DeviceChange {
   readonly promisc?: boolean;
   /** At most 255 bytes; empty removes it. */
   readonly alias?: string;
+  /** How its IPv6 link-local address is made when it comes up; `none`: it gets none. */
+  readonly ip6Address?: keyof typeof ADDRESS_MODES;
 }
 
 export async function changeDevice(socket: NetlinkSocket, ifindex: number, change: DeviceChange): Promise<void> {
@@ -262,6 +278,10 @@ export async function changeDevice(socket: NetlinkSocket, ifindex: number, chang
   const attributes: Attribute[] = [];
   if (change.mtu !== undefined) attributes.push([IFLA_MTU, u32(change.mtu)]);
   if (change.alias !== undefined) attributes.push([IFLA_IFALIAS, new TextEncoder().encode(change.alias)]);
+  if (change.ip6Address !== undefined) {
+    const mode = [IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(ADDRESS_MODES[change.ip6Address])] as const;
+    attributes.push([IFLA_AF_SPEC, [[AF_INET6, [mode]]]]);
+  }
   const said = Object.entries(change)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ');

@@ -5,8 +5,16 @@ import { objectIds } from '../kernel-object.ts';
 import { type Direction, Link } from '../link.ts';
 import { Program } from '../program.ts';
 import { Errno, systemError } from '../system-error.ts';
-import { type Address, listAddresses } from './addresses.ts';
+import {
+  type Address,
+  type AddressPlace,
+  addAddress,
+  deleteAddress,
+  listAddresses,
+  type NewAddress,
+} from './addresses.ts';
 import { changeDevice, type Device, type DeviceChange, getDevice, listDevices } from './devices.ts';
+import { addReceivedMac, deleteReceivedMac, listReceivedMacs } from './fdb.ts';
 import { familyId } from './generic.ts';
 import {
   deleteNeighbour,
@@ -22,6 +30,7 @@ import { getOffloads, type Offloads, setOffloads } from './offloads.ts';
 import { getRoute, listRoutes, type Route, type RouteQuestion } from './routes.ts';
 import { NetlinkSocket, Protocol } from './socket.ts';
 import { filters } from './tc.ts';
+import { addVeth, deleteDevice, type VethPair } from './veth.ts';
 import { getXdpFeatures, type XdpFeatures } from './xdp-features.ts';
 
 /** A program found on a device. */
@@ -62,7 +71,7 @@ export class Netlink implements Disposable {
     return getDevice(this.#route, which);
   }
 
-  /** Changes MTU, state, promiscuous mode or alias. */
+  /** Changes MTU, state, promiscuous mode, alias, or how the IPv6 address is made. */
   changeDevice(ifindex: number, change: DeviceChange): Promise<void> {
     return changeDevice(this.#route, ifindex, change);
   }
@@ -91,6 +100,45 @@ export class Netlink implements Disposable {
   /** @param ifindex only of this device */
   addresses(ifindex = 0): Promise<Address[]> {
     return listAddresses(this.#route, ifindex);
+  }
+
+  /**
+   * Adds an address, e.g. a group with `AddressFlag.MCAUTOJOIN`, which the kernel joins as long as it is there.
+   *
+   * @throws ERR_MW_NETLINK with EEXIST in `details` when it is there
+   */
+  addAddress(address: NewAddress): Promise<void> {
+    return addAddress(this.#route, address);
+  }
+
+  /** @throws ERR_MW_NOT_FOUND */
+  deleteAddress(place: AddressPlace): Promise<void> {
+    return deleteAddress(this.#route, place);
+  }
+
+  /** MACs that a device receives beside its own, whoever asked for them. */
+  receivedMacs(ifindex: number): Promise<Uint8Array[]> {
+    return listReceivedMacs(this.#route, ifindex);
+  }
+
+  /** Has a device receive a further MAC. @throws ERR_MW_NETLINK with EEXIST in `details` when it does already */
+  addReceivedMac(ifindex: number, mac: Uint8Array): Promise<void> {
+    return addReceivedMac(this.#route, ifindex, mac);
+  }
+
+  /** @throws ERR_MW_NOT_FOUND */
+  deleteReceivedMac(ifindex: number, mac: Uint8Array): Promise<void> {
+    return deleteReceivedMac(this.#route, ifindex, mac);
+  }
+
+  /** Makes a veth pair, both ends here and down. @throws ERR_MW_NETLINK with EEXIST in `details` when a name is taken */
+  addVeth(pair: VethPair): Promise<void> {
+    return addVeth(this.#route, pair);
+  }
+
+  /** Removes a virtual device; of a veth pair both ends. @throws ERR_MW_NOT_FOUND, ERR_MW_UNSUPPORTED for a physical one */
+  deleteDevice(ifindex: number): Promise<void> {
+    return deleteDevice(this.#route, ifindex);
   }
 
   /** Routes of all tables, IPv4 and IPv6. */

@@ -1,6 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { DeviceFlag, effectiveCapabilities, NeighbourState, Netlink, probe } from '../../../src/libbpf/index.ts';
+import {
+  AddressFlag,
+  DeviceFlag,
+  effectiveCapabilities,
+  NeighbourState,
+  Netlink,
+  probe,
+} from '../../../src/libbpf/index.ts';
 import { ipBytes, ipFromBytes } from '../../../src/table/address.ts';
 import { eventually, run } from '../../support/process.ts';
 import { caught, loadEverything, mapwireError, openDescriptors, Pair, uniqueName } from './support.ts';
@@ -211,6 +218,130 @@ describe('addresses and routes', () => {
     );
     await run(['ip', 'route', 'del', '192.0.2.78/32']);
     expect(await caught(() => netlink.routeTo(new Uint8Array(5)))).toEqual(mapwireError('ERR_MW_INVALID_ARGUMENT'));
+  });
+});
+
+describe('addresses that are added', () => {
+  const group4 = Uint8Array.of(239, 1, 2, 3);
+  const group6 = Uint8Array.of(0xff, 0x05, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34);
+  const joined = async (): Promise<string[]> =>
+    ((await ip('maddr', 'show', 'dev', pair.name))[0] as { maddr: { address?: string }[] }).maddr.flatMap(
+      ({ address }) => address ?? [],
+    );
+
+  test('have the flags, come back in a dump, and go', async () => {
+    const place = { ifindex: pair.ifindex, address: Uint8Array.of(203, 0, 113, 9), prefixLength: 24 };
+    await netlink.addAddress({ ...place, scope: 253, flags: AddressFlag.NOPREFIXROUTE });
+    const found = (await netlink.addresses(pair.ifindex)).find(
+      ({ address }) => Buffer.compare(address, place.address) === 0,
+    );
+    expect(found).toMatchObject({ prefixLength: 24, scope: 253 });
+    expect((found?.flags ?? 0) & AddressFlag.NOPREFIXROUTE).not.toBe(0);
+    expect((await run(['ip', 'route', 'show', 'dev', pair.name])).stdout).not.toContain('203.0.113.0/24');
+    expect(await caught(() => netlink.addAddress(place))).toEqual(
+      mapwireError('ERR_MW_NETLINK', { errnoName: 'EEXIST' }),
+    );
+    await netlink.deleteAddress(place);
+    expect(await caught(() => netlink.deleteAddress(place))).toEqual(
+      mapwireError('ERR_MW_NOT_FOUND', { errnoName: 'EADDRNOTAVAIL' }),
+    );
+  });
+
+  test.each([
+    ['IPv4', group4, 32, '239.1.2.3'],
+    ['IPv6', group6, 128, 'ff05::1234'],
+  ])('a group of %s is joined as long as its address is there', async (_, address, prefixLength, text) => {
+    const place = { ifindex: pair.ifindex, address, prefixLength };
+    expect(await joined()).not.toContain(text);
+    await netlink.addAddress({ ...place, scope: 254, flags: AddressFlag.MCAUTOJOIN | AddressFlag.NODAD });
+    expect(await joined()).toContain(text);
+    const found = (await netlink.addresses(pair.ifindex)).find((one) => Buffer.compare(one.address, address) === 0);
+    expect((found?.flags ?? 0) & AddressFlag.MCAUTOJOIN).not.toBe(0);
+    await netlink.deleteAddress(place);
+    expect(await joined()).not.toContain(text);
+  });
+
+  test('what no address is, and no device', async () => {
+    const place = { ifindex: pair.ifindex, address: group4, prefixLength: 32 };
+    for (const bad of [{ address: new Uint8Array(5) }, { prefixLength: 33 }, { prefixLength: -1 }]) {
+      expect(await caught(() => netlink.addAddress({ ...place, ...bad }))).toEqual(
+        mapwireError('ERR_MW_INVALID_ARGUMENT'),
+      );
+    }
+    expect(await caught(() => netlink.addAddress({ ...place, ifindex: 0x7ffffff0 }))).toEqual(
+      mapwireError('ERR_MW_NOT_FOUND', { errnoName: 'ENODEV' }),
+    );
+    // a group without the flag, or the flag without a group
+    expect(await caught(() => netlink.addAddress({ ...place, address: group6, prefixLength: 128 }))).toEqual(
+      expect.objectContaining({ name: 'MapwireError' }),
+    );
+  });
+});
+
+describe('received MACs', () => {
+  const mac = Uint8Array.of(2, 0xaa, 0, 0, 0, 7);
+
+  test('are added, listed as bridge(8) has them, and go', async () => {
+    await netlink.addReceivedMac(pair.ifindex, mac);
+    expect(await netlink.receivedMacs(pair.ifindex)).toContainEqual(mac);
+    expect((await run(['bridge', 'fdb', 'show', 'dev', pair.name])).stdout).toMatch(/02:aa:00:00:00:07 self permanent/);
+    expect(await caught(() => netlink.addReceivedMac(pair.ifindex, mac))).toEqual(
+      mapwireError('ERR_MW_NETLINK', { errnoName: 'EEXIST' }),
+    );
+    await netlink.deleteReceivedMac(pair.ifindex, mac);
+    expect(await netlink.receivedMacs(pair.ifindex)).not.toContainEqual(mac);
+    expect(await caught(() => netlink.deleteReceivedMac(pair.ifindex, mac))).toEqual(mapwireError('ERR_MW_NOT_FOUND'));
+  });
+
+  test('what no MAC is, and no device', async () => {
+    expect(await caught(() => netlink.addReceivedMac(pair.ifindex, new Uint8Array(5)))).toEqual(
+      mapwireError('ERR_MW_INVALID_ARGUMENT'),
+    );
+    expect(await caught(() => netlink.addReceivedMac(0x7ffffff0, mac))).toEqual(mapwireError('ERR_MW_NOT_FOUND'));
+    expect(await netlink.receivedMacs(0x7ffffff0)).toEqual([]);
+  });
+});
+
+describe('veth pairs', () => {
+  test('are made, changed and removed', async () => {
+    const [name, peer] = [uniqueName(), uniqueName()];
+    await netlink.addVeth({ name, peer, mtu: 65535 });
+    try {
+      const [near, far] = [await netlink.device(name), await netlink.device(peer)];
+      expect(near).toMatchObject({ kind: 'veth', mtu: 65535, up: false, link: far.ifindex });
+      expect(far).toMatchObject({ kind: 'veth', mtu: 65535, up: false, link: near.ifindex });
+      expect(await caught(() => netlink.addVeth({ name, peer: `${peer}x` }))).toEqual(
+        mapwireError('ERR_MW_NETLINK', { errnoName: 'EEXIST' }),
+      );
+      for (const { ifindex } of [near, far]) await netlink.changeDevice(ifindex, { ip6Address: 'none', up: true });
+      await eventually('both are up', async () => (await netlink.device(peer)).operState === 'up');
+      const addresses = [...(await netlink.addresses(near.ifindex)), ...(await netlink.addresses(far.ifindex))];
+      expect(addresses).toEqual([]);
+      const { active } = await netlink.offloads(near.ifindex);
+      const segmenting = [...active].filter((one) => /^tx-.*segmentation$/.test(one));
+      expect(segmenting).toContain('tx-tcp-segmentation');
+      const refused = await netlink.setOffloads(
+        near.ifindex,
+        Object.fromEntries(segmenting.map((one) => [one, false])),
+      );
+      expect(refused).toEqual([]);
+      expect([...(await netlink.offloads(near.ifindex)).active].filter((one) => segmenting.includes(one))).toEqual([]);
+      await netlink.deleteDevice(near.ifindex);
+      expect(await caught(() => netlink.device(peer))).toEqual(mapwireError('ERR_MW_NOT_FOUND'));
+      expect(await caught(() => netlink.deleteDevice(near.ifindex))).toEqual(mapwireError('ERR_MW_NOT_FOUND'));
+    } finally {
+      await run(['ip', 'link', 'del', name], { check: false });
+    }
+  });
+
+  test.each(['', 'a/b', 'a b', 'sixteen-bytes-16', '..', 'a:b'])("'%s' is no name", async (name) => {
+    expect(await caught(() => netlink.addVeth({ name, peer: 'mwlpeer' }))).toEqual(
+      mapwireError('ERR_MW_INVALID_ARGUMENT'),
+    );
+  });
+
+  test('the loopback device is not removed', async () => {
+    expect(await caught(() => netlink.deleteDevice(1))).toEqual(expect.objectContaining({ name: 'MapwireError' }));
   });
 });
 

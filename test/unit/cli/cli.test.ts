@@ -142,6 +142,7 @@ describe('simulate', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^a, from port device tap1$/m);
     expect(stdout).toContain('=> encap');
+    expect(stdout).toMatch(/ 4 +outer header: vxlan over IPv4, \S+ > \S+, segment \d+, TTL 64, .*UDP port \d+$/m);
     expect(stdout).toMatch(/^b, from underlay device/m);
     const json = JSON.parse((await mapwire('simulate', table, '--from', 'p1', '--to', '10.1.0.2', '--json')).stdout);
     expect(json.hops.map((hop: { node: string }) => hop.node)).toEqual(['a', 'b']);

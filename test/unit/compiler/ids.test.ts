@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ID_REST_MS, IdSpace } from '../../../src/compiler/index.ts';
+import { groupNatural, groupOwner, ID_REST_MS, IdBook, IdSpace } from '../../../src/compiler/index.ts';
+import { NODE_WIRE } from '../../../src/generated/layout.ts';
 
 function space(): { ids: IdSpace; wait: (ms: number) => void } {
   let clock = 0;
@@ -98,6 +99,30 @@ describe('IdSpace', () => {
     ids.endPass();
   });
 
+  it('never adopts the id of the wire', () => {
+    const { ids, wait } = space();
+    ids.adopt(NODE_WIRE, undefined);
+    ids.adopt(NODE_WIRE, 'A');
+    ids.beginPass();
+    expect(ids.acquire('a', 'A')).toBe(1);
+    ids.endPass();
+    wait(ID_REST_MS);
+    expect(ids.acquire('b', 'B')).toBe(2);
+  });
+
+  it('finds a node by either of its addresses, and lets nobody else have its id by the other', () => {
+    const { ids } = space();
+    ids.adopt(7, '2001:db8::1');
+    ids.adopt(7, '192.0.2.1');
+    ids.beginPass();
+    expect(ids.acquire('a', '192.0.2.1')).toBe(7);
+    ids.endPass();
+    ids.beginPass();
+    expect(ids.acquire('b', '2001:db8::1')).toBe(1);
+    expect(ids.acquire('a', '192.0.2.1')).toBe(7);
+    ids.endPass();
+  });
+
   it('takes ids from owners that a full pass did not ask for', () => {
     const { ids } = space();
     ids.acquire('a', 'A');
@@ -107,5 +132,20 @@ describe('IdSpace', () => {
     ids.endPass();
     expect(ids.idOf('a')).toBeUndefined();
     expect(ids.idOf('b')).toBe(2);
+  });
+});
+
+describe('multicast groups', () => {
+  it('have ids of nodes, and names that no node can have', () => {
+    const ids = new IdBook();
+    const node = ids.nodes.acquire('group 239.1.1.1', '192.0.2.1');
+    const group = ids.nodes.acquire(groupOwner('239.1.1.1'), groupNatural('239.1.1.1'));
+    expect(group).not.toBe(node);
+    expect([ids.nodeName(node), ids.nodeName(group), ids.nodeName(NODE_WIRE)]).toEqual([
+      'group 239.1.1.1',
+      'group 239.1.1.1',
+      'wire',
+    ]);
+    expect([ids.isGroup(node), ids.isGroup(group), ids.isGroup(NODE_WIRE)]).toEqual([false, true, false]);
   });
 });

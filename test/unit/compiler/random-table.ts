@@ -97,13 +97,16 @@ export class RandomTable {
     const ip4 = `192.0.${number >> 8}.${number & 255}`;
     const ip6 = `2001:db8::${(number + 1).toString(16)}`;
     const before = this.draft.nodes[id];
-    // A node changes its families, or only something else.
-    const keep = before !== undefined && this.#random(2) === 0;
-    const underlay = keep ? before.underlay : this.#one([ip4], [ip4], [ip6], [ip4, ip6], [ip6, ip4], [ip6, ip4]);
+    const former = before === undefined ? [] : [before.underlay].flat();
+    // A node keeps its addresses, gets new ones of the same families, or changes its families.
+    const renumbered = former.map((address) => (address.includes(':') ? ip6 : ip4));
+    const fresh = this.#one([ip4], [ip6], [ip4, ip6], [ip6, ip4], [ip6, ip4], [ip6, ip4]);
+    const underlay = before === undefined ? fresh : this.#one(former, renumbered, fresh);
     const foreign = this.#random(4) === 0;
     this.draft.nodes[id] = {
       underlay,
-      mtu: 1400 + 10 * this.#random(20),
+      // Mostly the same: it must not be the MTU that makes other changes seen.
+      mtu: (this.#random(4) > 0 ? before?.mtu : undefined) ?? 1400 + 10 * this.#random(20),
       ...(foreign ? { kind: 'foreign', guard: this.#one('full', 'open', 'off') } : {}),
       ...(this.#random(3) === 0 ? { 'udp6-checksum': this.#one('auto', 'zero', 'computed') } : {}),
     };
@@ -122,7 +125,11 @@ export class RandomTable {
     this.draft.networks[id] = {
       encap,
       ...(untagged ? {} : { segment: this.#one(...segments) }),
-      flood: this.#one('none', 'replicate', 'replicate', encap === 'flat' ? 'none' : 'multicast'),
+      flood: this.#one(
+        'none',
+        'replicate',
+        ...(encap === 'flat' ? (['none', 'replicate'] as const) : (['multicast', 'multicast'] as const)),
+      ),
       unknown: !ipOnly && this.#random(4) === 0 ? 'flood' : 'drop',
       vlan: !ipOnly && encap !== 'flat' && this.#random(3) === 0 ? 'transparent' : 'drop',
       'link-local': this.#one('any', 'eui64'),
@@ -147,7 +154,10 @@ export class RandomTable {
       if (network.group !== undefined && has(sign)) continue;
       delete network.group;
       // Few groups, so that networks share them.
-      const groups = [...(has('.') ? ['239.1.1.1', '239.1.1.2'] : []), ...(has(':') ? ['ff15::1', 'ff18::2'] : [])];
+      const groups = [
+        ...(has('.') ? ['239.1.1.1', '239.1.1.2'] : []),
+        ...(has(':') ? ['ff15::1', 'ff15::1', 'ff18::2'] : []),
+      ];
       if (groups.length === 0) network.flood = 'replicate';
       else network.group = this.#one(...groups);
     }

@@ -3,6 +3,7 @@ import { journey, questionFrame } from '../../../src/simulator/index.ts';
 import { mac, mixed } from '../../fixtures/packets/scenes.ts';
 import { frame, toHex } from '../../support/packet.ts';
 import { packetFaults } from '../../support/packet-check.ts';
+import { EVERY_ENCAP, ipOf, tableOf } from './hosts.ts';
 
 const { table } = mixed;
 
@@ -75,5 +76,61 @@ describe('a journey', () => {
 
   test('a port without a place on that node', () => {
     expect(() => journey(table, { from: 'web-1', to: '10.1.0.2', node: 'b' })).toThrow("no place on node 'b'");
+  });
+});
+
+describe('a journey by every encapsulation', () => {
+  const every = tableOf({
+    ...EVERY_ENCAP,
+    untagged: { encap: 'flat' },
+  });
+  const names = [...Object.keys(EVERY_ENCAP), 'untagged'];
+
+  test.each(names.flatMap((name, i) => (['b', 'v', 'x'] as const).map((to) => [name, to, i + 1] as const)))(
+    '%s to %s',
+    (name, to, n) => {
+      for (const family of [4, 6] as const) {
+        const [here, there, ...more] = journey(every, { from: `${name}-1`, to: ipOf(n, to, family) });
+        expect(here!.simulation.record).toMatchObject({ verdict: 'encap', network: name, node: to });
+        expect(there).toMatchObject({ node: to, program: 'underlay' });
+        expect(there!.simulation.record).toMatchObject({ verdict: 'deliver', port: `${name}-${to}` });
+        expect(toHex(there!.simulation.outputs[0]!.frame)).toBe(toHex(here!.frame));
+        expect(more).toEqual([]);
+      }
+    },
+  );
+
+  test('the trace names encapsulation, family and outer header', () => {
+    const found = (name: string, to: 'b' | 'x', n: number) => {
+      const { steps } = journey(every, { from: `${name}-1`, to: ipOf(n, to) })[0]!.simulation;
+      return steps.find(({ rule }) => rule === '4')?.found;
+    };
+    expect(found('vxlan', 'b', 1)).toMatch(
+      /^vxlan over IPv4, 192\.0\.2\.1 > 192\.0\.2\.2, segment 66051, TTL 64, DSCP 0, ECN 0, UDP port \d+$/,
+    );
+    expect(found('geneve', 'x', 3)).toMatch(
+      /^geneve over IPv6, 2001:db8::1 > 2001:db8::f, segment 66053, .*, flow label 0x[0-9a-f]{5}, UDP checksum$/,
+    );
+    expect(found('gre', 'x', 4)).toMatch(/^gre over IPv6, .*, ECN 0, flow label 0x[0-9a-f]{5}$/);
+    expect(found('flat', 'b', 6)).toBe('with a tag, VLAN 100');
+    expect(found('untagged', 'b', 7)).toBe('as it is, untagged');
+  });
+
+  test('what is flooded gets to the nodes with a port, by list, group or wire', () => {
+    const both = (last: number) => ({ underlay: [`192.0.2.${last}`, `2001:db8::${last}`] });
+    const nodes = { a: both(1), b: both(2), v: both(6), x: both(15), lonely: both(99) };
+    const networks = {
+      list: { encap: 'geneve', segment: 1 },
+      four: { encap: 'gre', segment: 2, flood: 'multicast', group: '239.1.1.1' },
+      six: { encap: 'lisp', segment: 3, flood: 'multicast', group: 'ff05::1' },
+      wire: { encap: 'flat', segment: 7 },
+    };
+    const own = tableOf(networks, () => {}, nodes);
+    for (const name of Object.keys(networks)) {
+      const hops = journey(own, { from: `${name}-1`, to: 'ff02::1' });
+      expect(hops.map(({ node }) => node)).toEqual(['a', 'b', 'v', 'x']);
+      expect(hops.map(({ simulation }) => simulation.record.verdict)).toEqual(['flood', 'flood', 'flood', 'flood']);
+      expect(hops[1]!.simulation.record).toMatchObject({ network: name, copies: 1 });
+    }
   });
 });

@@ -127,6 +127,35 @@ ports:
   ]);
 });
 
+test.each([
+  ['vxlan', 'a, b', 1450, undefined],
+  ['vxlan', 'a, b', 1451, 1450],
+  ['vxlan', 'b, c', 1450, 1430],
+  ['vxlan', 'a, c', 1450, undefined],
+  ['gre', 'b, c', 1438, undefined],
+  ['gre', 'b, c', 1439, 1438],
+  ['lisp', 'a, b', 1465, 1464],
+  ['flat', 'b, c', 1500, undefined],
+  ['flat', 'b, c', 1501, 1500],
+])('%s at %s with an MTU of %i leaves %s', (encap, at, mtu, left) => {
+  const nodes = at.split(', ').map((node) => ({ node }));
+  const { table, diagnostics } = parseTable(
+    JSON.stringify({
+      mapwire: 1,
+      nodes: {
+        a: { underlay: '192.0.2.1' },
+        b: { underlay: ['2001:db8::2', '192.0.2.2'] },
+        c: { underlay: ['2001:db8::3', '192.0.2.3'] },
+      },
+      networks: { n: { encap, segment: 7, mtu } },
+      ports: { p: { network: 'n', mac: '02:00:00:00:00:01', ips: ['fd00::1'], at: nodes } },
+    }),
+  );
+  expect(table).toBeDefined();
+  const told = diagnostics.map(({ code, message }) => `${code} ${/leaves (\d+)/.exec(message)?.[1]}`);
+  expect(told).toEqual(left === undefined ? [] : [`MW206 ${left}`]);
+});
+
 test('one segment of two encapsulations is two segments', () => {
   const { table, diagnostics } = parseTable(
     `mapwire: 1

@@ -28,14 +28,14 @@ const TOP: Fields = { gre: 0xffff_ffff, flat: 4094 };
 export function tableObject(): fc.Arbitrary<Content> {
   const node = fc.record({
     addresses: fc.constantFrom('one', 'common first', 'common last'),
-    mtu: optional(fc.integer({ min: 1350, max: 65535 })),
+    mtu: optional(fc.integer({ min: 1500, max: 65535 })),
     region: optional(fc.constantFrom('north', 'süd')),
     kind: optional(fc.constantFrom('mapwire', 'foreign')),
     guard: optional(fc.constantFrom('full', 'open', 'off')),
     checksum: optional(fc.constantFrom('auto', 'zero', 'computed')),
   });
   const network = fc.record({
-    mtu: optional(fc.integer({ min: 1280, max: 65535 })),
+    mtu: optional(fc.integer({ min: 1280, max: 1430 })),
     flood: optional(fc.constantFrom('replicate', 'none', 'multicast')),
     unknown: optional(fc.constantFrom('drop', 'flood')),
     vlan: optional(fc.constantFrom('drop', 'transparent')),

@@ -1,0 +1,42 @@
+/** What the kernel's maps hold, read by somebody else: `bpftool map dump pinned`. */
+import type { Mapwire } from './mapwire.ts';
+import { run } from './process.ts';
+
+export interface DumpedEntry {
+  readonly formatted: { readonly key: Record<string, unknown>; readonly value: Record<string, unknown> };
+}
+
+/** Path of the pin of a map, by its name without version: `mac`. Throws unless there is just one. */
+export async function pinnedMap(mapwire: Mapwire, name: string): Promise<string> {
+  const paths = (await mapwire.pinned()).filter((path) => new RegExp(`/mw\\d+_${name}$`).test(path));
+  if (paths.length !== 1) throw new Error(`${paths.length} pinned maps ${name}: ${paths.join(', ')}`);
+  return paths[0]!;
+}
+
+export async function dumpMap(mapwire: Mapwire, name: string): Promise<DumpedEntry[]> {
+  const { stdout } = await run(['bpftool', '-j', 'map', 'dump', 'pinned', await pinnedMap(mapwire, name)]);
+  return JSON.parse(stdout) as DumpedEntry[];
+}
+
+/** An array of bytes as bpftool prints it. */
+export function bytesOf(value: unknown): number[] {
+  return (value as (string | number)[]).map(Number);
+}
+
+export function macOf(value: unknown): string {
+  return bytesOf(value)
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join(':');
+}
+
+/** bpftool prints __be32 as the host's integer: its bytes in memory are the address. */
+export function ip4Of(value: unknown): string {
+  const buffer = Buffer.alloc(4);
+  buffer.writeUInt32LE(Number(value) >>> 0);
+  return [...buffer].join('.');
+}
+
+export function ip6Of(value: unknown): string {
+  const hex = Buffer.from(bytesOf(value)).toString('hex');
+  return new URL(`http://[${hex.match(/.{4}/g)!.join(':')}]`).hostname.slice(1, -1);
+}
