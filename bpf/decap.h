@@ -56,27 +56,35 @@ static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, 
 #if MW_TC
 
 /*
- * bpf_skb_adjust_room() leaves at least an IPv4 header's worth of bytes if it is told that the inner packet is IPv4; else as
- * much as the outer packet's family has.
+ * bpf_skb_adjust_room() leaves at least an IP header's worth of bytes: of the inner packet's family where that is told (6.3),
+ * else of the outer one's.
  */
-#define MW_MIN_SHRUNK (MW_ETH_HLEN + MW_IP4_SIZE)
-#define MW_SURELY_SHRUNK (MW_ETH_HLEN + MW_IP6_SIZE)
+#define MW_MIN_SHRUNK (MW_ETH_HLEN + MW_IP6_SIZE)
 
 /*
- * An inner frame too small for adjust_room() is copied to the front instead. It is none with an unfinished checksum: a tail
- * that such a sum needs cannot be cut.
+ * An inner frame too small for adjust_room() is copied to the front instead, after as much as possible was taken away there:
+ * the tail is not cut to less than where the (outer) transport header ends, if somebody has looked for that. Only what
+ * adjust_room() really refused: a packet with an unfinished checksum must not be moved.
  */
 static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 {
-	__u8 frame[MW_SURELY_SHRUNK];
+	__u8 frame[MW_MIN_SHRUNK];
+	__u32 at = base;
 
+	if (base + size > MW_MIN_SHRUNK) {
+		__s32 surplus = base + size - MW_MIN_SHRUNK;
+
+		if (bpf_skb_adjust_room(ctx, -surplus, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+			return MW_REASON_INTERNAL;
+		at -= surplus;
+	}
 	/* two comparisons, which the compiler must not merge into one: verifiers before 6.18 do not follow that */
 	if (size > sizeof(frame))
 		return MW_REASON_INTERNAL;
 	mw_hide(size);
 	if (size < MW_ETH_HLEN)
 		return MW_REASON_INTERNAL;
-	if (bpf_skb_load_bytes(ctx, base, frame, size) || bpf_skb_change_tail(ctx, size, 0) ||
+	if (bpf_skb_load_bytes(ctx, at, frame, size) || bpf_skb_change_tail(ctx, size, 0) ||
 	    mw_store(ctx, 0, frame, size))
 		return MW_REASON_INTERNAL;
 	return 0;
@@ -100,7 +108,7 @@ static __always_inline int mw_write_front(mw_ctx *ctx, const struct mw_packet *p
 /*
  * Leaves the inner frame alone in the buffer. bpf_skb_adjust_room() takes the bytes behind the outer Ethernet header,
  * which is then written as the inner one. The DECAP flags (6.3) also set the packet's protocol, which redirect_peer needs;
- * gives MW_POPPED_PLAIN when the kernel does not know them.
+ * gives MW_POPPED_PLAIN where that was not done.
  */
 #define MW_POPPED 0
 #define MW_POPPED_PLAIN (-1)
@@ -118,10 +126,6 @@ __noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 
 	reason = mw_apply_ecn(ctx, p, base, outer_ecn);
 	if (reason)
 		return reason;
-	if (p->len < MW_MIN_SHRUNK) {
-		reason = mw_pop_small(ctx, p->len, base);
-		return reason ? reason : mw_write_front(ctx, p);
-	}
 	if (!mw_gso_size(ctx) && ctx->len > base + p->len && bpf_skb_change_tail(ctx, base + p->len, 0))
 		return MW_REASON_INTERNAL;
 	if (!p->tags)
@@ -129,12 +133,9 @@ __noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 
 			   p->l3 == MW_L3_IP6 ? MW_F_ADJ_ROOM_DECAP_L3_IPV6 : 0;
 	if (!protocol || bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | protocol)) {
 		result = MW_POPPED_PLAIN;
-		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)) {
-			if (p->len >= MW_SURELY_SHRUNK)
-				return MW_REASON_INTERNAL;
-			reason = mw_pop_small(ctx, p->len, base);
-			return reason ? reason : mw_write_front(ctx, p);
-		}
+		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) &&
+		    (p->len >= MW_MIN_SHRUNK || mw_pop_small(ctx, p->len, base)))
+			return MW_REASON_INTERNAL;
 	}
 	reason = mw_write_front(ctx, p);
 	return reason ? reason : result;
