@@ -4,13 +4,16 @@
 #define MW_INNER_SUM_H
 
 #include "parse.h"
+#include "partial.h"
 #include "sum.h"
 #include "tunnel.h"
 
 /* Its own checksum makes layer 4 and the pseudo-header add up to 0xffff, now or once the stack has finished it. */
 static __always_inline bool mw_sums_up(const struct mw_packet *p)
 {
-	if (!(p->flags & MW_PACKET_L4) || (p->flags & (MW_PACKET_FRAGMENT | MW_PACKET_EXTENSIONS)))
+	if (!(p->flags & MW_PACKET_L4) || (p->flags & MW_PACKET_FRAGMENT))
+		return false;
+	if ((p->flags & MW_PACKET_EXTENSIONS) && !mw_unfinished(p))
 		return false;
 	return p->proto == MW_PROTO_TCP || (p->proto == MW_PROTO_UDP && p->checksum != 0);
 }

@@ -69,12 +69,10 @@ static __always_inline int mw_outer_ip4(struct mw_cursor *c, struct mw_outer *ou
 	header = (ip->version_ihl & 0xf) * 4;
 	if ((ip->version_ihl >> 4) != 4 || header < MW_IP4_SIZE || (ip->fragment & bpf_htons(0x3fff)))
 		return MW_NOT_OURS;
-	if (group) {
+	if (group || !mw_config.self4_be || ip->dst != mw_config.self4_be) {
 		mw_map_ip4(dst, ip->dst);
 		if (!mw_is_group_of_ours(dst))
 			return MW_NOT_OURS;
-	} else if (!mw_config.self4_be || ip->dst != mw_config.self4_be) {
-		return MW_NOT_OURS;
 	}
 	total = bpf_ntohs(ip->total);
 	outer->proto = ip->proto;
@@ -89,7 +87,7 @@ static __always_inline int mw_outer_ip4(struct mw_cursor *c, struct mw_outer *ou
 static __always_inline int mw_outer_ip6(struct mw_cursor *c, struct mw_outer *outer, bool group)
 {
 	struct mw_ip6_header *ip = mw_at(c, outer->l3_offset, sizeof(*ip));
-	__be32 self[4];
+	__be32 addr[4];
 	__u32 first;
 
 	if (!ip)
@@ -97,15 +95,10 @@ static __always_inline int mw_outer_ip6(struct mw_cursor *c, struct mw_outer *ou
 	first = bpf_ntohl(ip->class_flow);
 	if ((first >> 28) != 6)
 		return MW_NOT_OURS;
-	if (group) {
-		__be32 dst[4];
-
-		memcpy(dst, ip->dst, 16);
-		if (!mw_is_group_of_ours(dst))
-			return MW_NOT_OURS;
-	} else {
-		mw_own_ip6(self);
-		if (mw_zero_ip6(self) || !mw_same_ip6(ip->dst, self))
+	mw_own_ip6(addr);
+	if (group || mw_zero_ip6(addr) || !mw_same_ip6(ip->dst, addr)) {
+		memcpy(addr, ip->dst, 16);
+		if (!mw_is_group_of_ours(addr))
 			return MW_NOT_OURS;
 	}
 	outer->ip6 = 1;

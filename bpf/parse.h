@@ -316,7 +316,7 @@ static __always_inline int mw_parse_tags(mw_ctx *ctx, struct mw_cursor *c, struc
 		p->tags_inside++;
 	}
 	p->l3_offset = MW_ETH_HLEN + 4 * p->tags_inside;
-	return 0;
+	return mw_is_tag(p->ethertype) ? MW_REASON_TAGGED : 0;
 }
 
 static __always_inline int mw_parse_ethernet(mw_ctx *ctx, struct mw_cursor *c, struct mw_packet *p, __u32 mode)

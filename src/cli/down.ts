@@ -74,7 +74,9 @@ function summary(stopped: boolean, report: DownReport): string {
     report.links > 0 ? `${plural(report.links, 'attachment')} removed` : undefined,
     report.generations > 0 ? `${plural(report.generations, 'generation')} of maps unpinned` : undefined,
     report.neighbours > 0 ? `${plural(report.neighbours, 'neighbour entry', 'neighbour entries')} removed` : undefined,
-    report.receptions > 0 ? `${plural(report.receptions, 'MAC or group', 'MACs and groups')} no longer received` : undefined,
+    report.receptions > 0
+      ? `${plural(report.receptions, 'MAC or group', 'MACs and groups')} no longer received`
+      : undefined,
     report.pairs > 0 ? `${plural(report.pairs, 'device pair')} removed` : undefined,
     report.settings > 0 ? `${plural(report.settings, 'device setting')} put back` : undefined,
   ].filter((part) => part !== undefined);

@@ -62,10 +62,10 @@ export function fromPort(run: Run): Decision {
 }
 
 /** Why a frame without headers ends here. */
-export function unparsed(run: Run, rule: string, problem: ParseProblem, network: string): Decision {
-  if (problem === 'malformed') {
-    run.trace.note(rule, 'headers', 'malformed');
-    return drop('malformed', network);
+export function unparsed(run: Run, rule: string, problem: ParseProblem | 'tagged', network: string): Decision {
+  if (problem !== 'not-in-first-buffer') {
+    run.trace.note(rule, 'headers', problem);
+    return drop(problem, network);
   }
   run.trace.note('5', 'are all headers in the first buffer?', 'no: left to TC');
   return left();

@@ -1,4 +1,5 @@
 /** What is no tunnel packet, where a network is flat: packet-rules.md rule 3.11. */
+import { read16 } from './bytes.ts';
 import type { Parsed } from './finish.ts';
 import { flood } from './flood.ts';
 import { describe } from './from-port.ts';
@@ -14,12 +15,12 @@ export function fromWire(run: Run, from: Device): Decision {
   const { world, trace } = run;
   const found = readFrame(run, from);
   if ('record' in found) return found;
-  const { parsed, vlan } = found;
+  const { vlan } = found;
   const network = world.networkOfSegment('flat', vlan);
   trace.note(RULE, `flat network of ${vlan === 0 ? 'untagged frames' : `VLAN ${vlan}`}`, textOf(network));
   if (network.state === 'stale') return drop('stale');
   if (network.state === 'missing') return stack();
-  const headers = readHeaders(run, parsed);
+  const headers = readHeaders(run, found.ethernet);
   if ('record' in headers) return headers;
   const { ethernet, layer3 } = headers;
   trace.note(RULE, `frame ${ethernet.source} > ${ethernet.destination}`, describe(layer3));
@@ -44,7 +45,7 @@ function notInFirstBuffer(run: Run): Decision {
 }
 
 /** MACs and VLAN id, when the frame may be for a flat network. */
-function readFrame(run: Run, from: Device): { parsed: Ethernet; vlan: number } | Decision {
+function readFrame(run: Run, from: Device): { ethernet: Ethernet; vlan: number } | Decision {
   const outermost = parseEthernet(run.frame);
   if (outermost === 'not-in-first-buffer') return notInFirstBuffer(run);
   if (outermost === 'malformed') return notFlat(run, 'cut off');
@@ -53,14 +54,14 @@ function readFrame(run: Run, from: Device): { parsed: Ethernet; vlan: number } |
   const ethernet = skipTags(run.frame, outermost, tag === undefined ? 0 : 1);
   if (ethernet === 'not-in-first-buffer') return notInFirstBuffer(run);
   if (ethernet === 'malformed') return notFlat(run, 'cut off in its tag');
-  if (ethernet.tags > 1) return notFlat(run, 'more than one tag');
-  if (ethernet.tags === 0) return { parsed: ethernet, vlan: 0 };
+  if (ethernet === 'tagged' || ethernet.tags > 1) return notFlat(run, 'more than one tag');
+  if (ethernet.tags === 0) return { ethernet, vlan: 0 };
   const type = tag?.etherType ?? outermost.etherType;
   const { bytes, start } = run.frame;
-  const vlan = (tag?.tci ?? (bytes[start + 14]! << 8) | bytes[start + 15]!) & VLAN_ID;
+  const vlan = (tag?.tci ?? read16(bytes, start + 14)) & VLAN_ID;
   if (type !== ETHERTYPE_VLAN || vlan === 0) return notFlat(run, 'another kind of tag');
   // the tag is the wire's: the network does not carry it
-  return { parsed: { ...ethernet, tags: 0 }, vlan };
+  return { ethernet: { ...ethernet, tags: 0 }, vlan };
 }
 
 /** Whatever is wrong inside is the host's business. */

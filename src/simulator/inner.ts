@@ -61,17 +61,22 @@ export function insertTag(frame: Uint8Array, tag: Tag): Uint8Array {
   return tagged;
 }
 
-/** TCP, or UDP with a checksum, whole and directly behind the IP header; `at` counts from the start of the frame. */
+/**
+ * TCP, or UDP with a checksum, whole, and directly behind the IP header or with a checksum that the stack has yet to finish;
+ * `at` counts from the start of the frame.
+ */
 export function vouchedLayer4(run: Run, { layer3 }: Parsed): Vouched | undefined {
-  if (!isIp(layer3) || layer3.fragment || (layer3.kind === 'ipv6' && layer3.extended)) return undefined;
+  if (!isIp(layer3) || layer3.fragment) return undefined;
   const { layer4 } = layer3;
   const { bytes, start } = run.frame;
   if (layer4?.kind !== 'tcp' && layer4?.kind !== 'udp') return undefined;
   const udp = layer4.kind === 'udp';
-  if (udp && read16(bytes, layer4.offset + 6) === 0) return undefined;
+  const checksum = read16(bytes, layer4.offset + (udp ? 6 : 16));
+  if (udp && checksum === 0) return undefined;
   const [first, last] = layer3.kind === 'ipv4' ? [12, 20] : [8, 40];
   const addresses = bytes.subarray(layer3.offset + first, layer3.offset + last);
   const pseudo = fold(pseudoHeaderSum(addresses, udp ? PROTOCOL_UDP : PROTOCOL_TCP, layer4.length));
+  if (layer3.kind === 'ipv6' && layer3.extended && checksum !== pseudo) return undefined;
   return { at: layer4.offset - start, length: layer4.length, sum: 0xffff - pseudo };
 }
 

@@ -165,8 +165,8 @@ function isTagType(etherType: number): boolean {
   return etherType === ETHERTYPE_VLAN || etherType === ETHERTYPE_QINQ;
 }
 
-/** The frame without its tags: up to two, of which `beside` are in the packet's metadata. */
-export function skipTags(frame: FrameView, ethernet: Ethernet, beside: 0 | 1): Ethernet | ParseProblem {
+/** The frame without its tags: up to two, of which `beside` are in the packet's metadata; a third makes it `tagged`. */
+export function skipTags(frame: FrameView, ethernet: Ethernet, beside: 0 | 1): Ethernet | ParseProblem | 'tagged' {
   let { payload, payloadType, tagsInFrame } = ethernet;
   while (isTagType(payloadType) && beside + tagsInFrame < MAX_TAGS) {
     const problem = missing(frame, payload, 4);
@@ -175,6 +175,7 @@ export function skipTags(frame: FrameView, ethernet: Ethernet, beside: 0 | 1): E
     payload += 4;
     tagsInFrame++;
   }
+  if (isTagType(payloadType)) return 'tagged';
   return { ...ethernet, payload, payloadType, tagsInFrame, tags: beside + tagsInFrame };
 }
 

@@ -1,7 +1,7 @@
 /** The packet fixtures of test/fixtures/packets through both compiled objects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { every } from '../../fixtures/packets/encap-scene.ts';
 import { SEGMENTER_DEVICE } from '../../../src/simulator/types.ts';
+import { every } from '../../fixtures/packets/encap-scene.ts';
 import { packetFixtures } from '../../fixtures/packets/index.ts';
 import { mixed } from '../../fixtures/packets/scenes.ts';
 import { differences } from '../../support/packet-compare.ts';
@@ -63,7 +63,7 @@ function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<st
     }
     case 'deliver':
     case 'encap':
-      // its segments are counted, when they come back from there
+      // its segments come back, and are counted then
       if (record.device === SEGMENTER_DEVICE) return {};
       return { [`${from} rxPackets`]: 1, [`${record.device} txPackets`]: 1 };
     default:

@@ -93,9 +93,8 @@ test('damaged frames', () => {
     { numRuns: 2000 },
   );
   // the damage is of a size that much gets through, and much does not
-  for (const outcome of ['deliver', 'encap', 'stack', 'left', 'malformed', 'outer-malformed', 'tunnel-header']) {
-    expect([...seen]).toContain(outcome);
-  }
+  expect([...seen]).toEqual(expect.arrayContaining(['deliver', 'encap', 'stack', 'malformed']));
+  expect(seen.size).toBeGreaterThan(8);
 });
 
 test('the model knows every encapsulation of the layout', () => {
