@@ -61,7 +61,7 @@ export class NextHops {
   readonly #stopListening: () => void;
   #peers = new Map<number, Peer>();
   #states = new Map<number, State>();
-  #groups: readonly Group[] = [];
+  #groups = new Map<number, Group>();
   #wire = false;
   /** The first underlay device that is up: for groups and the wire. */
   #uplink: Uplink | undefined;
@@ -88,7 +88,8 @@ export class NextHops {
 
   /** The groups of the plan in force, and whether it has flat networks. Takes effect at once. */
   setGroups(groups: Iterable<Group>, wire: boolean): void {
-    this.#groups = [...groups];
+    this.#groups = new Map();
+    for (const group of groups) this.#groups.set(group.id, group);
     this.#wire = wire;
   }
 
@@ -139,7 +140,7 @@ export class NextHops {
       if (!this.#wire || uplink === undefined) return [];
       return [{ ifindex: uplink.link.ifindex, dmac: NO_MAC, smac: NO_MAC, vlan: 0 }];
     }
-    const group = this.#groups.find(({ id }) => id === node);
+    const group = this.#groups.get(node);
     if (group === undefined) return this.#states.get(node)?.hops ?? [];
     if (uplink === undefined) return [];
     const { link, face, vlan } = uplink;
@@ -193,7 +194,7 @@ export class NextHops {
   }
 
   groupStatus(): GroupStatus[] {
-    return this.#groups.map(({ address, networks }) => ({
+    return [...this.#groups.values()].map(({ address, networks }) => ({
       group: address,
       networks,
       device: this.#uplink?.link.name,
@@ -227,7 +228,7 @@ export class NextHops {
   }
 
   #sharedIds(): number[] {
-    return [...this.#groups.map(({ id }) => id), ...(this.#wire ? [NODE_WIRE] : [])];
+    return [...this.#groups.keys(), ...(this.#wire ? [NODE_WIRE] : [])];
   }
 
   async #routes(links: ReadonlyMap<number, HostLink>, present: readonly Uplink[]): Promise<Map<number, Route>> {

@@ -7,8 +7,8 @@ import { EditStorm } from '../support/edit-storm.ts';
 import { scaled } from '../support/long.ts';
 import { Mapwire } from '../support/mapwire.ts';
 import { chosenSeed } from '../support/packet-differential.ts';
-import { Random } from '../support/packet-random.ts';
 import { eventually } from '../support/process.ts';
+import { Random } from '../support/random.ts';
 import { ThreeHosts } from '../support/three-hosts.ts';
 
 const SEED = chosenSeed();

@@ -8,8 +8,8 @@ import { grown, holdings } from '../support/holdings.ts';
 import { scaled } from '../support/long.ts';
 import type { Mapwire } from '../support/mapwire.ts';
 import { chosenSeed } from '../support/packet-differential.ts';
-import { Random } from '../support/packet-random.ts';
 import { eventually } from '../support/process.ts';
+import { Random } from '../support/random.ts';
 import { addresses, type Guest, ThreeHosts } from '../support/three-hosts.ts';
 import { PingStream, transfer } from '../support/traffic.ts';
 

@@ -4,8 +4,8 @@
  */
 import { ask, ndjson } from './api.ts';
 import type { Mapwire } from './mapwire.ts';
-import type { Random } from './packet-random.ts';
 import { dumpMap, ip4Of, macOf } from './pinned-maps.ts';
+import type { Random } from './random.ts';
 
 const CLIENTS = 8;
 const PORTS = 64;

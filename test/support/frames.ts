@@ -9,6 +9,9 @@ import { capture } from './traffic.ts';
 
 const SLOW = Number(process.env.MAPWIRE_SLOW ?? 1);
 
+/** Bytes of a frame that a capture keeps: all of any frame on a wire of 1500. */
+const LENGTH = 2048;
+
 let tool: Promise<string> | undefined;
 
 /** Compiles the sender once a process. */
@@ -93,7 +96,7 @@ export class FrameCapture {
 
   static async start(namespace: Namespace, device: string, filter = ''): Promise<FrameCapture> {
     const file = join(await namespace.lab.folder(), `${device}.pcap`);
-    return new FrameCapture(file, await capture(namespace, device, file, filter));
+    return new FrameCapture(file, await capture(namespace, device, file, filter, LENGTH));
   }
 
   /** Waits until nothing more comes for `quiet` milliseconds, ends the capture and gives its frames. */

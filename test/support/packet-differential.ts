@@ -3,20 +3,23 @@
  * verdict record and in every byte. All of it follows from a seed.
  */
 import { simulate } from '../../src/simulator/simulate.ts';
-import { type Hook, REASON_NAMES, type Simulation } from '../../src/simulator/types.ts';
+import { type Hook, REASON_NAMES, SEGMENTER_DEVICE, type Simulation } from '../../src/simulator/types.ts';
 import { World } from '../../src/simulator/world.ts';
 import { toHex } from './packet.ts';
 import { differences } from './packet-compare.ts';
-import { FIRST_BUFFER, type LoadVariant, PacketKernel, PLAIN } from './packet-kernel.ts';
-import { DEVICES, LOAD_CLASSES, Random, type RandomWorld, randomWorld } from './packet-random.ts';
+import { asReceived, FIRST_BUFFER, type LoadVariant, type PacketInput, PacketKernel, PLAIN } from './packet-kernel.ts';
+import { DEVICES, type RandomWorld, randomWorld } from './packet-random.ts';
+import { LOAD_CLASSES } from './packet-random-classes.ts';
 import { type RandomPacket, randomPacket } from './packet-random-frame.ts';
+import { Random } from './random.ts';
 
 const MOST_SHOWN = 5;
 const VERDICTS = ['answer', 'deliver', 'drop', 'encap', 'flood', 'left', 'stack'];
 /** Reasons that no random frame brings about, and why; test/fixtures/packets has those that do. */
-const IMPOSSIBLE: Readonly<Record<string, string>> = {
+export const IMPOSSIBLE: Readonly<Record<string, string>> = {
   internal: 'no helper fails unless a program in front of ours has changed the packet',
   headroom: 'a test run has 256 bytes of headroom and an skb that can grow',
+  'flood-copy': 'it counts copies that were not made, and is no packet’s reason',
 };
 
 /** The seed that `MAPWIRE_SEED` names, or a new one. */
@@ -70,20 +73,21 @@ export class Differential implements AsyncDisposable {
     const packet = randomPacket(new Random(`${this.seed} frame ${table} ${index}`), world);
     const failures: string[] = [];
     this.tally.frames++;
-    for (const hook of ['xdp', 'tc'] as const) {
-      const firstBuffer = firstBufferOf(packet, hook);
+    for (const hook of hooksFor(packet)) {
+      const input = inputOf(packet, hook);
+      const { frame, gsoSize = 0, firstBuffer, metadataTag } = input;
       const wanted = simulate({
         world: model,
         hook,
         program: packet.program,
         device: packet.device,
-        frame: packet.frame,
-        gsoSize: packet.gsoSize,
+        frame,
+        gsoSize,
         ...(firstBuffer !== undefined && { firstBuffer }),
+        ...(metadataTag !== undefined && { metadataTag }),
       });
       if (show) console.info(`${hook}: ${traceOf(wanted)}`);
-      if (isUnrunnable(packet, hook, wanted)) continue;
-      const input = { ...packet, hook, firstBuffer: firstBuffer ?? packet.frame.length };
+      if (isUnrunnable(input, wanted, world)) continue;
       const outcome = await this.#kernel.run(input, variantOf(world));
       if (outcome === undefined) {
         this.tally.refused++;
@@ -134,8 +138,8 @@ export class Differential implements AsyncDisposable {
     wanted: Simulation,
   ): string {
     return [
-      `${hook} disagrees with the simulator: table ${table}, frame ${index}, from ${packet.device} (${world.loadClass})`,
-      `frame ${toHex(packet.frame)}${packet.gsoSize > 0 ? ` gso ${packet.gsoSize}` : ''}${packet.firstBuffer ? ` first buffer ${packet.firstBuffer}` : ''}`,
+      `${hook} disagrees with the simulator: table ${table}, frame ${index}, from ${packet.device} (${world.loadClass.name})`,
+      `frame ${toHex(packet.frame)}${packet.gsoSize > 0 ? ` gso ${packet.gsoSize}` : ''}${packet.firstBuffer ? ` first buffer ${packet.firstBuffer}` : ''}${packet.metadataTag ? ` beside it ${JSON.stringify(packet.metadataTag)}` : ''}`,
       ...found,
       `the simulator: ${traceOf(wanted)}`,
       `faults: ${JSON.stringify(world.environment.faults)}`,
@@ -149,23 +153,34 @@ export class Differential implements AsyncDisposable {
 }
 
 function variantOf({ loadClass }: RandomWorld): LoadVariant {
-  return { ...PLAIN, allFeatures: loadClass !== 'lean' };
+  const lean = loadClass.lean === true;
+  return { ...PLAIN, allFeatures: !lean, limited: !lean };
 }
 
-/** Frames larger than the first buffer of a test run are multi-buffer anyway. */
-function firstBufferOf(packet: RandomPacket, hook: Hook): number | undefined {
-  if (hook === 'tc') return undefined;
-  const most = packet.frame.length > FIRST_BUFFER ? FIRST_BUFFER : undefined;
-  if (packet.firstBuffer === undefined) return most;
-  return Math.min(packet.firstBuffer, most ?? packet.firstBuffer);
+function hooksFor({ metadataTag }: RandomPacket): readonly Hook[] {
+  return metadataTag === undefined ? ['xdp', 'tc'] : ['tc'];
+}
+
+function inputOf({ device, program, frame, gsoSize, firstBuffer, metadataTag }: RandomPacket, hook: Hook): PacketInput {
+  if (hook === 'tc') {
+    return asReceived({ hook, device, program, frame, gsoSize, ...(metadataTag !== undefined && { metadataTag }) });
+  }
+  // frames larger than the first buffer of a test run are multi-buffer anyway
+  return { hook, device, program, frame, firstBuffer: Math.min(firstBuffer ?? frame.length, FIRST_BUFFER) };
 }
 
 /** A super-packet can neither be encapsulated nor decapsulated in a test run: its gso_type cannot be set. */
-function isUnrunnable({ frame, gsoSize, program }: RandomPacket, hook: Hook, { record }: Simulation): boolean {
-  if (hook === 'xdp' && frame.length < 14) return true;
-  if (hook === 'xdp' || gsoSize === 0) return false;
-  const { verdict } = record;
-  return verdict === 'encap' || verdict === 'flood' || (verdict === 'deliver' && program === 'underlay');
+function isUnrunnable(
+  { hook, frame, gsoSize = 0, program }: PacketInput,
+  { record }: Simulation,
+  world: RandomWorld,
+): boolean {
+  if (hook === 'xdp') return frame.length < 14;
+  if (gsoSize === 0) return false;
+  const { verdict, device, network } = record;
+  const flat = network !== undefined && world.table.networks.get(network)?.encap === 'flat';
+  if (verdict === 'encap') return device !== SEGMENTER_DEVICE && !flat;
+  return verdict === 'flood' || (verdict === 'deliver' && program === 'underlay' && !flat);
 }
 
 function traceOf({ record, steps }: Simulation): string {

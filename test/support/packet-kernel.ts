@@ -165,6 +165,8 @@ export class PacketKernel implements AsyncDisposable {
   #environment: Environment | undefined;
   #ifindexes = new Map<string, number>();
   #slots = new Map<string, number>();
+  /** Slots whose rates were used up. */
+  readonly #spent = new Set<number>();
 
   private constructor(
     devices: PacketDevices,
@@ -206,6 +208,8 @@ export class PacketKernel implements AsyncDisposable {
     const numbers = { ifindexes: this.#ifindexes, slots: this.#slots };
     const packed = packEntries(planned, environment, numbers, this.#map('dev').valueSize);
     await this.#write(packed);
+    for (const slot of this.#spent) zero(this.#map('limit'), slot);
+    this.#spent.clear();
     return planned;
   }
 
@@ -316,6 +320,7 @@ export class PacketKernel implements AsyncDisposable {
       floodCount: floodSpent ? SPENT : 0,
     };
     this.#map('limit').update(u32(this.#slots.get(device)!), limitCodec.encode(limits));
+    this.#spent.add(this.#slots.get(device)!);
     return second;
   }
 

@@ -1,4 +1,6 @@
 /** Random frames for a random world: built from its table, so that they get somewhere, and then often damaged. */
+
+import type { Tag } from '../../src/simulator/types.ts';
 import {
   formatIp,
   formatMac,
@@ -10,7 +12,9 @@ import {
 } from '../../src/table/address.ts';
 import type { TablePort } from '../../src/table/model.ts';
 import { concat, frame } from './packet.ts';
-import type { Random, RandomWorld } from './packet-random.ts';
+import type { RandomWorld } from './packet-random.ts';
+import { fromUnderlay } from './packet-random-underlay.ts';
+import type { Random } from './random.ts';
 
 export interface RandomPacket {
   readonly device: string;
@@ -20,19 +24,35 @@ export interface RandomPacket {
   readonly gsoSize: number;
   /** XDP: bytes in the first buffer; undefined: as many as fit. */
   readonly firstBuffer: number | undefined;
+  /** TC: a tag beside the frame; XDP sees no such packet. */
+  readonly metadataTag: Tag | undefined;
 }
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 const ZERO = '00:00:00:00:00:00';
 
 export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
-  const underlay = random.chance(0.45);
+  const underlay = random.chance(0.5);
   const device = underlay ? random.pick(['u0', 'u0', 'u1']) : randomPortDevice(random, world);
   let bytes = underlay ? fromUnderlay(random, world, device) : frame(fromPort(random, world, device));
   if (random.chance(0.22)) bytes = damage(random, bytes);
   const gsoSize = bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
   const firstBuffer = random.chance(0.04) && bytes.length > 200 ? random.between(120, bytes.length - 1) : undefined;
-  return { device, program: underlay ? 'underlay' : 'port', frame: bytes, gsoSize, firstBuffer };
+  return {
+    device,
+    program: underlay ? 'underlay' : 'port',
+    frame: bytes,
+    gsoSize,
+    firstBuffer,
+    metadataTag: metadataTag(random, world, device),
+  };
+}
+
+function metadataTag(random: Random, { scene, table }: RandomWorld, device: string): Tag | undefined {
+  const port = table.port(scene.devices[device]?.is ?? '');
+  const transparent = port !== undefined && table.networks.get(port.network)!.vlan === 'transparent';
+  if (!random.chance(transparent ? 0.15 : 0.015)) return undefined;
+  return { etherType: random.chance(0.7) ? 0x8100 : 0x88a8, tci: random.below(0x10000) };
 }
 
 function randomPortDevice(random: Random, { scene }: RandomWorld): string {
@@ -43,7 +63,23 @@ function randomPortDevice(random: Random, { scene }: RandomWorld): string {
 
 function fromPort(random: Random, world: RandomWorld, device: string): string {
   const port = world.table.port(world.scene.devices[device]?.is ?? '') ?? random.pick([...world.table.ports()]);
-  return layers(random, world, port);
+  const text = layers(random, world, port);
+  const transparent = world.table.networks.get(port.network)!.vlan === 'transparent';
+  return random.chance(transparent ? 0.35 : 0.03) ? tagged(random, text) : text;
+}
+
+/** One tag or more behind the MACs. */
+export function tagged(random: Random, text: string): string {
+  const tags = Array.from({ length: random.pick([1, 1, 1, 2, 2, 3]) }, () => tagLayer(random)).join(' | ');
+  return text.replace(/^(eth \S+)([^|]*)/, (_, macs: string, words: string) => {
+    const type = /type=(\S+)/.exec(words)?.[1];
+    // an 802.3 length has no place behind a tag in the builder's text
+    return `${macs} | ${tags}${type === undefined || type === 'len' ? ' ' : ` type=${type} `}`;
+  });
+}
+
+function tagLayer(random: Random): string {
+  return `vlan ${random.chance(0.5) ? random.below(4096) : random.below(0x10000)}${random.chance(0.3) ? ' tpid=0x88a8' : ''}`;
 }
 
 function inNetwork(world: RandomWorld, network: string): TablePort[] {
@@ -51,7 +87,7 @@ function inNetwork(world: RandomWorld, network: string): TablePort[] {
 }
 
 /** A frame such as this port might send, or pretend to; `toHere`: to a port of this node, if possible. */
-function layers(random: Random, world: RandomWorld, port: TablePort, toHere = false): string {
+export function layers(random: Random, world: RandomWorld, port: TablePort, toHere = false): string {
   const others = inNetwork(world, port.network);
   const likely = others.filter(({ id, at }) => id !== port.id && (!toHere || at.some(({ node }) => node === 'a')));
   const target = likely.length > 0 && random.chance(0.92) ? random.pick(likely) : random.pick([...world.table.ports()]);
@@ -63,8 +99,6 @@ function layers(random: Random, world: RandomWorld, port: TablePort, toHere = fa
     return `eth ${source}>${control(random)} ${random.pick(['type=len', 'type=0x88cc', 'type=0x8808'])} | data 46`;
   if (kind < 8)
     return `eth ${source}>${destination(random, target)} ${random.pick(['type=0x8035', 'type=0x88b5', 'type=len', 'type=0x9100'])} | data ${random.between(1, 80)}`;
-  if (kind < 11)
-    return `eth ${source}>${destination(random, target)} | vlan ${random.below(4096)} ${random.chance(0.3) ? 'tpid=0x88a8' : ''} | ${packet(random, world, port, target)}`;
   if (kind < 25) return arp(random, world, port, source, target);
   if (kind < 45) return neighbour(random, world, port, source, target);
   const macs = `eth ${source}>${destination(random, target)}`;
@@ -100,7 +134,7 @@ function sourceIp(random: Random, world: RandomWorld, port: TablePort, family: 4
 }
 
 function packet(random: Random, world: RandomWorld, port: TablePort, target: TablePort): string {
-  const lean = world.loadClass === 'lean';
+  const lean = world.loadClass.lean === true;
   const family = random.chance(lean ? 0.8 : 0.5) ? 4 : 6;
   const source = sourceIp(random, world, port, family);
   const to = ipOf(random, target, family);
@@ -126,7 +160,7 @@ function layer4(random: Random, family: 4 | 6, udp: string | undefined): string 
   const data = `data ${size(random)}`;
   const sum = random.chance(0.25) ? ' sum=partial' : random.chance(0.05) ? ' sum=bad' : '';
   if (udp !== undefined) return `${udp}${sum} | ${data}`;
-  const ports = `${random.between(1, 65535)}>${random.pick([53, 80, 443, 4789])}`;
+  const ports = `${random.between(1, 65535)}>${random.pick([53, 80, 443, 4789, 6081])}`;
   switch (random.below(6)) {
     case 0:
     case 1:
@@ -191,53 +225,8 @@ function neighbour(random: Random, world: RandomWorld, port: TablePort, source: 
   }
 }
 
-function fromUnderlay(random: Random, world: RandomWorld, device: string): Uint8Array {
-  const mac = world.scene.devices[device]!.mac;
-  const router = '02:00:00:00:bb:01';
-  if (random.chance(0.05)) return frame(`eth ${router}>${mac} | ${random.pick(notTunnels)}`);
-  const nodes = [...world.table.nodes.values()];
-  const ports = [...world.table.ports()];
-  const remote = ports.filter((port) => port.at.some(({ node }) => node !== 'a'));
-  const port = random.pick(remote.length > 0 && random.chance(0.95) ? remote : ports);
-  const at = port.at.filter(({ node }) => node !== 'a');
-  const former = world.environment.former.get(port.id)?.node;
-  const place = random.chance(0.85) && at.length > 0 ? random.pick(at).node : (former ?? random.pick(nodes).id);
-  const source = random.chance(0.97)
-    ? world.table.nodes.get(place)!.underlay[0]!
-    : random.pick(['198.51.100.1', '192.0.2.1', '192.0.2.200']);
-  const inner = layers(random, world, random.chance(0.97) ? port : random.pick([...world.table.ports()]), true);
-  const segment = random.chance(0.96) ? segmentHere(world, port) : random.pick([4242, 0, 1000, 0xffffff]);
-  const toMac = random.chance(0.98) ? mac : BROADCAST;
-  const port4789 = random.chance(0.98) ? world.environment.ports.vxlan : 4788;
-  const flags = random.chance(0.03) ? ` flags=${random.below(256)}` : '';
-  const text =
-    `eth ${router}>${toMac} | ip4 ${source}>192.0.2.1 tos=${random.below(256)} ${random.chance(0.02) ? 'mf' : 'df'}${random.chance(0.03) ? ' opts=01010101' : ''}` +
-    `${random.chance(0.02) ? ' sum=bad' : ''} | udp ${random.between(1, 65535)}>${port4789} sum=${random.chance(0.8) ? 0 : 0x1234}` +
-    `${random.chance(0.02) ? ` len=${random.between(0, 120)}` : ''} | vxlan ${segment}${flags} | ${inner}`;
-  return random.chance(0.1) ? concat(frame(text), new Uint8Array(random.between(1, 40))) : frame(text);
-}
-
-/** The segment that this node is addressed with in the port's network. */
-function segmentHere(world: RandomWorld, port: TablePort): number {
-  for (const other of inNetwork(world, port.network)) {
-    for (const at of other.at)
-      if (at.node === 'a') return at.segment ?? world.table.networks.get(port.network)!.segment;
-  }
-  return world.table.networks.get(port.network)!.segment;
-}
-
-const notTunnels: readonly string[] = [
-  'arp request 02:00:00:00:bb:01 192.0.2.2 > 00:00:00:00:00:00 192.0.2.1',
-  'ip6 2001:db8::2>2001:db8::1 | udp 1>4789 | data 40',
-  'ip4 192.0.2.2>192.0.2.1 | tcp 1>4789 | data 40',
-  'ip4 192.0.2.2>192.0.2.1 | icmp | data 40',
-  'ip4 192.0.2.2>192.0.2.9 | udp 1>4789 | data 40',
-  'ip4 192.0.2.2>192.0.2.1 off=5 | udp 1>4789 | data 40',
-  'vlan 7 | ip4 192.0.2.2>192.0.2.1 | udp 1>4789 | data 40',
-];
-
 /** One to three injuries: bytes, lengths, ends. Most of them to the headers. */
-function damage(random: Random, intact: Uint8Array): Uint8Array {
+export function damage(random: Random, intact: Uint8Array): Uint8Array {
   let bytes: Uint8Array = intact.slice();
   for (let i = random.between(1, 3); i > 0; i--) {
     const at = random.chance(0.8) ? random.below(Math.min(bytes.length, 130)) : random.below(bytes.length);

@@ -221,7 +221,9 @@ function ipv4(layer: Layer, inner: Payload): Uint8Array {
   header.set(ipBytes(source), 12);
   header.set(ipBytes(destination), 16);
   header.set(options, 20);
-  put16(header, 10, internetChecksum(header) ^ (layer.fields.get('sum') === 'bad' ? 0x5555 : 0));
+  const wish = layer.fields.get('sum');
+  const right = internetChecksum(header);
+  put16(header, 10, wish === undefined ? right : wish === 'bad' ? right ^ 0x5555 : integer(wish));
   return concat(header, inner.bytes);
 }
 

@@ -135,9 +135,16 @@ export async function datagrams(
   }
 }
 
-/** A packet capture on a device of a namespace, written to `file`. */
-export async function capture(namespace: Namespace, device: string, file: string, filter = ''): Promise<Background> {
-  const argv = ['tcpdump', '-i', device, '-U', '-w', file, '-s', '0', '--immediate-mode', '-B', '32768', '-Z', 'root'];
+/** A packet capture on a device of a namespace, written to `file`. The shorter the frames kept, the more fit the buffer. */
+export async function capture(
+  namespace: Namespace,
+  device: string,
+  file: string,
+  filter = '',
+  length = 0,
+): Promise<Background> {
+  const keep = ['-s', String(length), '--immediate-mode', '-B', '32768', '-Z', 'root'];
+  const argv = ['tcpdump', '-i', device, '-U', '-w', file, ...keep];
   const process = namespace.start(filter === '' ? argv : [...argv, filter]);
   await process.waitFor(/listening on/);
   return process;

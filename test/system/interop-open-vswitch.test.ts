@@ -21,14 +21,14 @@ beforeAll(async () => {
   overlay = await Overlay.build();
   const a = await overlay.host('host-a', 1);
   overlay.node('host-a', [4, 6]);
-  // Open vSwitch reads frames as they cross the veth: checksums must be finished before.
-  await a.namespace.offload('eth0', { tx: 'off' });
   networks.forEach(({ network, type }, index) => {
     overlay.network(network, { encap: type, segment: type === 'gre' ? 0x8000_0000 + index : 7001 + index, mtu: MTU });
   });
   for (const family of [4, 6] as const) {
     const host = await overlay.host(`ovs${family}`, 20 + family, { addressed: false });
     overlay.node(`ovs${family}`, [family], { kind: 'foreign' });
+    // Open vSwitch reads frames as they cross its veth: here they become what a wire carries.
+    await overlay.wire.offload(`p-ovs${family}`, { tx: 'off' });
     const ovs = await OpenVSwitch.start(host.namespace);
     switches.set(family, ovs);
     await ovs.underlay('br-phy', 'eth0', [family === 4 ? `${host.ip4}/24` : `${host.ip6}/64`]);

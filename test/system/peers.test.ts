@@ -31,6 +31,7 @@ beforeAll(async () => {
   const a = await overlay.host('ovs-a', 1, { addressed: false });
   const b = await overlay.host('ovs-b', 2, { addressed: false });
   const k = await overlay.host('kernel', 3);
+  for (const name of ['ovs-a', 'ovs-b']) await overlay.wire.offload(`p-${name}`, { tx: 'off' });
   left = await OpenVSwitch.start(a.namespace);
   const right = await OpenVSwitch.start(b.namespace);
   await left.underlay('br-phy', 'eth0', [`${a.ip4}/24`, `${a.ip6}/64`]);
@@ -53,7 +54,6 @@ beforeAll(async () => {
         options: six ? ['udp6zerocsumrx', 'udp6zerocsumtx'] : ['noudpcsum'],
       });
       await k.namespace.ip(`link set ${guest.device} master br-${network}`);
-      await k.namespace.offload('eth0', { tx: 'off' });
     }
   }
 });

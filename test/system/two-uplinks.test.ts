@@ -13,7 +13,9 @@ import { eventually } from '../support/process.ts';
 import { PingStream } from '../support/traffic.ts';
 
 interface Status {
-  readonly nextHops: readonly { node: string; ways?: { device?: string; used: boolean }[] }[];
+  readonly dataplane: {
+    readonly nextHops: readonly { node: string; ways: { device?: string; used: boolean }[] }[];
+  };
 }
 
 describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
@@ -60,8 +62,8 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
   afterAll(() => overlay?.close());
 
   const used = async () => {
-    const { nextHops } = await overlay.daemon('host-a').json<Status>('status');
-    const ways = nextHops.find(({ node }) => node === 'host-b')?.ways ?? [];
+    const { dataplane } = await overlay.daemon('host-a').json<Status>('status');
+    const ways = dataplane.nextHops.find(({ node }) => node === 'host-b')?.ways ?? [];
     return ways.filter((way) => way.used).map((way) => way.device);
   };
 

@@ -3,8 +3,9 @@
  * service is used or touched. How it wants to be handled:
  *
  * - A tunnel's address must be on the internal port of a bridge that holds the underlay device (`underlay()`).
- * - It reads frames with AF_PACKET, and a veth hands it checksums that nobody finished: whoever sends to it over a veth needs
- *   `tx off` on the device that sends (`offload(device, { tx: 'off' })`), or ping works and TCP hangs.
+ * - It reads frames with AF_PACKET, and a veth hands it checksums that nobody finished and super-packets: the device at the other
+ *   end of each veth to it needs `tx off` (`offload(device, { tx: 'off' })`), or ping works and TCP hangs. At the lab's
+ *   switch that is its port, which also merges what it receives (GRE, whose offload needs no socket) and forwards it merged.
  * - It neither fragments nor answers "too big": guests behind it need a small enough MTU.
  */
 import { existsSync } from 'node:fs';
