@@ -41,7 +41,10 @@ export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
   let bytes = underlay ? fromUnderlay(random, world, device) : frame(fromPort(random, world, device));
   if (random.chance(0.22)) bytes = damage(random, bytes);
   const gsoSize = bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
-  const firstBuffer = random.chance(0.04) && bytes.length > 200 ? random.between(120, bytes.length - 1) : undefined;
+  // outer headers and the longest options of a tunnel are in the first buffer of any driver
+  const least = underlay ? 400 : 120;
+  const firstBuffer =
+    random.chance(0.04) && bytes.length > least + 80 ? random.between(least, bytes.length - 1) : undefined;
   return {
     device,
     program: underlay ? 'underlay' : 'port',
