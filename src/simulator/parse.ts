@@ -291,7 +291,7 @@ function walkExtensionHeaders(frame: FrameView, start: number, end: number, firs
     if (nextHeader === NEXT_FRAGMENT) {
       fragmentProtocol ??= bytes[offset]!;
       if (read16(bytes, offset + 2) >>> 3 !== 0) {
-        return { ...chain, extended: true, fragmentProtocol, laterFragment: true };
+        return { ...chain, offset: offset + length, extended: true, fragmentProtocol, laterFragment: true };
       }
     }
     nextHeader = bytes[offset]!;

@@ -121,8 +121,8 @@ function randomInput(random: Random, world: RandomWorld): PacketInput {
   const frame = randomFrame(random, world, device);
   const input = { hook, program: 'underlay', device, frame } as const;
   if (hook === 'tc') return asReceived(input);
-  // no driver has less in its first buffer
-  const firstBuffer = random.chance(0.05) && frame.length > 120 ? random.between(120, frame.length) : frame.length;
+  // outer headers and the longest options of a tunnel are in the first buffer of any driver
+  const firstBuffer = random.chance(0.2) && frame.length > 400 ? random.between(400, frame.length) : frame.length;
   return { ...input, firstBuffer: Math.min(firstBuffer, FIRST_BUFFER) };
 }
 

@@ -34,10 +34,17 @@ const ZERO = '00:00:00:00:00:00';
 export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
   const underlay = random.chance(0.5);
   const device = underlay ? random.pick(['u0', 'u0', 'u1']) : randomPortDevice(random, world);
+  if (!underlay && random.chance(0.08)) {
+    const whole = superPacket(random, world, device);
+    if (whole !== undefined) return whole;
+  }
   let bytes = underlay ? fromUnderlay(random, world, device) : frame(fromPort(random, world, device));
   if (random.chance(0.22)) bytes = damage(random, bytes);
   const gsoSize = bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
-  const firstBuffer = random.chance(0.04) && bytes.length > 200 ? random.between(120, bytes.length - 1) : undefined;
+  // outer headers and the longest options of a tunnel are in the first buffer of any driver
+  const least = underlay ? 400 : 120;
+  const firstBuffer =
+    random.chance(0.04) && bytes.length > least + 80 ? random.between(least, bytes.length - 1) : undefined;
   return {
     device,
     program: underlay ? 'underlay' : 'port',
@@ -45,6 +52,27 @@ export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
     gsoSize,
     firstBuffer,
     metadataTag: metadataTag(random, world, device),
+  };
+}
+
+/** A sound super-packet for a port elsewhere, the sooner the more its node asks for. */
+function superPacket(random: Random, { scene, table }: RandomWorld, device: string): RandomPacket | undefined {
+  const port = table.port(scene.devices[device]?.is ?? '');
+  const source = port?.ips.find((ip) => !ip.includes(':'));
+  if (port === undefined || source === undefined) return undefined;
+  const others = [...table.ports()].filter(({ network, at }) => network === port.network && at[0]!.node !== 'a');
+  const checking = others.filter(({ at }) => table.nodes.get(at[0]!.node)!.udp6Checksum !== 'zero');
+  if (others.length === 0) return undefined;
+  const target = random.pick(checking.length > 0 ? checking : others);
+  const sum = random.chance(0.5) ? 'sum=partial' : '';
+  const text = `eth ${port.mac}>${target.mac} | ip4 ${source}>10.9.9.9 df | tcp 1000>80 ${sum} | data ${random.between(700, 3300)}`;
+  return {
+    device,
+    program: 'port',
+    frame: frame(text),
+    gsoSize: random.between(200, 548),
+    firstBuffer: undefined,
+    metadataTag: undefined,
   };
 }
 

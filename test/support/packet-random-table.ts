@@ -33,7 +33,7 @@ function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<stri
       ...(random.chance(0.5) && { mtu: random.pick([1400, 1500, 9000]) }),
       ...(foreign && { kind: 'foreign', guard: random.pick(['full', 'open', 'off'] as const) }),
       ...(lean !== true &&
-        random.chance(0.4) && { 'udp6-checksum': random.pick(['auto', 'zero', 'computed'] as const) }),
+        random.chance(0.4) && { 'udp6-checksum': random.pick(['auto', 'zero', 'computed', 'computed'] as const) }),
     };
   }
   return nodes;

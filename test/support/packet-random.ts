@@ -61,7 +61,7 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     tooBigSpent: limited && random.chance(0.06),
     floodSpent: limited && random.chance(0.06),
     ...(random.chance(0.08) && { uplink: 'none' as const }),
-    faults: random.chance(0.25) ? randomFaults(random, table, devices) : [],
+    faults: random.chance(0.3) ? randomFaults(random, table, devices) : [],
   });
   return { scene, table, environment, loadClass };
 }
@@ -122,6 +122,9 @@ function randomFaults(random: Random, table: Table, devices: Readonly<Record<str
         ({ underlay }): Fault => ({ target: 'vtep', key: random.pick(underlay), effect }),
       ),
     ];
+    // the way to the port itself is what most frames for it need
+    for (const { node } of port.at)
+      if (nodesWithEntry(table, ports).includes(node)) choices.push({ target: 'node', key: node, effect: 'missing' });
     if (network.encap === 'flat') choices.push({ target: 'node', key: 'the wire', effect });
     if (network.group !== undefined) {
       choices.push(

@@ -9,7 +9,7 @@ import { chosenSeed, Differential } from '../../support/packet-differential.ts';
 
 const SEED = chosenSeed();
 const CASE = process.env.MAPWIRE_CASE;
-const TABLES = 210;
+const TABLES = 300;
 const FRAMES = 100;
 
 let differential: Differential;
