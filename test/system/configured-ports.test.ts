@@ -46,7 +46,7 @@ describe.each(([4, 6] as const).map((underlay) => ({ underlay })))('underlay: IP
     const [a, b] = ['host-a', 'host-b'].map((name) => overlay.hosts.get(name)!);
     await a!.namespace.offload('eth0', { tx: 'off' });
     const source = underlay === 4 ? a!.ip4 : a!.ip6;
-    const watch = await FrameCapture.start(b!.namespace, 'eth0', `inbound and udp and src host ${source}`);
+    const watch = await FrameCapture.start(b!.namespace, 'eth0', `udp and src host ${source}`, 'in');
     for (const encap of encaps) {
       const [one, two] = overlay.of(encap) as [OverlayGuest, OverlayGuest];
       for (const inside of [4, 6] as const) {
@@ -69,7 +69,7 @@ describe.each(([4, 6] as const).map((underlay) => ({ underlay })))('underlay: IP
       expect(result.faults).toEqual([]);
       const shown = layer === 'vxlan_gpe' ? 'vxlan' : layer;
       counted[encap] = framesOf(result, `eth ${underlay === 4 ? 'ip' : 'ipv6'} udp ${shown}`);
-      expect(counted[encap], encap).toBeGreaterThanOrEqual(20);
+      expect(counted[encap], encap).toBeGreaterThanOrEqual(16);
     }
     console.log(`IPv${underlay}: frames by encapsulation at its configured port: ${JSON.stringify(counted)}`);
     const sum = Object.values(counted).reduce((total, count) => total + count, 0);

@@ -60,7 +60,7 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
 
   /** ECN of what arrives at a guest, by the source port. */
   async function arriving(to: OverlayGuest, send: () => Promise<unknown>): Promise<Map<number, number>> {
-    const watch = await FrameCapture.start(to.namespace, 'eth0', 'inbound and udp dst port 2000 or (ip6 and udp)');
+    const watch = await FrameCapture.start(to.namespace, 'eth0', 'udp dst port 2000 or (ip6 and udp)', 'in');
     await send();
     const got = new Map<number, number>();
     for (const { frame: bytes } of await watch.stop()) {
@@ -98,7 +98,7 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
 
   test.each([4, 6] as const)('putting on: four cases, IPv%i inside', async (family) => {
     const put = async (from: OverlayGuest, to: OverlayGuest, near: OverlayHost, far: OverlayHost) => {
-      const watch = await FrameCapture.start(far.namespace, 'eth0', `inbound and udp port 4789 and src ${near.ip4}`);
+      const watch = await FrameCapture.start(far.namespace, 'eth0', `udp port 4789 and src ${near.ip4}`, 'in');
       const frames = [0, 1, 2, 3].map((ecn) => frame(inner(from, to, family, ecn, 4000 + ecn)));
       await sendFrames(from.namespace, 'eth0', frames);
       const got = new Map<number, number>();

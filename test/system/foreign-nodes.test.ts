@@ -40,7 +40,7 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
 
   /** How many of ten frames get to our guest that the stranger sends with this source. */
   async function admitted(source: string): Promise<number> {
-    const watch = await FrameCapture.start(ours.namespace, 'eth0', 'inbound and udp port 2000');
+    const watch = await FrameCapture.start(ours.namespace, 'eth0', 'udp port 2000', 'in');
     const sent = frame(`eth ${source}>${ours.mac} | ip4 ${stranger.ip4}>${ours.ip4} | udp 1000>2000 sum=0 | data 30`);
     await sendFrames(stranger.namespace, 'eth0', [sent], { count: 10 });
     return (await watch.stop()).filter(({ frame: got }) => linkOf(got).source === source).length;

@@ -146,7 +146,7 @@ async function decoded(underlay: Family): Promise<void> {
   const hosts = ['host-a', 'host-b'].map((name) => overlay.hosts.get(name)!.namespace);
   // Without checksum offload on the sending device the stack completes what TC leaves unfinished.
   await hosts[0]!.offload('eth0', { tx: 'off' });
-  const watch = await FrameCapture.start(hosts[1]!, 'eth0', 'inbound');
+  const watch = await FrameCapture.start(hosts[1]!, 'eth0', '', 'in');
   for (const encap of ENCAPSULATIONS) {
     const [one, beside, far] = overlay.of(encap) as [OverlayGuest, OverlayGuest, OverlayGuest];
     for (const inside of FAMILIES) {

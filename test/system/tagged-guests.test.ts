@@ -56,7 +56,7 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
     Promise.all(
       guests(network)
         .slice(1)
-        .map((guest) => FrameCapture.start(guest.namespace, 'eth0', 'inbound')),
+        .map((guest) => FrameCapture.start(guest.namespace, 'eth0', '', 'in')),
     );
 
   test.each(ENCAPS)('%s carries a tag in the frame, and two, whole', async (network) => {

@@ -80,7 +80,7 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
   )('$network, IPv$inside inside', async ({ network, inside }) => {
     const [one, two] = overlay.of(network) as [OverlayGuest, OverlayGuest];
     // The switch's port, where host-a's frames come in: tagged, each of them.
-    const watch = await FrameCapture.start(overlay.wire, 'p-host-a', 'inbound');
+    const watch = await FrameCapture.start(overlay.wire, 'p-host-a', '', 'in');
     await exchanges(one, two, inside, { bytes: 1 << 19, sizes: [0, 1, 512, 1200] });
     const tunnels = (await watch.stop()).filter(({ frame }) => packetOf(frame)?.protocol === 17);
     expect(tunnels.length).toBeGreaterThan(100);
