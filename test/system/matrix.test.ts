@@ -134,8 +134,8 @@ function layers(encap: Encapsulation, underlay: Family): string {
     vxlan: `eth ${ip} udp vxlan eth`,
     geneve: `eth ${ip} udp geneve eth`,
     gre: `eth ${ip} gre eth`,
-    // tshark calls it VXLAN too; what follows tells the two apart
-    'vxlan-gpe': `eth ${ip} udp vxlan`,
+    // tshark has no name for it among the layers: IP behind UDP
+    'vxlan-gpe': `eth ${ip} udp`,
     lisp: `eth ${ip} udp lisp-data`,
     flat: 'eth',
     'flat-vlan': 'eth vlan',
