@@ -94,12 +94,15 @@ export class FrameCapture {
     this.#process = process;
   }
 
-  static async start(namespace: Namespace, device: string, filter = ''): Promise<FrameCapture> {
+  /** @param direction not by the filter's word `inbound`, with which the first frame goes missing */
+  static async start(
+    namespace: Namespace,
+    device: string,
+    filter = '',
+    direction: 'in' | 'out' | 'inout' = 'inout',
+  ): Promise<FrameCapture> {
     const file = join(await namespace.lab.folder(), `${device}.pcap`);
-    const process = await capture(namespace, device, file, filter, LENGTH);
-    // it says so a moment before it does
-    await new Promise((resolve) => setTimeout(resolve, 50 * SLOW));
-    return new FrameCapture(file, process);
+    return new FrameCapture(file, await capture(namespace, device, file, filter, LENGTH, direction));
   }
 
   /** Waits until nothing more comes for `quiet` milliseconds (but not forever), ends the capture and gives its frames. */

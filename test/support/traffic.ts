@@ -142,8 +142,9 @@ export async function capture(
   file: string,
   filter = '',
   length = 0,
+  direction: 'in' | 'out' | 'inout' = 'inout',
 ): Promise<Background> {
-  const keep = ['-s', String(length), '--immediate-mode', '-B', '32768', '-Z', 'root'];
+  const keep = ['-Q', direction, '-s', String(length), '--immediate-mode', '-B', '32768', '-Z', 'root'];
   const argv = ['tcpdump', '-i', device, '-U', '-w', file, ...keep];
   const process = namespace.start(filter === '' ? argv : [...argv, filter]);
   await process.waitFor(/listening on/);

@@ -36,7 +36,7 @@ function firstProcess(kernel: KernelImage, command: string): string {
     `mkdir -p /lib/modules/${kernel.release}`,
     `mount --bind ${kernel.folder}/lib/modules/${kernel.release} /lib/modules/${kernel.release}`,
     'ip link set lo up',
-    'modprobe -a veth vxlan bridge tun',
+    'modprobe -a veth vxlan bridge tun geneve ip_gre ip6_gre 8021q',
     `cd ${project}`,
     `${command}`,
     `echo $? > ${results}/status`,

@@ -1,0 +1,117 @@
+/**
+ * Runs under every kernel of `npm run test:kernels`: the kernel's own Geneve and GRE devices, VXLAN with `gpe` (a device without
+ * Ethernet) and VXLAN on a VLAN device, which this machine's own kernel may lack, each against a host of Mapwire, both hooks.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { broadcasts, compares, exchanges, type Family, pings, resolves, transfers } from '../../support/exchange.ts';
+import { Overlay, type OverlayGuest } from '../../support/overlay.ts';
+import { kernelTunnel } from '../../support/peers/kernel-tunnel.ts';
+
+const BYTES = 128 * 1024;
+const SIZES = [0, 1, 1200, 3000];
+
+const peers = [
+  { network: 'geneve4', encap: 'geneve', kind: 'geneve', family: 4 },
+  { network: 'geneve6', encap: 'geneve', kind: 'geneve', family: 6 },
+  { network: 'gre4', encap: 'gre', kind: 'gretap', family: 4 },
+  { network: 'gre6', encap: 'gre', kind: 'ip6gretap', family: 6 },
+] as const;
+
+const pair = (overlay: Overlay, network: string) => overlay.of(network) as [OverlayGuest, OverlayGuest];
+
+describe('the kernel’s Geneve and GRE devices, and VXLAN with gpe', () => {
+  let overlay: Overlay;
+
+  beforeAll(async () => {
+    overlay = await Overlay.build();
+    const a = await overlay.host('host-a', 1);
+    overlay.node('host-a', [4, 6]);
+    for (const [index, { network, encap }] of peers.entries()) {
+      overlay.network(network, { encap, segment: (encap === 'gre' ? 0x7fff_0000 : 6000) + index });
+    }
+    overlay.network('gpe4', { encap: 'vxlan-gpe', segment: 6100 });
+    for (const [index, { network, kind, family }] of peers.entries()) {
+      const host = await overlay.host(network, 11 + index);
+      overlay.node(network, [family], { kind: 'foreign' });
+      await overlay.guest('host-a', network, { n: 1 });
+      const guest = await overlay.guest(network, network, { n: 2, foreign: true, mtu: 1400 });
+      const [local, remote] = family === 4 ? [host.ip4, a.ip4] : [host.ip6, a.ip6];
+      const segment = overlay.table.networks[network]!.segment as number;
+      await kernelTunnel(host.namespace, { kind, segment, local, peers: [remote] });
+      await host.namespace.ip(`link set ${guest.device} master br0`);
+    }
+    const host = await overlay.host('gpe4', 20);
+    overlay.node('gpe4', [4], { kind: 'foreign' });
+    await overlay.guest('host-a', 'gpe4', { n: 1 });
+    await kernelTunnel(host.namespace, { kind: 'vxlan-gpe', segment: 6100, local: host.ip4, peers: [a.ip4] });
+    await overlay.itself('gpe4', 'gpe4', 2, 'vx0');
+  });
+  afterAll(() => overlay?.close());
+
+  describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
+    beforeAll(() => overlay.start(['host-a'], { hook }));
+    afterAll(() => overlay.down());
+
+    test.each(peers)('$kind over IPv$family', async ({ network }) => {
+      const [one, two] = pair(overlay, network);
+      for (const inside of [4, 6] as const) await exchanges(one, two, inside, { bytes: BYTES, sizes: SIZES });
+    });
+
+    test('VXLAN-GPE over IPv4', async () => {
+      const [one, two] = pair(overlay, 'gpe4');
+      for (const inside of [4, 6] as const satisfies readonly Family[]) {
+        await pings(one, two, inside, true);
+        await pings(two, one, inside);
+        // the kernel's end has no neighbours; ours finds it in the map
+        await resolves(one, two, inside);
+        await compares(one, two, inside, SIZES);
+        await transfers(one, two, inside, BYTES);
+        await transfers(two, one, inside, BYTES);
+        await broadcasts(one, [two], inside);
+        await broadcasts(two, [one], inside);
+      }
+    });
+  });
+});
+
+describe('a tagged underlay with VLAN devices', () => {
+  let overlay: Overlay;
+
+  beforeAll(async () => {
+    overlay = await Overlay.build();
+    const hosts = [
+      await overlay.host('host-a', 1, { addressed: false }),
+      await overlay.host('kernel', 2, { addressed: false }),
+    ] as const;
+    for (const { namespace, ip4 } of hosts) {
+      await namespace.ip(
+        'link add link eth0 name eth0.30 type vlan id 30',
+        `addr add ${ip4}/24 dev eth0.30`,
+        'link set eth0.30 up',
+      );
+    }
+    const [a, k] = hosts;
+    overlay.node('host-a');
+    overlay.node('kernel', [4], { kind: 'foreign' });
+    overlay.network('blue', { encap: 'vxlan', segment: 5001 });
+    await overlay.guest('host-a', 'blue', { n: 1 });
+    const guest = await overlay.guest('kernel', 'blue', { n: 2, foreign: true, mtu: 1400 });
+    await kernelTunnel(k.namespace, {
+      kind: 'vxlan',
+      segment: 5001,
+      local: k.ip4,
+      peers: [a.ip4],
+      underlay: 'eth0.30',
+    });
+    await k.namespace.ip(`link set ${guest.device} master br0`);
+  });
+  afterAll(() => overlay?.close());
+
+  test.each(['tc', 'xdp'] as const)('hook: %s', async (hook) => {
+    await overlay.start(['host-a'], { hook, underlay: ['{ device: eth0, vlan: 30 }'] });
+    const [one, two] = pair(overlay, 'blue');
+    for (const inside of [4, 6] as const) await exchanges(one, two, inside, { bytes: BYTES, sizes: SIZES });
+    expect(Object.keys(await overlay.drops('host-a')).filter((reason) => reason.startsWith('guard-'))).toEqual([]);
+    await overlay.down();
+  });
+});
