@@ -242,16 +242,21 @@ static __always_inline int mw_flood_nodes(mw_ctx *ctx, const struct mw_packet *p
 	return 0;
 }
 
-/* The rest of a long list has its turn when this packet comes back to the device it came from. */
-static __always_inline void mw_flood_later(mw_ctx *ctx, const struct mw_flood_run *run)
+/* The rest of a long list has its turn when this packet comes back to the device it came from; it does not when a queue is full. */
+static __always_inline void mw_flood_later(mw_ctx *ctx, struct mw_flood_run *run)
 {
 	void *list = bpf_map_lookup_elem(&MW_MAP(flood), &run->network);
 	__u32 next = run->start + MW_MAX_FLOOD;
+	__u32 last;
 
-	if (mw_config.quiet || !list || next > MW_FLOOD_PLACES || mw_flood_count(list) < next)
+	if (mw_config.quiet || !list || next > MW_FLOOD_PLACES)
+		return;
+	last = mw_flood_count(list);
+	if (last < next)
 		return;
 	ctx->mark = MW_FLOOD_MARK | next;
-	bpf_clone_redirect(ctx, ctx->ifindex, BPF_F_INGRESS);
+	if (bpf_clone_redirect(ctx, ctx->ifindex, BPF_F_INGRESS))
+		run->lost += last + 1 - next;
 	ctx->mark = 0;
 }
 

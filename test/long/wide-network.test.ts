@@ -84,6 +84,12 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
     });
     const host = overlay.hosts.get('host-a')!.namespace;
     const rows = async () => (await overlay.drops('host-a'))['flood-copy'] ?? 0;
+    // Frames that the guest sends and the host's own queue loses never come to Mapwire.
+    const taken = async () => {
+      const ports = await overlay.daemon('host-a').json<{ port: string; rxPackets: number | string }[]>('ports');
+      return Number(ports.find(({ port }) => port === sender.device)!.rxPackets);
+    };
+    const takenBefore = await taken();
     const before = { rx: await counter(gateway, 'eth0', 'rx.packets'), copies: await rows() };
     const sentBefore = await counter(host, 'eth0', 'tx.packets');
     const COUNT = 150;
@@ -103,14 +109,14 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
     );
     const counted = (await rows()) - before.copies;
     const sent = (await counter(host, 'eth0', 'tx.packets')) - sentBefore;
+    const flooded = (await taken()) - takenBefore;
     console.log(
-      `${hook}: ${COUNT} broadcasts to ${FAR} nodes (${said.trim()}): ${got} copies arrived, ${counted} counted as flood-copy;\n` +
-        `bystander alone: ${alone}\nbystander beside it: ${loaded}`,
+      `${hook}: ${flooded} of ${COUNT} broadcasts to ${FAR} nodes (${said.trim()}): ${sent} copies sent, ${counted} counted as flood-copy, ` +
+        `${got} came through the switch to the gateway;\nbystander alone: ${alone}\nbystander beside it: ${loaded}`,
     );
-    // pings of the bystander and the chatter of neighbours are in the devices' figures too: only a few hundred
-    expect(got + counted).toBeGreaterThanOrEqual(COUNT * FAR);
-    expect(sent + counted).toBeGreaterThanOrEqual(COUNT * FAR);
-    expect(got + counted).toBeLessThan(COUNT * FAR + 500);
+    // The bystander's pings are in the device's figure too; what the switch or the gateway lose is not ours to count.
+    expect(sent + counted).toBeGreaterThanOrEqual(flooded * FAR);
+    expect(sent + counted).toBeLessThan(flooded * FAR + 2_000);
   });
 
   async function bystanderPings(what: () => Promise<void>): Promise<string> {

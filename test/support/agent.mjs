@@ -5,6 +5,9 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { echoed, receive, sendAll, serve } from './checked-stream.mjs';
 
+/** A machine this many times slower (software emulation) gets as much more time. */
+const SLOW = Number(process.env.MAPWIRE_SLOW ?? 1);
+
 /** Listeners by name: socket and how often each text came. */
 const listeners = new Map();
 /** Streams of numbered datagrams by name. */
@@ -91,7 +94,7 @@ const actions = {
   async compare({ from, to, port, sizes }) {
     const socket = await bound(net.isIPv6(to) ? 6 : 4, from, 0);
     for (const size of sizes) {
-      if (!(await echoed(socket, to, port, size, { attempts: 8, wait: 250 })))
+      if (!(await echoed(socket, to, port, size, { attempts: 8, wait: 250 * SLOW })))
         throw new Error(`no right answer to a datagram of ${size} bytes from ${to}`);
     }
     socket.close();

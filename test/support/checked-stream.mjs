@@ -55,7 +55,10 @@ export function receive(socket) {
     socket.on('data', take);
     socket.on('error', reject);
     socket.on('close', () => reject(new Error(`closed with ${left} bytes missing`)));
-    socket.setTimeout(10_000, () => reject(new Error(`nothing moved for 10 s, ${left} bytes missing`)));
+    const patience = 10 * Number(process.env.MAPWIRE_SLOW ?? 1);
+    socket.setTimeout(patience * 1_000, () =>
+      reject(new Error(`nothing moved for ${patience} s, ${left} bytes missing`)),
+    );
   });
 }
 

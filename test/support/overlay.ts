@@ -153,13 +153,13 @@ export class Overlay {
   }
 
   /**
-   * A host that is a guest itself: `device` of it is an end of the network's tunnel and gets the guest's addresses (a device that
-   * carries IP alone has no bridge to put guests into).
+   * A host that is a guest itself: `device` of it is an end of the network's tunnel and gets the guest's addresses, without a prefix
+   * (a device that carries IP alone has no bridge to put guests into).
    */
   async itself(host: string, network: string, n: number, device: string): Promise<OverlayGuest> {
     const { namespace } = this.#host(host);
     const { mac, ip4, ip6 } = guestAddresses(this.numberOf(network), n);
-    await namespace.ip(`addr add ${ip4}/24 dev ${device}`, `addr add ${ip6}/64 dev ${device} nodad`);
+    await namespace.ip(`addr add ${ip4}/32 dev ${device}`, `addr add ${ip6}/128 dev ${device} nodad`);
     const name = `${network}-${host}-${n}`;
     this.table.ports[name] = { network, mac, ips: [ip4, ip6], at: [{ node: host }] };
     const guest = { name, device, network, host, mac, ip4, ip6, namespace, agent: await Agent.start(namespace) };

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { broadcasts, compares, exchanges, type Family, pings, resolves, transfers } from '../../support/exchange.ts';
 import { Overlay, type OverlayGuest } from '../../support/overlay.ts';
-import { kernelTunnel } from '../../support/peers/kernel-tunnel.ts';
+import { gpeRoute, kernelTunnel } from '../../support/peers/kernel-tunnel.ts';
 
 const BYTES = 128 * 1024;
 const SIZES = [0, 1, 1200, 3000];
@@ -44,7 +44,10 @@ describe('the kernel’s Geneve and GRE devices, and VXLAN with gpe', () => {
     overlay.node('gpe4', [4], { kind: 'foreign' });
     await overlay.guest('host-a', 'gpe4', { n: 1 });
     await kernelTunnel(host.namespace, { kind: 'vxlan-gpe', segment: 6100, local: host.ip4, peers: [a.ip4] });
-    await overlay.itself('gpe4', 'gpe4', 2, 'vx0');
+    const itself = await overlay.itself('gpe4', 'gpe4', 2, 'vx0');
+    for (const prefix of [itself.ip4.replace(/2$/, '0/24'), itself.ip6.replace(/2$/, '/64')]) {
+      await gpeRoute(host.namespace, prefix, { segment: 6100, local: host.ip4, remote: a.ip4 });
+    }
   });
   afterAll(() => overlay?.close());
 
@@ -67,8 +70,8 @@ describe('the kernel’s Geneve and GRE devices, and VXLAN with gpe', () => {
         await compares(one, two, inside, SIZES);
         await transfers(one, two, inside, BYTES);
         await transfers(two, one, inside, BYTES);
+        // the kernel sends a broadcast by no route, so this device of it does not know where to
         await broadcasts(one, [two], inside);
-        await broadcasts(two, [one], inside);
       }
     });
   });
@@ -109,9 +112,12 @@ describe('a tagged underlay with VLAN devices', () => {
 
   test.each(['tc', 'xdp'] as const)('hook: %s', async (hook) => {
     await overlay.start(['host-a'], { hook, underlay: ['{ device: eth0, vlan: 30 }'] });
-    const [one, two] = pair(overlay, 'blue');
-    for (const inside of [4, 6] as const) await exchanges(one, two, inside, { bytes: BYTES, sizes: SIZES });
-    expect(Object.keys(await overlay.drops('host-a')).filter((reason) => reason.startsWith('guard-'))).toEqual([]);
-    await overlay.down();
+    try {
+      const [one, two] = pair(overlay, 'blue');
+      for (const inside of [4, 6] as const) await exchanges(one, two, inside, { bytes: BYTES, sizes: SIZES });
+      expect(Object.keys(await overlay.drops('host-a')).filter((reason) => reason.startsWith('guard-'))).toEqual([]);
+    } finally {
+      await overlay.down();
+    }
   });
 });

@@ -1,6 +1,6 @@
 /**
  * The kernel's own tunnel devices as peers: a bridge with guests and a VXLAN, Geneve or GRE device, or a device that carries IP alone
- * (VXLAN with `gpe`). Geneve, GRE and `gpe` need modules that this machine's kernel may lack: `npm run test:kernels` has them.
+ * (VXLAN with `gpe`: no bridge, and routes that say where to). Geneve, GRE and `gpe` need modules that this machine's kernel may lack: `npm run test:kernels` has them.
  */
 import type { Namespace } from '../hosts.ts';
 
@@ -47,7 +47,8 @@ export async function kernelTunnel(host: Namespace, options: KernelTunnel): Prom
   };
   const type = {
     vxlan: () => `vxlan id ${segment} dstport ${port} local ${local} dev ${underlay}${remote}`,
-    'vxlan-gpe': () => `vxlan id ${segment} dstport ${port} local ${local} remote ${one()} dev ${underlay} gpe`,
+    // The kernel has GPE only as a device whose routes say where to (`gpeRoute`).
+    'vxlan-gpe': () => `vxlan dstport ${port} gpe external`,
     geneve: () => `geneve id ${segment} remote ${one()} dstport ${port}`,
     gretap: () => `gretap key ${segment} local ${local} remote ${one()}`,
     // Without a limit of encapsulation (RFC 2473) the device adds no destination option, which nobody else reads.
@@ -70,4 +71,13 @@ export async function kernelTunnel(host: Namespace, options: KernelTunnel): Prom
   for (const peer of peers) {
     await host.run(['bridge', 'fdb', 'append', '00:00:00:00:00:00', 'dev', device, 'dst', peer]);
   }
+}
+
+/** A route by a `vxlan-gpe` device to a prefix behind `remote`. */
+export async function gpeRoute(
+  host: Namespace,
+  prefix: string,
+  { segment, local, remote, device = 'vx0' }: { segment: number; local: string; remote: string; device?: string },
+): Promise<void> {
+  await host.ip(`route add ${prefix} encap ip id ${segment} src ${local} dst ${remote} dev ${device}`);
 }
