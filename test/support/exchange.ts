@@ -105,7 +105,7 @@ export async function exchanges(
   { bytes = 4 << 20, sizes = [0, 1, 17, 512, 1200, 4000] }: ExchangeOptions = {},
 ): Promise<void> {
   await pings(one, two, family, true);
-  await pings(two, one, family);
+  await pings(two, one, family, true);
   await resolves(one, two, family);
   await resolves(two, one, family);
   await compares(one, two, family, sizes);
