@@ -501,7 +501,7 @@ function refreshNode(state: State, name: string, changed: Changed): void {
   const after =
     node === undefined
       ? []
-      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), isPeer(state, name));
+      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), state.nodeUse.has(name));
   if (after.length > 0) state.nodes.set(name, after);
   else state.nodes.delete(name);
   replaceEntries(state, before, after, changed);
@@ -548,10 +548,6 @@ function replaceEntries(state: State, before: readonly Entry[], after: readonly 
 
 function countChecksums(entries: readonly Entry[]): number {
   return entries.filter((entry) => entry.map === 'node' && (entry.value.flags & NodeFlags.CHECKSUM) !== 0).length;
-}
-
-function isPeer(state: State, node: string): boolean {
-  return node !== state.node && state.nodeUse.has(node);
 }
 
 /** IPv6 addresses among the underlay addresses; mapped IPv4 begins with ten zero bytes and ff ff. */

@@ -120,6 +120,7 @@ export function nodeRecord(node: TableNode): Record<string, unknown> {
     ...(node.kind !== 'mapwire' && { kind: node.kind }),
     ...(node.guard !== 'full' && { guard: node.guard }),
     ...(node.udp6Checksum !== 'auto' && { 'udp6-checksum': node.udp6Checksum }),
+    ...(node.state !== undefined && { state: node.state }),
   };
 }
 

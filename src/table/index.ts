@@ -33,7 +33,7 @@ export {
 export type { RecordKind } from './document.ts';
 export { type EditOptions, type EditResult, TableEdit } from './edit.ts';
 export { type Family, overhead, pairFamily } from './encapsulation.ts';
-export type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
+export type { Encap, NodeState, Table, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
 export { HOLD_FILE, type TableFormat } from './read-file.ts';
 export {
   type ParseOptions,

@@ -63,7 +63,7 @@ const MIN_MTU = 576;
 const MAX_MTU = 65535;
 const MAX_INTERFACE_NAME = 15;
 
-const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum'];
+const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state'];
 const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'group', 'unknown', 'vlan', 'link-local'];
 const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'at'];
 const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight'];
@@ -259,8 +259,21 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     });
   }
   const udp6Checksum = optionalChoice(value, 'udp6-checksum', ['auto', 'zero', 'computed'], subject, strict);
+  const state =
+    value.state === undefined
+      ? undefined
+      : choice(value.state, ['up', 'down', 'drain'] as const, ['state'], `'state' of ${subject}`, strict);
   if (!good || mtu === undefined || !kind || !guard || !udp6Checksum) return undefined;
-  return Object.freeze({ id, underlay, ...(region !== undefined && { region }), mtu, kind, guard, udp6Checksum });
+  return Object.freeze({
+    id,
+    underlay,
+    ...(region !== undefined && { region }),
+    mtu,
+    kind,
+    guard,
+    udp6Checksum,
+    ...(state !== undefined && { state }),
+  });
 }
 
 /** A word of a list, by default its first; undefined after a report. */

@@ -22,7 +22,7 @@ export function randomTableObject(random: Random, loadClass: LoadClass): TableOb
 
 function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<string, NodeObject> {
   const count = random.between(2, NODE_NAMES.length);
-  const nodes: Record<string, NodeObject> = { a: { underlay, mtu: random.pick([1500, 9000]) } };
+  const nodes: Record<string, NodeObject> = { a: { underlay, mtu: random.pick([1500, 9000]), ...randomState(random) } };
   for (let i = 1; i < count; i++) {
     const [ip4, ip6] = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
     const lists = lean === true ? [[ip4]] : [[ip4], [ip6], [ip4, ip6], [ip6, ip4]];
@@ -34,9 +34,15 @@ function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<stri
       ...(foreign && { kind: 'foreign', guard: random.pick(['full', 'open', 'off'] as const) }),
       ...(lean !== true &&
         random.chance(0.4) && { 'udp6-checksum': random.pick(['auto', 'zero', 'computed'] as const) }),
+      ...randomState(random),
     };
   }
   return nodes;
+}
+
+/** What the table says; an environment may say something else. */
+function randomState(random: Random): Pick<NodeObject, 'state'> {
+  return random.chance(0.2) ? { state: random.pick(['up', 'down', 'drain'] as const) } : {};
 }
 
 function isV6(address: string): boolean {

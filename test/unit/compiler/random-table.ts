@@ -109,6 +109,7 @@ export class RandomTable {
       mtu: (this.#random(4) > 0 ? before?.mtu : undefined) ?? 1400 + 10 * this.#random(20),
       ...(foreign ? { kind: 'foreign', guard: this.#one('full', 'open', 'off') } : {}),
       ...(this.#random(3) === 0 ? { 'udp6-checksum': this.#one('auto', 'zero', 'computed') } : {}),
+      ...(this.#random(3) === 0 ? { state: this.#one('up', 'down', 'drain') } : {}),
     };
   }
 

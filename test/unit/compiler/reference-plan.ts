@@ -137,13 +137,18 @@ export function referencePlan(table: Table, node: string): string[] {
     const guard = each.guard === 'full' ? {} : { guard: each.guard };
     for (const underlay of each.underlay) add('vtep', { underlay, node: each.id, self: each.id === node, ...guard });
   }
-  const way = (name: string, remote: string, local: string, checksum: boolean): void => {
-    const flags = [...(IP6.test(remote) ? ['ip6'] : []), ...(checksum ? ['checksum'] : [])];
-    add('node', { node: name, remote, local, flags, nexthops: [] });
+  const way = (name: string, remote: string | undefined, local: string | undefined, checksum: boolean): void => {
+    const state = table.nodes.get(name)?.state ?? 'up';
+    const flags = [
+      ...(IP6.test(remote ?? '') ? ['ip6'] : []),
+      ...(checksum ? ['checksum'] : []),
+      ...(state === 'up' ? [] : [state]),
+    ];
+    const reached = remote !== undefined && local !== undefined;
+    add('node', { node: name, ...(reached ? { remote, local } : {}), flags, nexthops: [] });
   };
-  for (const { node: name, remote, local, checksum } of peers) {
-    if (remote !== undefined && local !== undefined) way(name, remote, local, checksum);
-  }
+  for (const { node: name, remote, local, checksum } of peers) way(name, remote, local, checksum);
+  if (networks.length > 0) way(node, undefined, undefined, false);
   for (const { address, local, networks: own } of groups) {
     const receivers = networks.filter((network) => own.includes(network.id)).flatMap(nodesOf);
     const checksum = IP6.test(address) && receivers.some((receiver) => receiver !== self && isComputed(receiver));

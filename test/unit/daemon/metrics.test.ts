@@ -16,6 +16,7 @@ const STATUS: StatusView = {
   ports: { table: 3, local: 2, attached: 1 },
   lastApply: null,
   failure: null,
+  nodes: [],
   dataplane: {
     revision: 4,
     generation: 2,
