@@ -2,7 +2,7 @@
 import type { Plan } from '../compiler/index.ts';
 import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
-import type { NodeState } from '../table/index.ts';
+import { hasLocator, type NodeState, viewOf } from '../table/index.ts';
 import type { Applier } from './applier.ts';
 import type { Liveness, Standing, StateSource } from './liveness.ts';
 
@@ -119,7 +119,7 @@ export interface PortView {
   readonly network: string;
   readonly mac: string;
   readonly ips: readonly string[];
-  /** `node:segment`, in order of preference. */
+  /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
   readonly local: boolean;
   readonly interface: string | null;
@@ -134,6 +134,8 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
   const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
   const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
+  const self = plan.table.nodes.get(plan.node);
+  if (self === undefined) return;
   for (const port of plan.table.ports()) {
     const network = networks.get(port.network);
     if (network === undefined) continue;
@@ -145,7 +147,9 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       network: port.network,
       mac: port.mac,
       ips: port.ips,
-      at: port.at.map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      at: viewOf(port.at, self)
+        .filter((one) => hasLocator(one, self))
+        .map((one) => `${one.node}:${one.segment ?? network.segment}`),
       local: local !== undefined,
       interface: local?.interface ?? null,
       hook: device?.hook ?? null,

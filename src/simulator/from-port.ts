@@ -165,7 +165,10 @@ function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed,
   const { world, trace } = run;
   const id = network.network.id;
   const place = world.placeOf(target);
-  for (const at of target.at) {
+  const view = world.viewOf(target);
+  for (const at of target.at)
+    if (!view.includes(at)) trace.note('2.9', `locator ${at.node} of ${target.id}`, 'not for this node');
+  for (const at of view) {
     trace.note('2.9', `locator ${at.node} of ${target.id}`, at === place ? 'used' : whyNot(world, at, place));
   }
   if (place === undefined) return drop('no-locator', id);

@@ -308,6 +308,19 @@ export class World {
     return node === this.environment.node;
   }
 
+  /** The locators that this node has: those it prefers first, the others behind them, both in the order of the table. */
+  viewOf(port: TablePort): TableLocator[] {
+    const had = port.at.filter((at) => this.isSelf(at.node) || at.for === undefined || this.#isAmong(at.for));
+    const preferred = had.filter((at) => at.prefer !== undefined && this.#isAmong(at.prefer));
+    return [...preferred, ...had.filter((at) => !preferred.includes(at))];
+  }
+
+  /** Is this node in a list of nodes and regions? */
+  #isAmong(names: readonly string[]): boolean {
+    const { node } = this.environment;
+    return names.some((name) => name === node || name === `region:${this.self?.region ?? ''}`);
+  }
+
   /** A node without an entry, or with a stale one, is up. */
   stateOf(node: string): NodeState {
     const entry = this.node(node);
@@ -319,7 +332,7 @@ export class World {
    * node is drained, else the one here, whatever this node's state.
    */
   placeOf(port: TablePort): TableLocator | undefined {
-    const possible = port.at.filter((at) => at.priority !== PRIORITY_NEVER);
+    const possible = this.viewOf(port).filter((at) => at.priority !== PRIORITY_NEVER);
     return (
       possible.find((at) => this.stateOf(at.node) === 'up') ??
       possible.find((at) => this.stateOf(at.node) === 'drain') ??
@@ -333,7 +346,7 @@ export class World {
     const ports: string[] = [];
     const segments = new Map<string, Set<number>>();
     for (const port of this.#portsOfNetwork.get(network) ?? []) {
-      for (const at of port.at) {
+      for (const at of this.viewOf(port)) {
         if (at.priority === PRIORITY_NEVER) continue;
         if (this.isSelf(at.node)) ports.push(port.id);
         else segments.set(at.node, (segments.get(at.node) ?? new Set()).add(this.segmentOf(port, at)));

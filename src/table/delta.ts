@@ -145,6 +145,8 @@ export function portRecord(port: TablePort): Record<string, unknown> {
     ...(locator.segment !== undefined && { segment: locator.segment }),
     ...(locator.priority !== DEFAULT_PRIORITY && { priority: locator.priority }),
     ...(locator.weight !== DEFAULT_WEIGHT && { weight: locator.weight }),
+    ...(locator.for !== undefined && { for: locator.for }),
+    ...(locator.prefer !== undefined && { prefer: locator.prefer }),
   }));
   return {
     network: port.network,

@@ -46,3 +46,4 @@ export {
 } from './read-table.ts';
 export { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_LOCATORS, NEVER_USED } from './row.ts';
 export { nearest } from './suggest.ts';
+export { hasLocator, isViewed, viewOf } from './view.ts';

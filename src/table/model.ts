@@ -51,6 +51,10 @@ export interface TableLocator {
   /** Lower is preferred; 255 is never used (RFC 9300). */
   readonly priority: number;
   readonly weight: number;
+  /** Nodes (ids, or `region:ID`) that have this locator, beside its own node; undefined: all. */
+  readonly for?: readonly string[];
+  /** Nodes that prefer it to the port's others. */
+  readonly prefer?: readonly string[];
 }
 
 export interface TablePort {

@@ -43,6 +43,8 @@ export interface PortObject {
     segment?: number;
     priority?: number;
     weight?: number;
+    for?: readonly string[];
+    prefer?: readonly string[];
   }[];
 }
 
