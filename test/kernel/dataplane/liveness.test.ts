@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mapWrites, underStrace } from '../../support/bpf-trace.ts';
+import { frame as frameOf } from '../../support/packet.ts';
 import { run } from '../../support/process.ts';
 import type { TableObject } from '../../support/table-object.ts';
 import { ENTRY_MAPS, type Report, Scene, twoHosts } from './scene.ts';
@@ -30,6 +31,8 @@ function standbys(count: number, states: Readonly<Record<string, string>> = {}):
   for (const [node, state] of Object.entries(states)) nodes[node] = { ...nodes[node], state };
   return { ...table, nodes: nodes as TableObject['nodes'] };
 }
+
+const frameHex = (text: string): string => Buffer.from(frameOf(text)).toString('hex');
 
 describe('the state of a node', () => {
   let scene: Scene;
@@ -78,6 +81,34 @@ describe('the state of a node', () => {
     // Said again, and of nodes that nobody knows: nothing.
     expect(await plane.ask('states', { states: { a: 'up', nobody: 'down' } })).toBe(0);
     expect(await untouched()).toEqual(before);
+    await plane.close();
+    await scene.reset();
+  });
+
+  it('is obeyed by the next packet', async () => {
+    await scene.peer.ip('addr add 192.0.2.3/24 dev eth0');
+    const plane = scene.worker();
+    await plane.open(scene.options);
+    await plane.ask('apply', { table: standbys(10) });
+    expect(await plane.ask('hops')).toEqual([]);
+    const frame = frameHex('eth 02:00:00:00:00:01>02:00:01:00:00:07 | ip4 10.1.0.1>10.1.0.9 | udp 1>2 | data 18');
+    const asked = async () => {
+      const { verdict, reason, node } = await plane.ask<Record<string, string>>('trace', { port: 'web-1', frame });
+      return node ?? `${verdict} ${reason}`;
+    };
+    for (const [states, place] of [
+      [{}, 'b'],
+      [{ b: 'down' }, 'c'],
+      [{ b: 'drain' }, 'c'],
+      [{ b: 'drain', c: 'drain' }, 'b'],
+      [{ b: 'drain', c: 'down' }, 'b'],
+      [{ b: 'down', c: 'down' }, 'drop no-locator'],
+      [{ b: 'down', c: 'drain' }, 'c'],
+      [{ c: 'down' }, 'b'],
+    ] as const) {
+      await plane.ask('states', { states });
+      expect(await asked(), JSON.stringify(states)).toBe(place);
+    }
     await plane.close();
     await scene.reset();
   });
