@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 /* Part of every map's name. Raise it when a struct below changes; see docs/pin-directory.md. */
-#define MW_LAYOUT_VERSION 2
+#define MW_LAYOUT_VERSION 3
 
 #define MW_ETH_ALEN 6
 #define MW_MAX_LOCATORS 4
@@ -174,7 +174,10 @@ struct mw_vtep_value {
 	__u8 addr[16];		/* identity */
 };
 
-/* node -> how to send to it: nodes that share a network with this one, multicast groups, the wire */
+/*
+ * node -> how to send to it, and whether it is live: every node that has a port in a network of this one, this one
+ * included; multicast groups; the wire. A node that dies or comes back is one write here.
+ */
 enum mw_device_flags {
 	MW_DEVICE_XDP_REDIRECT = 1 << 0,	/* takes frames redirected by XDP (ndo_xdp_xmit, peer with NAPI) */
 	MW_DEVICE_XDP_FRAGS = 1 << 1,		/* takes multi-buffer frames too */
@@ -195,6 +198,7 @@ enum mw_node_flags {
 	MW_NODE_DOWN = 1 << 0,		/* its locators are passed over */
 	MW_NODE_IP6 = 1 << 1,		/* reached over IPv6 */
 	MW_NODE_CHECKSUM = 1 << 2,	/* over IPv6: the outer UDP checksum is computed */
+	MW_NODE_DRAIN = 1 << 3,		/* its locators are passed over where the port has another live one */
 };
 
 /* The wire itself as a "node": where the ports of flat networks are that are not here. Never the id of a node. */
@@ -203,7 +207,7 @@ enum mw_node_flags {
 struct mw_node {
 	__u32 node;		/* identity */
 	__u32 flags;		/* enum mw_node_flags */
-	__u8 remote[16];	/* outer destination: the node's address, or a multicast group */
+	__u8 remote[16];	/* outer destination: the node's address, or a multicast group; zero: no way to it, or this node */
 	__u8 local[16];		/* outer source */
 	__u16 mtu;		/* largest outer packet that gets there, where less than its uplinks take; 0: not known */
 	__u16 pad;

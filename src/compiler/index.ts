@@ -38,6 +38,7 @@ export {
   portNatural,
   portOwner,
 } from './ids.ts';
+export { STATE_FLAGS, stateFlags } from './node-entries.ts';
 export {
   type Features,
   type Group,

@@ -10,6 +10,7 @@ import {
   wantsChecksum,
 } from '../table/encapsulation.ts';
 import type { Encap, Table, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { isViewed } from '../table/view.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
 import {
   type Entry,
@@ -155,6 +156,8 @@ interface NetworkPorts {
   readonly ports: Set<string>;
   /** Those with a locator on this node. */
   readonly locals: Set<string>;
+  /** Those that nodes see differently. */
+  readonly viewed: Set<string>;
 }
 
 /** By how many active networks a node is reached. */
@@ -247,7 +250,7 @@ function portContext(state: State, network: ActiveNetwork, port: string): PortCo
     id: known(ids.ports.idOf(portOwner(network.id, port)), port),
     network: network.id,
     definition: network.definition,
-    node: state.node,
+    self: requireNode(state.table, state.node),
     nodeId: (name) => nodeId(ids, name),
   };
 }
@@ -420,7 +423,7 @@ function tablePort(table: Table, port: string): TablePort {
 function indexOf(state: State, network: string): NetworkPorts {
   let found = state.index.get(network);
   if (found === undefined) {
-    found = { ports: new Set(), locals: new Set() };
+    found = { ports: new Set(), locals: new Set(), viewed: new Set() };
     state.index.set(network, found);
   }
   return found;
@@ -473,14 +476,16 @@ function delist(state: State, definition: TableNetwork): void {
 /** Adds a port to an active network. */
 function include(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   state.ids.ports.acquire(portOwner(network.id, port.id), portNatural(network.id, port.mac));
-  for (const node of network.add(port, state.node)) addUse(state, node, network.definition.encap, 1);
+  for (const node of network.add(port, requireNode(state.table, state.node)))
+    addUse(state, node, network.definition.encap, 1);
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(undefined, entry);
 }
 
 /** Removes a port from an active network; its kernel id stays. */
 function exclude(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(entry, undefined);
-  for (const node of network.remove(port)) addUse(state, node, network.definition.encap, -1);
+  for (const node of network.remove(port, requireNode(state.table, state.node)))
+    addUse(state, node, network.definition.encap, -1);
 }
 
 function addUse(state: State, node: string, encap: Encap, change: 1 | -1): void {
@@ -501,7 +506,7 @@ function refreshNode(state: State, name: string, changed: Changed): void {
   const after =
     node === undefined
       ? []
-      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), isPeer(state, name));
+      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), state.nodeUse.has(name));
   if (after.length > 0) state.nodes.set(name, after);
   else state.nodes.delete(name);
   replaceEntries(state, before, after, changed);
@@ -550,10 +555,6 @@ function countChecksums(entries: readonly Entry[]): number {
   return entries.filter((entry) => entry.map === 'node' && (entry.value.flags & NodeFlags.CHECKSUM) !== 0).length;
 }
 
-function isPeer(state: State, node: string): boolean {
-  return node !== state.node && state.nodeUse.has(node);
-}
-
 /** IPv6 addresses among the underlay addresses; mapped IPv4 begins with ten zero bytes and ff ff. */
 function countIpv6(entries: readonly Entry[]): number {
   let count = 0;
@@ -596,9 +597,10 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
   const changed = counter(state);
   for (const each of table.nodes.values()) ids.nodes.acquire(each.id, nodeNatural(naturalAddress(each)));
   for (const port of table.ports()) {
-    const { ports, locals } = indexOf(state, port.network);
+    const { ports, locals, viewed } = indexOf(state, port.network);
     ports.add(port.id);
     if (isLocal(port, node)) locals.add(port.id);
+    if (isViewed(port.at)) viewed.add(port.id);
   }
   for (const [name, { locals }] of state.index) {
     const definition = table.networks.get(name);
@@ -692,6 +694,10 @@ class Edit {
     this.#ports = new Set(edits.ports);
     this.#networks = new Set(edits.networks);
     this.#nodes = new Set(edits.nodes);
+    // In another region this node sees such ports differently.
+    if (this.#before.nodes.get(state.node)?.region !== this.#after.nodes.get(state.node)?.region) {
+      for (const { viewed } of state.index.values()) for (const port of viewed) this.#ports.add(port);
+    }
     const count = counter(state);
     this.#changed = (before, after) => {
       count(before, after);
@@ -754,8 +760,9 @@ class Edit {
     for (const id of this.#ports) {
       const port = this.#before.port(id);
       if (port === undefined) continue;
-      const { ports, locals } = indexOf(state, port.network);
+      const { ports, locals, viewed } = indexOf(state, port.network);
       ports.delete(id);
+      viewed.delete(id);
       if (locals.delete(id)) this.#localPorts.add(id);
       const network = state.active.get(port.network);
       if (network === undefined) continue;
@@ -834,8 +841,9 @@ class Edit {
     for (const id of this.#ports) {
       const port = this.#after.port(id);
       if (port === undefined) continue;
-      const { ports, locals } = indexOf(state, port.network);
+      const { ports, locals, viewed } = indexOf(state, port.network);
       ports.add(id);
+      if (isViewed(port.at)) viewed.add(id);
       if (isLocal(port, state.node)) {
         locals.add(id);
         this.#localPorts.add(id);

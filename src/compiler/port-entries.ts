@@ -1,6 +1,7 @@
 import { IpFlags, PortFlags } from '../generated/layout.ts';
 import { ipBytes, macBytes, prefixBytes } from '../table/address.ts';
-import type { TableLocator, TableNetwork, TablePort } from '../table/model.ts';
+import type { TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { viewOf } from '../table/view.ts';
 import type { Entry, PlanMap } from './entries.ts';
 
 /** RFC 9300 section 4: a locator of this priority is never used to send. */
@@ -13,8 +14,8 @@ export interface PortContext {
   /** Its network's kernel id. */
   readonly network: number;
   readonly definition: TableNetwork;
-  /** This node, by its id in the table. */
-  readonly node: string;
+  /** This node. */
+  readonly self: TableNode;
   /** Kernel id of a node of the table. */
   nodeId(name: string): number;
 }
@@ -55,7 +56,7 @@ export function* portEntries(port: TablePort, context: PortContext, only?: PlanM
     for (const ip of port.ips) if (wants(isIpv6(ip) ? 'ip6' : 'ip4')) yield addressEntry(ip, id, network);
   }
   // Only the guard of frames from the port itself reads these, and that runs where the port is.
-  if (port.allow.length === 0 || !isLocal(port, context.node)) return;
+  if (port.allow.length === 0 || !isLocal(port, context.self.id)) return;
   for (const prefix of port.allow) if (wants(isIpv6(prefix) ? 'allow6' : 'allow4')) yield allowEntry(prefix, id);
 }
 
@@ -69,7 +70,8 @@ function portEntry(port: TablePort, context: PortContext): Entry<'port'> {
       network,
       mac: macBytes(port.mac),
       flags: portFlags(port),
-      at: port.at.map((at) => ({
+      // Those that are not for this node stay, never used: the guard knows by them where the port may send from.
+      at: viewOf(port.at, context.self).map((at) => ({
         node: context.nodeId(at.node),
         segment: segmentOf(definition, at),
         priority: at.priority,

@@ -153,8 +153,8 @@ function nodeColumns(value: Node): Row {
       return `${macFromBytes(hop.dmac)} dev ${hop.ifindex}${tag}`;
     });
   return {
-    // The wire has no addresses.
-    ...(value.node === NODE_WIRE
+    // The wire has no addresses, nor has this node, nor one that cannot be reached.
+    ...(value.remote.every((byte) => byte === 0)
       ? {}
       : { remote: ipFromMappedBytes(value.remote), local: ipFromMappedBytes(value.local) }),
     flags: nodeFlagsNames(value.flags),

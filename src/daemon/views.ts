@@ -2,7 +2,9 @@
 import type { Plan } from '../compiler/index.ts';
 import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
+import { hasLocator, type NodeState, viewOf } from '../table/index.ts';
 import type { Applier } from './applier.ts';
+import type { Liveness, Standing, StateSource } from './liveness.ts';
 
 export type DaemonState = 'waiting' | 'applying' | 'ready' | 'failing';
 
@@ -24,7 +26,40 @@ export interface StatusView {
   } | null;
   /** Why the wanted table is not in force. */
   readonly failure: string | null;
+  /** Nodes that are not simply up: of those that a command, a table or a probe says something of. */
+  readonly nodes: readonly NodeStateView[];
   readonly dataplane: DataplaneStatus;
+}
+
+/** The state of a node and where it comes from. */
+export interface StandingView {
+  readonly state: NodeState;
+  readonly by: StateSource;
+  /** When a node that waits returns, ISO 8601; null: by hand, or it does not wait. */
+  readonly until: string | null;
+}
+
+export interface NodeStateView extends StandingView {
+  readonly node: string;
+}
+
+export function standingView({ state, by, until }: Standing): StandingView {
+  return { state, by, until: until === undefined ? null : new Date(until).toISOString() };
+}
+
+/** `down (by command)` */
+export function standingText({ state, by, until }: StandingView): string {
+  if (by === 'default') return state;
+  if (by !== 'return') return `${state} (by ${by})`;
+  return `${state} (returns ${until === null ? 'by `mapwire node up`' : `at ${until}`})`;
+}
+
+function nodeStates(liveness: Liveness): NodeStateView[] {
+  return liveness
+    .named()
+    .map((node) => ({ node, ...standingView(liveness.standing(node)) }))
+    .filter(({ by }) => by !== 'default')
+    .filter(({ state, by }) => state !== 'up' || by === 'command');
 }
 
 /** Everything the views look at. */
@@ -35,6 +70,7 @@ export interface Scene {
   readonly tableRevision: number | undefined;
   readonly sources: readonly SourceStatus[];
   readonly applier: Applier;
+  readonly liveness: Liveness;
   readonly plane: Dataplane;
 }
 
@@ -67,6 +103,7 @@ export function statusView(scene: Scene): StatusView {
             switched: last.switched ?? null,
           },
     failure: failure === undefined ? null : failure instanceof Error ? failure.message : String(failure),
+    nodes: nodeStates(scene.liveness),
     dataplane,
   };
 }
@@ -82,7 +119,7 @@ export interface PortView {
   readonly network: string;
   readonly mac: string;
   readonly ips: readonly string[];
-  /** `node:segment`, in order of preference. */
+  /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
   readonly local: boolean;
   readonly interface: string | null;
@@ -97,6 +134,8 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
   const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
   const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
+  const self = plan.table.nodes.get(plan.node);
+  if (self === undefined) return;
   for (const port of plan.table.ports()) {
     const network = networks.get(port.network);
     if (network === undefined) continue;
@@ -108,7 +147,9 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       network: port.network,
       mac: port.mac,
       ips: port.ips,
-      at: port.at.map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      at: viewOf(port.at, self)
+        .filter((one) => hasLocator(one, self))
+        .map((one) => `${one.node}:${one.segment ?? network.segment}`),
       local: local !== undefined,
       interface: local?.interface ?? null,
       hook: device?.hook ?? null,
@@ -126,6 +167,8 @@ export interface NodeView {
   /** Shares a network with this node. */
   readonly peer: boolean;
   readonly kind: string;
+  /** Whether it is used, and who says so: `down (by command)`. */
+  readonly state: string;
   /** In which the two speak: 4 or 6. */
   readonly family: number | null;
   readonly resolved: boolean | null;
@@ -141,7 +184,7 @@ export interface NodeView {
   readonly why: string | null;
 }
 
-export function* nodeViews(plan: Plan, plane: Dataplane): Generator<NodeView> {
+export function* nodeViews(plan: Plan, plane: Dataplane, liveness: Liveness): Generator<NodeView> {
   const hops = new Map(plane.status().nextHops.map((one) => [one.node, one]));
   for (const node of plan.table.nodes.values()) {
     const hop = hops.get(node.id);
@@ -151,6 +194,7 @@ export function* nodeViews(plan: Plan, plane: Dataplane): Generator<NodeView> {
       self: node.id === plan.node,
       peer: plan.peer(node.id) !== undefined,
       kind: node.kind,
+      state: standingText(standingView(liveness.standing(node.id))),
       family: hop?.family ?? null,
       resolved: hop?.resolved ?? null,
       device: hop?.device ?? null,

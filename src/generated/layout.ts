@@ -22,7 +22,7 @@ import {
 } from '../bintools/codec.ts';
 import type { MapSpec, OuterMapSpec } from '../bintools/map-spec.ts';
 
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
@@ -272,16 +272,19 @@ export const NodeFlags = {
   DOWN: 1,
   IP6: 2,
   CHECKSUM: 4,
+  DRAIN: 8,
 } as const;
 export type NodeFlags = (typeof NodeFlags)[keyof typeof NodeFlags];
 export type NodeFlagsName =
   | 'down'
   | 'ip6'
-  | 'checksum';
+  | 'checksum'
+  | 'drain';
 export const NODE_FLAGS_NAMES: ReadonlyMap<number, NodeFlagsName> = new Map([
   [1, 'down'],
   [2, 'ip6'],
   [4, 'checksum'],
+  [8, 'drain'],
 ]);
 /** The names of the bits that are set. */
 export function nodeFlagsNames(flags: number): NodeFlagsName[] {
@@ -1818,7 +1821,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw2_allow4',
+    name: 'mw3_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -1827,7 +1830,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw2_allow6',
+    name: 'mw3_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -1836,7 +1839,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
   dev: {
-    name: 'mw2_dev',
+    name: 'mw3_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -1845,7 +1848,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw2_drops',
+    name: 'mw3_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1854,7 +1857,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Counter>,
   events: {
-    name: 'mw2_events',
+    name: 'mw3_events',
     type: 'ringbuf',
     typeNumber: 27,
     key: bytesCodec(0),
@@ -1863,7 +1866,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw2_flood',
+    name: 'mw3_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -1871,7 +1874,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw2_flood.inner',
+      name: 'mw3_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -1881,7 +1884,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
   ip4: {
-    name: 'mw2_ip4',
+    name: 'mw3_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -1890,7 +1893,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
   ip6: {
-    name: 'mw2_ip6',
+    name: 'mw3_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -1899,7 +1902,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
   limit: {
-    name: 'mw2_limit',
+    name: 'mw3_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -1908,7 +1911,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw2_link',
+    name: 'mw3_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1917,7 +1920,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   local: {
-    name: 'mw2_local',
+    name: 'mw3_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1926,7 +1929,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw2_mac',
+    name: 'mw3_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -1935,7 +1938,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
   meta: {
-    name: 'mw2_meta',
+    name: 'mw3_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -1944,7 +1947,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
   network: {
-    name: 'mw2_network',
+    name: 'mw3_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1953,7 +1956,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw2_node',
+    name: 'mw3_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1962,7 +1965,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Node>,
   port: {
-    name: 'mw2_port',
+    name: 'mw3_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1971,7 +1974,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw2_scratch',
+    name: 'mw3_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1980,7 +1983,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw2_segment',
+    name: 'mw3_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -1989,7 +1992,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw2_source_mac',
+    name: 'mw3_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -1998,7 +2001,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw2_traffic',
+    name: 'mw3_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2007,7 +2010,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw2_verdict',
+    name: 'mw3_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2016,7 +2019,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw2_vtep',
+    name: 'mw3_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -2027,4 +2030,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'cb0dedc38bcc050f';
+export const LAYOUT_HASH = 'c449034143f53ad5';

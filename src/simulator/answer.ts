@@ -84,7 +84,7 @@ function findTarget(run: Run, asker: TablePort, ip: string): TablePort | undefin
     trace.note('2.8', asked, 'the asker itself: not answered');
     return undefined;
   }
-  const up = port.value.at.some((at) => world.usable(at));
+  const up = world.placeOf(port.value) !== undefined;
   trace.note('2.8', asked, up ? `${id}: answered` : `${id}, which is at no live node: not answered`);
   return up ? port.value : undefined;
 }

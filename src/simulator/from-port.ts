@@ -1,5 +1,5 @@
 /** A frame from a local port: packet-rules.md §2, rule by rule. */
-import type { TablePort } from '../table/model.ts';
+import type { TableLocator, TablePort } from '../table/model.ts';
 import { answerFromMap } from './answer.ts';
 import { finish, type Parsed } from './finish.ts';
 import { flood } from './flood.ts';
@@ -21,7 +21,7 @@ import { tooBig } from './too-big.ts';
 import { type Device, SEGMENTER_DEVICE } from './types.ts';
 import { overhead } from './underlay.ts';
 import { LONGEST_COMPLETED } from './unfinished-checksum.ts';
-import type { NetworkEntry, NodeEntry, PortLink } from './world.ts';
+import { type NetworkEntry, type NodeEntry, type PortLink, PRIORITY_NEVER, type World } from './world.ts';
 
 export function fromPort(run: Run): Decision {
   const { world, trace } = run;
@@ -164,14 +164,23 @@ function checkSize(
 function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, target: TablePort): Decision {
   const { world, trace } = run;
   const id = network.network.id;
-  for (const at of target.at) {
-    const usable = world.usable(at);
-    trace.note('2.9', `locator ${at.node} of ${target.id}`, usable ? 'used' : 'passed over');
-    if (!usable) continue;
-    if (world.isSelf(at.node)) return deliverHere(run, link, network, parsed, target);
-    return sendTo(run, link.device, network, parsed, at.node, world.segmentOf(target, at));
+  const place = world.placeOf(target);
+  const view = world.viewOf(target);
+  for (const at of target.at)
+    if (!view.includes(at)) trace.note('2.9', `locator ${at.node} of ${target.id}`, 'not for this node');
+  for (const at of view) {
+    trace.note('2.9', `locator ${at.node} of ${target.id}`, at === place ? 'used' : whyNot(world, at, place));
   }
-  return drop('no-locator', id);
+  if (place === undefined) return drop('no-locator', id);
+  if (world.isSelf(place.node)) return deliverHere(run, link, network, parsed, target);
+  return sendTo(run, link.device, network, parsed, place.node, world.segmentOf(target, place));
+}
+
+function whyNot(world: World, at: TableLocator, place: TableLocator | undefined): string {
+  if (at.priority === PRIORITY_NEVER) return 'passed over: priority 255';
+  const state = world.stateOf(at.node);
+  if (state === 'up') return place === undefined ? 'passed over' : 'in reserve';
+  return state === 'down' ? 'passed over: the node is down' : 'passed over: the node is drained';
 }
 
 function deliverHere(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, target: TablePort): Decision {

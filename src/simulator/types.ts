@@ -3,6 +3,8 @@
  * nodes and networks; names of devices): the model knows no kernel id.
  */
 
+import type { NodeState } from '../table/model.ts';
+
 /** The program that looks at the packet: the two differ in what XDP leaves to TC (packet-rules.md §5). */
 export type Hook = 'xdp' | 'tc';
 
@@ -155,8 +157,8 @@ export interface Environment {
   readonly underlayVlan: number;
   /** Node id -> largest outer packet that gets there, as routers told. */
   readonly nodeMtu: ReadonlyMap<string, number>;
-  /** Nodes that are known to be down. */
-  readonly down: ReadonlySet<string>;
+  /** Node id -> its state, where that is another than the table says. */
+  readonly states: ReadonlyMap<string, NodeState>;
   /** Port id -> its former place. */
   readonly former: ReadonlyMap<string, Former>;
   readonly guard: Guard;

@@ -3,12 +3,12 @@
  * a lookup in the kernel's maps: found, missing, or stale (the value carries another key's identity).
  */
 import { ipBytes, ipFromMappedBytes, parseIp, parsePrefix, prefixContains } from '../table/address.ts';
-import type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import type { Encap, NodeState, Table, TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
 import { isIpOnly } from './encapsulation.ts';
 import type { Device, Environment, Fault, FaultTarget, NextHop } from './types.ts';
 import { addressOf, defaultMtu, type Family, familyOfAddress, pairFamily } from './underlay.ts';
 
-const PRIORITY_NEVER = 255;
+export const PRIORITY_NEVER = 255;
 const MAX_NEXTHOPS = 2;
 
 export type Lookup<T> =
@@ -36,10 +36,11 @@ export interface NetworkEntry {
 /** A node with this one's way to it; or a multicast group, or the wire, which are sent to in the same way. */
 export interface NodeEntry {
   readonly kind: 'node' | 'group' | 'wire';
-  readonly down: boolean;
+  /** Groups and the wire are up. */
+  readonly state: NodeState;
   /** Those that are resolved, at most two. */
   readonly hops: readonly (NextHop & { readonly device: string })[];
-  /** Outer addresses; the wire has none. */
+  /** Outer addresses; the wire has none, nor has this node, nor one with no family in common. */
   readonly ends: { readonly family: Family; readonly remote: string; readonly local: string } | undefined;
   /** Over IPv6: with outer UDP checksums. */
   readonly checksum: boolean;
@@ -241,15 +242,15 @@ export class World {
 
   node(id: string): Lookup<NodeEntry> {
     const node = this.table.nodes.get(id);
-    const family = node && this.self && pairFamily(this.self, node);
-    if (family === undefined) return MISSING;
-    const hops = (this.environment.nextHops.get(id) ?? []).slice(0, MAX_NEXTHOPS);
+    if (node === undefined || this.self === undefined) return MISSING;
+    const family = this.isSelf(id) ? undefined : pairFamily(this.self, node);
+    const hops = family === undefined ? [] : (this.environment.nextHops.get(id) ?? []).slice(0, MAX_NEXTHOPS);
     return this.#lookup('node', id, {
       kind: 'node',
-      down: this.environment.down.has(id),
+      state: this.environment.states.get(id) ?? node.state ?? 'up',
       hops: hops.flatMap((hop) => (hop.device === undefined ? [] : [{ ...hop, device: hop.device }])),
-      ends: { family, remote: addressOf(node, family)!, local: this.ownAddress(family)! },
-      checksum: family === 6 && wantsChecksum(node!),
+      ends: family && { family, remote: addressOf(node, family)!, local: this.ownAddress(family)! },
+      checksum: family === 6 && wantsChecksum(node),
       mtu: this.environment.nodeMtu.get(id),
     });
   }
@@ -260,7 +261,7 @@ export class World {
     const others = [...(this.#nodesOfGroup.get(address) ?? [])].filter((id) => !this.isSelf(id));
     return this.#lookup('node', `group ${address}`, {
       kind: 'group',
-      down: false,
+      state: 'up',
       hops: local === undefined ? [] : this.#uplink(),
       ends: { family, remote: address, local: local ?? (family === 4 ? '0.0.0.0' : '::') },
       checksum: family === 6 && others.some((id) => wantsChecksum(this.table.nodes.get(id)!)),
@@ -271,7 +272,7 @@ export class World {
   wire(): Lookup<NodeEntry> {
     return this.#lookup('node', 'the wire', {
       kind: 'wire',
-      down: false,
+      state: 'up',
       hops: this.#uplink(),
       ends: undefined,
       checksum: false,
@@ -307,17 +308,36 @@ export class World {
     return node === this.environment.node;
   }
 
-  /** Usable: not priority 255, and its node is this one or not known to be down. */
-  usable(at: TableLocator): boolean {
-    if (at.priority === PRIORITY_NEVER) return false;
-    if (this.isSelf(at.node)) return true;
-    const node = this.node(at.node);
-    return node.state !== 'found' || !node.value.down;
+  /** The locators that this node has: those it prefers first, the others behind them, both in the order of the table. */
+  viewOf(port: TablePort): TableLocator[] {
+    const had = port.at.filter((at) => this.isSelf(at.node) || at.for === undefined || this.#isAmong(at.for));
+    const preferred = had.filter((at) => at.prefer !== undefined && this.#isAmong(at.prefer));
+    return [...preferred, ...had.filter((at) => !preferred.includes(at))];
   }
 
-  /** The first locator in order that may be used: where the port is, as seen from here. */
+  /** Is this node in a list of nodes and regions? */
+  #isAmong(names: readonly string[]): boolean {
+    const { node } = this.environment;
+    return names.some((name) => name === node || name === `region:${this.self?.region ?? ''}`);
+  }
+
+  /** A node without an entry, or with a stale one, is up. */
+  stateOf(node: string): NodeState {
+    const entry = this.node(node);
+    return entry.state === 'found' ? entry.value.state : 'up';
+  }
+
+  /**
+   * The locator in use, as seen from here: of those that are not priority 255 the first whose node is up, else the first whose
+   * node is drained, else the one here, whatever this node's state.
+   */
   placeOf(port: TablePort): TableLocator | undefined {
-    return port.at.find((at) => this.usable(at));
+    const possible = this.viewOf(port).filter((at) => at.priority !== PRIORITY_NEVER);
+    return (
+      possible.find((at) => this.stateOf(at.node) === 'up') ??
+      possible.find((at) => this.stateOf(at.node) === 'drain') ??
+      possible.find((at) => this.isSelf(at.node))
+    );
   }
 
   flood(network: string): Lookup<FloodMembers> {
@@ -326,7 +346,7 @@ export class World {
     const ports: string[] = [];
     const segments = new Map<string, Set<number>>();
     for (const port of this.#portsOfNetwork.get(network) ?? []) {
-      for (const at of port.at) {
+      for (const at of this.viewOf(port)) {
         if (at.priority === PRIORITY_NEVER) continue;
         if (this.isSelf(at.node)) ports.push(port.id);
         else segments.set(at.node, (segments.get(at.node) ?? new Set()).add(this.segmentOf(port, at)));

@@ -18,6 +18,7 @@ import {
   related,
   reportPort,
 } from './check-places.ts';
+import { checkLimited, checkViewNames } from './check-views.ts';
 import type { Origin } from './compact-table.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import type { RecordKind } from './document.ts';
@@ -31,7 +32,11 @@ import { nearest } from './suggest.ts';
 const CLASHES_TRACED = 100;
 
 export function runChecks(edit: TableEdit): void {
-  if (!edit.isIncomplete) checkReferences(edit);
+  if (!edit.isIncomplete) {
+    checkReferences(edit);
+    checkViewNames(edit);
+    checkLimited(edit);
+  }
   checkDuplicates(edit);
   checkUnderlays(edit);
   checkSegments(edit);

@@ -120,6 +120,7 @@ export function nodeRecord(node: TableNode): Record<string, unknown> {
     ...(node.kind !== 'mapwire' && { kind: node.kind }),
     ...(node.guard !== 'full' && { guard: node.guard }),
     ...(node.udp6Checksum !== 'auto' && { 'udp6-checksum': node.udp6Checksum }),
+    ...(node.state !== undefined && { state: node.state }),
   };
 }
 
@@ -144,6 +145,8 @@ export function portRecord(port: TablePort): Record<string, unknown> {
     ...(locator.segment !== undefined && { segment: locator.segment }),
     ...(locator.priority !== DEFAULT_PRIORITY && { priority: locator.priority }),
     ...(locator.weight !== DEFAULT_WEIGHT && { weight: locator.weight }),
+    ...(locator.for !== undefined && { for: locator.for }),
+    ...(locator.prefer !== undefined && { prefer: locator.prefer }),
   }));
   return {
     network: port.network,

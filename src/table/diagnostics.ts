@@ -101,6 +101,12 @@ export const DIAGNOSTICS = {
   MW163: { severity: 'error', name: 'bad-interface', meaning: 'a name that no network interface can have' },
   MW164: { severity: 'error', name: 'duplicate-interface', meaning: 'two ports use the same interface of one node' },
   MW165: { severity: 'error', name: 'flat-segment', meaning: 'a locator with a segment of its own in a flat network' },
+  MW166: { severity: 'error', name: 'empty-view', meaning: "an empty list under 'for' or 'prefer'" },
+  MW167: {
+    severity: 'error',
+    name: 'unknown-view',
+    meaning: "'for' or 'prefer' names a node or a region that no node of the table is",
+  },
   // reading
   MW170: { severity: 'error', name: 'unreadable', meaning: 'the file cannot be read' },
   MW171: { severity: 'error', name: 'encoding', meaning: 'the file is not plain UTF-8' },
@@ -137,6 +143,11 @@ export const DIAGNOSTICS = {
     severity: 'warning',
     name: 'mtu-too-large',
     meaning: 'the MTU of a network is more than its encapsulation leaves of the MTU of its nodes',
+  },
+  MW207: {
+    severity: 'warning',
+    name: 'no-locator-for',
+    meaning: "'for' leaves a node that has ports in the network without any locator of a port",
   },
 } as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
 

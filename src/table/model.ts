@@ -4,6 +4,9 @@
  * demand from the compact store: do not keep them by the million.
  */
 
+/** Is a node to be used? `drain`: only for ports that are at no other live node. */
+export type NodeState = 'up' | 'down' | 'drain';
+
 export type Encap = 'vxlan' | 'vxlan-gpe' | 'geneve' | 'gre' | 'lisp' | 'flat';
 
 export interface TableNode {
@@ -19,6 +22,8 @@ export interface TableNode {
   readonly guard: 'full' | 'open' | 'off';
   /** Outer UDP checksums over IPv6 to this node; `auto`: zero to our own kind, computed to a foreign node. */
   readonly udp6Checksum: 'auto' | 'zero' | 'computed';
+  /** For the whole fleet; undefined: the table does not say. */
+  readonly state?: NodeState;
 }
 
 export interface TableNetwork {
@@ -46,6 +51,10 @@ export interface TableLocator {
   /** Lower is preferred; 255 is never used (RFC 9300). */
   readonly priority: number;
   readonly weight: number;
+  /** Nodes (ids, or `region:ID`) that have this locator, beside its own node; undefined: all. */
+  readonly for?: readonly string[];
+  /** Nodes that prefer it to the port's others. */
+  readonly prefer?: readonly string[];
 }
 
 export interface TablePort {

@@ -26,6 +26,7 @@ import { type DiagnosticCode, quote } from './diagnostics.ts';
 import { carriesTags, ENCAPS, isIpOnly, MAX_SEGMENT, maxSegment, segmentName } from './encapsulation.ts';
 import type { Encap, TableLocator, TableNetwork, TableNode } from './model.ts';
 import { nearest } from './suggest.ts';
+import { REGION_PREFIX } from './view.ts';
 
 /** Keys and indexes from the record down to a value. */
 export type Path = readonly (string | number)[];
@@ -63,10 +64,10 @@ const MIN_MTU = 576;
 const MAX_MTU = 65535;
 const MAX_INTERFACE_NAME = 15;
 
-const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum'];
+const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state'];
 const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'group', 'unknown', 'vlan', 'link-local'];
 const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'at'];
-const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight'];
+const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight', 'for', 'prefer'];
 const NONE: readonly never[] = Object.freeze([]);
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -259,8 +260,21 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     });
   }
   const udp6Checksum = optionalChoice(value, 'udp6-checksum', ['auto', 'zero', 'computed'], subject, strict);
+  const state =
+    value.state === undefined
+      ? undefined
+      : choice(value.state, ['up', 'down', 'drain'] as const, ['state'], `'state' of ${subject}`, strict);
   if (!good || mtu === undefined || !kind || !guard || !udp6Checksum) return undefined;
-  return Object.freeze({ id, underlay, ...(region !== undefined && { region }), mtu, kind, guard, udp6Checksum });
+  return Object.freeze({
+    id,
+    underlay,
+    ...(region !== undefined && { region }),
+    mtu,
+    kind,
+    guard,
+    udp6Checksum,
+    ...(state !== undefined && { state }),
+  });
 }
 
 /** A word of a list, by default its first; undefined after a report. */
@@ -643,7 +657,9 @@ function locatorsOf(value: unknown, subject: Subject, report: RowReport, warn: R
     const locator = locatorOf(value[index], ['at', index], subject, report);
     if (locator === undefined) continue;
     if (found.some((other) => other.node === locator.node)) {
-      report('MW162', ['at', index, 'node'], `${subject} names node ${quote(locator.node)} twice`);
+      report('MW162', ['at', index, 'node'], `${subject} names node ${quote(locator.node)} twice`, {
+        hint: 'a standby is on another node; a node has one locator of a port',
+      });
       continue;
     }
     found.push(locator);
@@ -703,6 +719,9 @@ function locatorOf(value: unknown, path: Path, subject: Subject, report: RowRepo
           report,
         );
   const name = value.interface === undefined ? undefined : interfaceOf(value.interface, path, subject, report);
+  const limit = value.for === undefined ? undefined : namedNodes(value.for, [...path, 'for'], subject, report);
+  const prefer =
+    value.prefer === undefined ? undefined : namedNodes(value.prefer, [...path, 'prefer'], subject, report);
   if (node === undefined || priority === undefined || weight === undefined) return undefined;
   return {
     node,
@@ -710,7 +729,31 @@ function locatorOf(value: unknown, path: Path, subject: Subject, report: RowRepo
     ...(segment !== undefined && { segment }),
     priority,
     weight,
+    ...(limit !== undefined && { for: limit }),
+    ...(prefer !== undefined && { prefer }),
   };
+}
+
+/** Nodes and regions of `for` or `prefer`, the last key of the path: one, or a list. */
+function namedNodes(value: unknown, path: Path, subject: Subject, report: RowReport): readonly string[] | undefined {
+  const key = `'${path.at(-1)}' of a locator of ${subject}`;
+  const many = Array.isArray(value);
+  const items: readonly unknown[] = many ? value : [value];
+  if (items.length === 0) {
+    report('MW166', path, `${key} is an empty list`, {
+      hint: `name nodes or regions: [host-a, ${REGION_PREFIX}north], or leave it out`,
+    });
+    return undefined;
+  }
+  const found: string[] = [];
+  items.forEach((item, index) => {
+    const place = many ? [...path, index] : path;
+    const name = idText(item, place, `a node in ${key}`, report);
+    if (name === undefined) return;
+    if (found.includes(name)) report('MW129', place, `${key} has ${quote(name)} twice`);
+    else found.push(name);
+  });
+  return found;
 }
 
 function nodeReference(value: unknown, path: Path, subject: Subject, report: RowReport): string | undefined {

@@ -53,7 +53,8 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     ttl: loadClass.ttl,
     dscp: loadClass.dscp,
     segmenter: loadClass.segmenter,
-    down: others.filter(() => random.chance(0.12)),
+    down: [...table.nodes.keys()].filter(() => random.chance(0.12)),
+    drained: [...table.nodes.keys()].filter(() => random.chance(0.12)),
     former: randomFormers(random, table),
     nodeMtu: Object.fromEntries(
       others.flatMap((node) => (random.chance(0.2) ? [[node, random.pick([576, 1280, 1400, 1500, 9000])]] : [])),

@@ -15,6 +15,8 @@ export interface NodeObject {
   readonly kind?: 'mapwire' | 'foreign';
   readonly guard?: 'full' | 'open' | 'off';
   readonly 'udp6-checksum'?: 'auto' | 'zero' | 'computed';
+  readonly region?: string;
+  readonly state?: 'up' | 'down' | 'drain';
 }
 
 export interface NetworkObject {
@@ -41,6 +43,8 @@ export interface PortObject {
     segment?: number;
     priority?: number;
     weight?: number;
+    for?: readonly string[];
+    prefer?: readonly string[];
   }[];
 }
 

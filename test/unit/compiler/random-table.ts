@@ -109,6 +109,10 @@ export class RandomTable {
       mtu: (this.#random(4) > 0 ? before?.mtu : undefined) ?? 1400 + 10 * this.#random(20),
       ...(foreign ? { kind: 'foreign', guard: this.#one('full', 'open', 'off') } : {}),
       ...(this.#random(3) === 0 ? { 'udp6-checksum': this.#one('auto', 'zero', 'computed') } : {}),
+      // Somebody is in each region, whatever the others do.
+      ...(id === 'n4' ? { region: 'north' } : id === 'n5' ? { region: 'south' } : {}),
+      ...(id < 'n4' && this.#random(2) === 0 ? { region: this.#one('north', 'south') } : {}),
+      ...(this.#random(3) === 0 ? { state: this.#one('up', 'down', 'drain') } : {}),
     };
   }
 
@@ -163,6 +167,12 @@ export class RandomTable {
     }
   }
 
+  /** Nodes and regions, often this node's: those that are there always. */
+  #names(): string[] {
+    const all = ['n0', 'n1', 'n2', 'n3', 'region:north', 'region:south'];
+    return [...new Set([this.#one(...all), this.#one(...all)])];
+  }
+
   #setPort(id: string): void {
     // Mostly what the port had before, else addresses that nobody has.
     const before = this.draft.ports[id];
@@ -177,6 +187,8 @@ export class RandomTable {
         node,
         priority: this.#random(6) === 0 ? 255 : 1 + this.#random(3),
         weight: 1 + this.#random(2),
+        ...(this.#random(4) === 0 ? { for: this.#names() } : {}),
+        ...(this.#random(4) === 0 ? { prefer: this.#names() } : {}),
         ...(this.#random(4) === 0 ? { segment: 50_000 + 1000 * Number(network.slice(1)) + this.#random(3) } : {}),
       });
     }

@@ -1,5 +1,5 @@
 import { type Entry, encapNumber, keyText, type Plan, renderEntry, valueBytes } from '../../../src/compiler/index.ts';
-import type { Table, TableNetwork, TableNode } from '../../../src/table/model.ts';
+import type { Table, TableLocator, TableNetwork, TableNode, TablePort } from '../../../src/table/model.ts';
 
 /** The whole of a plan, key to value, for comparing two. */
 export function content(entries: Iterable<Entry>): Map<string, string> {
@@ -12,12 +12,17 @@ export function content(entries: Iterable<Entry>): Map<string, string> {
   return found;
 }
 
+/** Locators are in the order of preference. */
+function isUnordered(name: string, value: unknown): value is unknown[] {
+  return Array.isArray(value) && name !== 'at';
+}
+
 /** The plan with names for ids, as sorted lines. */
 export function named(plan: Plan): string[] {
   return [...plan.entries()]
     .map((entry) => {
       const { id: _, ...row } = renderEntry(entry, plan.ids) as Record<string, unknown>;
-      for (const [name, value] of Object.entries(row)) if (Array.isArray(value)) row[name] = [...value].sort();
+      for (const [name, value] of Object.entries(row)) if (isUnordered(name, value)) row[name] = [...value].sort();
       return `${entry.map} ${JSON.stringify(row)}`;
     })
     .sort();
@@ -50,6 +55,17 @@ function mtuOf(network: TableNetwork, nodes: readonly TableNode[]): number {
     pairs.some(([a, b]) => find(a, IP4) === undefined && find(b, IP6) !== undefined);
   const more = over6 && network.encap !== 'flat' ? 20 : 0;
   return Math.min(...nodes.map((node) => node.mtu)) - OVERHEAD[network.encap] - more;
+}
+
+/** "A node has the locators that are on it, and those whose `for` names it or is not there. What it prefers comes first." */
+function viewOf(port: TablePort, self: TableNode): TableLocator[] {
+  const names = [self.id, `region:${self.region}`];
+  const named = (list: readonly string[] | undefined) => list?.some((name) => names.includes(name));
+  const seen = port.at.map((at) => {
+    const had = at.node === self.id || at.for === undefined || named(at.for);
+    return { at: { ...at, priority: had ? at.priority : 255 }, first: had && at.priority !== 255 && named(at.prefer) };
+  });
+  return seen.sort((a, b) => Number(b.first ?? false) - Number(a.first ?? false)).map(({ at }) => at);
 }
 
 /** The networks of a node, with their ports and the nodes that these are at. */
@@ -127,7 +143,7 @@ export function facts(plan: Plan): ReturnType<typeof referenceFacts> {
 export function referencePlan(table: Table, node: string): string[] {
   const lines: string[] = [];
   const add = (map: string, row: Record<string, unknown>): void => {
-    for (const [name, value] of Object.entries(row)) if (Array.isArray(value)) row[name] = [...value].sort();
+    for (const [name, value] of Object.entries(row)) if (isUnordered(name, value)) row[name] = [...value].sort();
     lines.push(`${map} ${JSON.stringify(row)}`);
   };
   const { self, here, networks, members, nodesOf } = scene(table, node);
@@ -137,13 +153,18 @@ export function referencePlan(table: Table, node: string): string[] {
     const guard = each.guard === 'full' ? {} : { guard: each.guard };
     for (const underlay of each.underlay) add('vtep', { underlay, node: each.id, self: each.id === node, ...guard });
   }
-  const way = (name: string, remote: string, local: string, checksum: boolean): void => {
-    const flags = [...(IP6.test(remote) ? ['ip6'] : []), ...(checksum ? ['checksum'] : [])];
-    add('node', { node: name, remote, local, flags, nexthops: [] });
+  const way = (name: string, remote: string | undefined, local: string | undefined, checksum: boolean): void => {
+    const state = table.nodes.get(name)?.state ?? 'up';
+    const flags = [
+      ...(IP6.test(remote ?? '') ? ['ip6'] : []),
+      ...(checksum ? ['checksum'] : []),
+      ...(state === 'up' ? [] : [state]),
+    ];
+    const reached = remote !== undefined && local !== undefined;
+    add('node', { node: name, ...(reached ? { remote, local } : {}), flags, nexthops: [] });
   };
-  for (const { node: name, remote, local, checksum } of peers) {
-    if (remote !== undefined && local !== undefined) way(name, remote, local, checksum);
-  }
+  for (const { node: name, remote, local, checksum } of peers) way(name, remote, local, checksum);
+  if (networks.length > 0) way(node, undefined, undefined, false);
   for (const { address, local, networks: own } of groups) {
     const receivers = networks.filter((network) => own.includes(network.id)).flatMap(nodesOf);
     const checksum = IP6.test(address) && receivers.some((receiver) => receiver !== self && isComputed(receiver));
@@ -154,7 +175,7 @@ export function referencePlan(table: Table, node: string): string[] {
   for (const network of networks) {
     const own = members.filter((port) => port.network === network.id);
     const places = own.flatMap((port) =>
-      port.at.map((at) => ({ port: port.id, ...at, segment: at.segment ?? network.segment })),
+      viewOf(port, self).map((at) => ({ port: port.id, ...at, segment: at.segment ?? network.segment })),
     );
     add('network', {
       network: network.id,
@@ -193,7 +214,7 @@ export function referencePlan(table: Table, node: string): string[] {
         port: port.id,
         network: network.id,
         mac: port.mac,
-        at: port.at.map(
+        at: viewOf(port, self).map(
           (at) => `${at.node}:${at.segment ?? network.segment} priority ${at.priority} weight ${at.weight}`,
         ),
         ...(port.role === undefined ? {} : { role: port.role }),

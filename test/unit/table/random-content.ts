@@ -30,6 +30,7 @@ export function tableObject(): fc.Arbitrary<Content> {
     addresses: fc.constantFrom('one', 'common first', 'common last'),
     mtu: optional(fc.integer({ min: 1500, max: 65535 })),
     region: optional(fc.constantFrom('north', 'süd')),
+    state: optional(fc.constantFrom('up', 'down', 'drain')),
     kind: optional(fc.constantFrom('mapwire', 'foreign')),
     guard: optional(fc.constantFrom('full', 'open', 'off')),
     checksum: optional(fc.constantFrom('auto', 'zero', 'computed')),
@@ -56,6 +57,8 @@ export function tableObject(): fc.Arbitrary<Content> {
     priority: optional(fc.integer({ min: 0, max: 254 })),
     weight: optional(fc.integer({ min: 1, max: 100 })),
     segment: fc.boolean(),
+    limit: fc.option(fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }), { nil: undefined }),
+    prefer: fc.option(fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }), { nil: undefined }),
     single: fc.boolean(),
   });
   return fc
@@ -107,13 +110,17 @@ export function tableObject(): fc.Arbitrary<Content> {
             ...Array.from({ length: port.ip4 + (ipOnly ? 1 : 0) }, (_, n) => `10.${n}.0.${i + 1}`),
             ...Array.from({ length: port.ip6 }, (_, n) => `fd00:${n}::${hex(i + 1)}`),
           ];
-          const at = port.nodes.map((n) =>
+          const names = (list: readonly number[] | undefined) => list?.map((n) => `node-${n}`);
+          const at = port.nodes.map((n, place) =>
             given({
               node: `node-${n}`,
               interface: port.interfaces ? `tap${i}` : undefined,
               segment: port.segment && encap !== 'flat' && flood !== 'multicast' ? 1000 + port.network : undefined,
               priority: port.priority,
               weight: port.weight,
+              // Every node has the first one.
+              for: place > 0 ? names(port.limit) : undefined,
+              prefer: names(port.prefer),
             }),
           );
           const fields = given({
@@ -154,13 +161,14 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
       addresses: rare(fc.constantFrom('4', '4', '46'), fc.constantFrom('6', 'the same 6'), 10),
       mtu: rare(fc.constant<number | undefined>(undefined), fc.constantFrom(1300, 1340), 6),
       kind: optional(fc.constant('foreign')),
+      region: optional(fc.constantFrom('x', 'y')),
     })
-    .map(({ id, last, addresses, mtu, kind }) => {
+    .map(({ id, last, addresses, mtu, kind, region }) => {
       const own = [`192.0.2.${last}`, `2001:db8::${hex(last + 2)}`];
       let underlay = own.slice(0, addresses.length);
       if (addresses === '6') underlay = [own[1]!];
       if (addresses === 'the same 6') underlay = ['2001:db8::1'];
-      return { kind: 'node' as const, id, fields: given({ underlay, mtu, kind }) };
+      return { kind: 'node' as const, id, fields: given({ underlay, mtu, kind, region }) };
     });
   const network = fc
     .record({
@@ -192,8 +200,19 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
         6,
       ),
       allow: rare(fc.constant<string[] | undefined>(undefined), fc.constant<string[] | undefined>(['10.9.0.0/16']), 4),
+      views: rare(
+        fc.constant<Fields>({}),
+        fc.record(
+          {
+            for: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'region:x', 'region:y'), { minLength: 1, maxLength: 2 }),
+            prefer: fc.uniqueArray(fc.constantFrom('a', 'd', 'region:x'), { minLength: 1, maxLength: 2 }),
+          },
+          { requiredKeys: [] },
+        ),
+        4,
+      ),
     })
-    .map(({ id, network, mac, macs, ips, nodes, interface: tap, segment, allow }) => ({
+    .map(({ id, network, mac, macs, ips, nodes, interface: tap, segment, allow, views }) => ({
       kind: 'port' as const,
       id,
       fields: given({
@@ -208,7 +227,9 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
               ? `fd00::${hex(n)}`
               : `10.0.0.${n}`,
         ),
-        at: nodes.map((name) => given({ node: name, interface: tap === undefined ? undefined : `tap${tap}`, segment })),
+        at: nodes.map((name) =>
+          given({ node: name, interface: tap === undefined ? undefined : `tap${tap}`, segment, ...views }),
+        ),
       }),
     }));
   const full = fc.oneof(
