@@ -100,7 +100,12 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
     const far = overlay.hosts.get(network)!;
     // The device that sends finishes what TC leaves unfinished inside: now the far end really verifies all of it.
     await near.namespace.offload('eth0', { tx: 'off' });
-    const watch = await FrameCapture.start(far.namespace, 'eth0', `udp port 4789 and src host ${near.ip6}`, 'in');
+    const watch = await FrameCapture.start(
+      far.namespace,
+      'eth0',
+      `udp port 4789 and src host ${near.ip6} and dst host ${far.ip6}`,
+      'in',
+    );
     await pings(one, two, 4);
     await pings(one, two, 6);
     await transfers(one, two, 4, 1 << 20);

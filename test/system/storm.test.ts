@@ -48,7 +48,9 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
       `${hook}: ${SENT} broadcasts in ${seconds} s; ${local!.length} flooded at a limit of ${RATE} a second, ${dropped} dropped; ` +
         `bystander: ${sent - received} of ${sent} pings lost, ${latency}`,
     );
-    expect(dropped + local!.length).toBe(SENT);
+    // The guest's own stack says a word now and then, and is counted too.
+    expect(dropped + local!.length).toBeGreaterThanOrEqual(SENT);
+    expect(dropped + local!.length).toBeLessThan(SENT + 20);
     expect(distinct(local)).toBe(local!.length);
     expect(distinct(remote)).toBe(remote!.length);
     expect(remote!.length).toBe(local!.length);
