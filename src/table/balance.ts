@@ -1,6 +1,6 @@
 /** Who serves a balanced address, in which order, as one node sees it (packet-rules.md, "Balanced addresses"). */
 
-import { type Slots, maglev, slotsFor } from './maglev.ts';
+import { maglev, type Slots, slotsFor } from './maglev.ts';
 import type { Table, TableAddress, TableMember, TablePort } from './model.ts';
 import { NEVER_USED } from './row.ts';
 

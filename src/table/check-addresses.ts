@@ -168,8 +168,7 @@ function checkOwners(edit: TableEdit, address: TableAddress, index: AddressIndex
   if (macOwner !== undefined) {
     const port = store.id(macOwner);
     const message = `address ${quote(id)} has the MAC address ${mac} of port ${quote(port)} in network ${quote(network)}`;
-    const find = (value: unknown): Path =>
-      store.mac(macOwner) === number ? ['mac'] : pathOfSharedMac(value, number);
+    const find = (value: unknown): Path => (store.mac(macOwner) === number ? ['mac'] : pathOfSharedMac(value, number));
     report(edit, 'MW185', address, () => ['mac'], message, {
       hint: 'a balanced address needs a MAC address of its own',
       related: () => [
@@ -177,7 +176,9 @@ function checkOwners(edit: TableEdit, address: TableAddress, index: AddressIndex
       ],
     });
   }
-  twice(edit, reported, network, index.byMac.get(`${network} ${mac}`), 'MW185', `the MAC address ${mac}`, () => ['mac']);
+  twice(edit, reported, network, index.byMac.get(`${network} ${mac}`), 'MW185', `the MAC address ${mac}`, () => [
+    'mac',
+  ]);
   for (const text of address.ips) {
     const ip = parseIp(text)!;
     const find = (value: unknown) => pathOfIp(value, ip);

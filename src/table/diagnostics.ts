@@ -10,7 +10,11 @@ export const DIAGNOSTICS = {
   MW102: { severity: 'error', name: 'missing-key', meaning: 'a required key is missing' },
   MW103: { severity: 'error', name: 'wrong-type', meaning: 'a value of the wrong type' },
   MW104: { severity: 'error', name: 'unknown-node', meaning: "a locator names a node that is not in 'nodes'" },
-  MW105: { severity: 'error', name: 'unknown-network', meaning: "a port or an address names a network that is not in 'networks'" },
+  MW105: {
+    severity: 'error',
+    name: 'unknown-network',
+    meaning: "a port or an address names a network that is not in 'networks'",
+  },
   MW106: { severity: 'error', name: 'duplicate-id', meaning: 'a node, network, port or address is defined twice' },
   MW107: { severity: 'error', name: 'duplicate-key', meaning: 'the same key stands twice in one mapping' },
   MW108: {
@@ -28,7 +32,11 @@ export const DIAGNOSTICS = {
     meaning: 'a MAC address that no port can have: group, broadcast or zero',
   },
   MW122: { severity: 'error', name: 'bad-ip', meaning: 'text that is no IP address' },
-  MW123: { severity: 'error', name: 'unusable-ip', meaning: 'an IP address that no port, or no balanced address, can have' },
+  MW123: {
+    severity: 'error',
+    name: 'unusable-ip',
+    meaning: 'an IP address that no port, or no balanced address, can have',
+  },
   MW124: { severity: 'error', name: 'bad-prefix', meaning: 'text that is no address prefix' },
   MW125: { severity: 'error', name: 'host-bits', meaning: 'a prefix with bits set after its length' },
   MW126: { severity: 'error', name: 'duplicate-mac', meaning: 'two ports of one network have the same MAC address' },
@@ -137,7 +145,11 @@ export const DIAGNOSTICS = {
     name: 'member-allow',
     meaning: "a member has the balanced address under 'allow' too",
   },
-  MW188: { severity: 'error', name: 'too-many-members', meaning: 'more members, or more priorities of them, than possible' },
+  MW188: {
+    severity: 'error',
+    name: 'too-many-members',
+    meaning: 'more members, or more priorities of them, than possible',
+  },
   // MW190 was: part of the format, but not of that version of Mapwire
   // the rest
   MW199: { severity: 'error', name: 'more', meaning: 'further mistakes of the file, which are only counted' },

@@ -5,6 +5,7 @@
  * same mistakes.
  */
 
+import { addressOfValue } from './address-row.ts';
 import { runChecks } from './checks.ts';
 import { CompactTable, type FileList, type Origin, type TableChanges, type Undo } from './compact-table.ts';
 import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
@@ -12,7 +13,6 @@ import type { Document, RecordKind, RecordSink, TableFile } from './document.ts'
 import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts';
 import type { TableAddress, TableNetwork, TableNode } from './model.ts';
 import { PortStore, type StoredRow } from './port-store.ts';
-import { addressOfValue } from './address-row.ts';
 import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
 import { nearest } from './suggest.ts';
 import type { Position } from './text-position.ts';

@@ -4,8 +4,8 @@
  */
 
 export * from './address.ts';
-export { CompactTable, type TableChanges } from './compact-table.ts';
 export { type Balance, type BalanceLevel, balanceOf } from './balance.ts';
+export { CompactTable, type TableChanges } from './compact-table.ts';
 export {
   addressRecord,
   applyDelta,

@@ -101,7 +101,9 @@ export function maglev(members: readonly Weighted[], size: number): Slots {
   const turns = members.map(({ weight }, index) => [0.5 / weight, index] as [number, number]);
   turns.sort(before);
   for (let filled = 0; filled < size; filled++) {
-    while ((taken[(turns[0] as [number, number])[1]] as number) >= (quota[(turns[0] as [number, number])[1]] as number)) {
+    while (
+      (taken[(turns[0] as [number, number])[1]] as number) >= (quota[(turns[0] as [number, number])[1]] as number)
+    ) {
       const last = turns.pop() as [number, number];
       if (turns.length > 0) {
         turns[0] = last;
@@ -134,7 +136,8 @@ function sink(heap: [number, number][]): void {
   for (;;) {
     let child = 2 * at + 1;
     if (child >= heap.length) break;
-    if (child + 1 < heap.length && before(heap[child + 1] as [number, number], heap[child] as [number, number]) < 0) child++;
+    if (child + 1 < heap.length && before(heap[child + 1] as [number, number], heap[child] as [number, number]) < 0)
+      child++;
     if (before(moved, heap[child] as [number, number]) <= 0) break;
     heap[at] = heap[child] as [number, number];
     at = child;

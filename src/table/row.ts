@@ -107,7 +107,13 @@ export function isInterfaceName(name: string): boolean {
   return name !== '.' && name !== '..' && !/[/:\s\u0000-\u001f\u007f-\u009f]/.test(name);
 }
 
-export function checkKeys(value: Fields, known: readonly string[], path: Path, subject: string, report: RowReport): void {
+export function checkKeys(
+  value: Fields,
+  known: readonly string[],
+  path: Path,
+  subject: string,
+  report: RowReport,
+): void {
   for (const key in value) {
     if (known.includes(key)) continue;
     const meant = nearest(key, known);

@@ -142,6 +142,7 @@ describe('constants of the programs', () => {
     hasTransparent: 0,
     hasGroup: 0,
     hasChecksum: 0,
+    hasBalance: 0,
     ttl: 64,
     dscp: 0,
     segmenter: 0,
