@@ -2,7 +2,7 @@
 import { formatIp, formatMac, linkLocalOfMac, parseMac } from '../../src/table/address.ts';
 import type { LoadClass } from './packet-random-classes.ts';
 import type { Random } from './random.ts';
-import type { NetworkObject, NodeObject, PortObject, TableObject } from './table-object.ts';
+import type { AddressObject, NetworkObject, NodeObject, PortObject, TableObject } from './table-object.ts';
 
 const NODE_NAMES = ['a', 'b', 'c', 'd', 'e'] as const;
 /** The table asks for it where it has IPv6. */
@@ -17,12 +17,15 @@ export function macOf(n: number): string {
 export function randomTableObject(random: Random, loadClass: LoadClass): TableObject {
   const nodes = randomNodes(random, loadClass);
   const networks = randomNetworks(random, loadClass);
-  return { nodes, networks, ports: randomPorts(random, loadClass, nodes, networks) };
+  const ports = randomPorts(random, loadClass, nodes, networks);
+  return { nodes, networks, ports, addresses: randomAddresses(random, loadClass, networks, ports) };
 }
 
 function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<string, NodeObject> {
   const count = random.between(2, NODE_NAMES.length);
-  const nodes: Record<string, NodeObject> = { a: { underlay, mtu: random.pick([1500, 9000]) } };
+  const nodes: Record<string, NodeObject> = {
+    a: { underlay, mtu: random.pick([1500, 9000]), ...(random.chance(0.5) && { region: 'north' }) },
+  };
   for (let i = 1; i < count; i++) {
     const [ip4, ip6] = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
     const lists = lean === true ? [[ip4]] : [[ip4], [ip6], [ip4, ip6], [ip6, ip4]];
@@ -31,6 +34,7 @@ function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<stri
       // what this node cannot reach is of no use to it
       underlay: random.pick(lists.filter((list) => list.some((ip) => underlay.some((own) => isV6(own) === isV6(ip))))),
       ...(random.chance(0.5) && { mtu: random.pick([1400, 1500, 9000]) }),
+      ...(random.chance(0.5) && { region: random.pick(['north', 'south']) }),
       ...(foreign && { kind: 'foreign', guard: random.pick(['full', 'open', 'off'] as const) }),
       ...(lean !== true &&
         random.chance(0.4) && { 'udp6-checksum': random.pick(['auto', 'zero', 'computed'] as const) }),
@@ -142,6 +146,44 @@ function randomPorts(
     };
   }
   return ports;
+}
+
+/** Balanced addresses of some of the networks that carry Ethernet. */
+function randomAddresses(
+  random: Random,
+  { lean }: LoadClass,
+  networks: Readonly<Record<string, NetworkObject>>,
+  ports: Readonly<Record<string, PortObject>>,
+): Record<string, AddressObject> {
+  const addresses: Record<string, AddressObject> = {};
+  for (const [i, network] of Object.keys(networks).entries()) {
+    const { encap, mtu } = networks[network]!;
+    if (lean === true || IP_ONLY.includes(encap)) continue;
+    for (let j = 0; j < 2 && random.chance(0.55); j++) {
+      const left = Object.keys(ports).filter((id) => ports[id]!.network === network);
+      const members: AddressObject['members'][number][] = [];
+      const count = random.between(1, 5);
+      while (members.length < count && left.length > 0) {
+        const [port] = left.splice(random.below(left.length), 1) as [string];
+        members.push({
+          port,
+          weight: random.pick([1, 1, 1, 2, 7]),
+          priority: random.pick([1, 1, 1, 2, 3]),
+          state: random.chance(0.12) ? 'down' : 'up',
+        });
+      }
+      const ip6 = (mtu ?? SMALLEST_IPV6_MTU) >= SMALLEST_IPV6_MTU;
+      addresses[`b${i}${j}`] = {
+        network,
+        mac: macOf(0xa0 + 2 * i + j),
+        ips: [`10.0.${i}.${200 + j}`, ...(ip6 ? [`fd00::b${j}`] : [])].filter(() => random.chance(0.85)),
+        affinity: random.chance(0.6) ? 'flow' : 'source',
+        prefer: random.pick(['none', 'local', 'region'] as const),
+        members,
+      };
+    }
+  }
+  return addresses;
 }
 
 function freeName(taken: Set<string>, network: string, make: () => string): string {

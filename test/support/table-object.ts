@@ -6,12 +6,14 @@ export interface TableObject {
   readonly nodes: Readonly<Record<string, NodeObject>>;
   readonly networks: Readonly<Record<string, NetworkObject>>;
   readonly ports: Readonly<Record<string, PortObject>>;
+  readonly addresses?: Readonly<Record<string, AddressObject>>;
 }
 
 /** Keys as the format writes them. */
 export interface NodeObject {
   readonly underlay: string | readonly string[];
   readonly mtu?: number;
+  readonly region?: string;
   readonly kind?: 'mapwire' | 'foreign';
   readonly guard?: 'full' | 'open' | 'off';
   readonly 'udp6-checksum'?: 'auto' | 'zero' | 'computed';
@@ -42,6 +44,16 @@ export interface PortObject {
     priority?: number;
     weight?: number;
   }[];
+}
+
+export interface AddressObject {
+  readonly network: string;
+  readonly mac: string;
+  readonly ips?: readonly string[];
+  readonly affinity?: 'flow' | 'source';
+  readonly prefer?: 'none' | 'local' | 'region';
+  readonly slots?: number;
+  readonly members: readonly { port: string; weight?: number; priority?: number; state?: 'up' | 'down' }[];
 }
 
 /** @throws ERR_MW_TABLE with all mistakes */
