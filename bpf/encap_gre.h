@@ -26,11 +26,14 @@ static __always_inline bool mw_gre_is_ours(const __u8 *h)
 
 static __always_inline int mw_gre_read(struct mw_cursor *c, struct mw_outer *outer)
 {
-	__u8 *h = mw_at(c, outer->payload, 4);
 	__u32 size = MW_TUNNEL_SIZE;
-	__u8 flags;
+	__u8 flags, *h;
 	__u32 key;
 
+	/* what IP says is shorter than the header that rule 3.1 saw */
+	if (outer->payload + size > outer->end)
+		return MW_REASON_OUTER_MALFORMED;
+	h = mw_at(c, outer->payload, 4);
 	if (!h)
 		return c->error;
 	flags = h[0];

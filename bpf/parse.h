@@ -93,6 +93,9 @@ __noinline int mw_parse_nd(mw_ctx *ctx, struct mw_packet *p, __u32 base)
 	}
 	if (offset != end)
 		return MW_REASON_MALFORMED;
+	/* a message is read whole or not at all */
+	if (!mw_at(&c, end - 1, 1))
+		return c.error;
 	p->flags |= MW_PACKET_ND;
 	return 0;
 }

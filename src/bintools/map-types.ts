@@ -59,6 +59,8 @@ const WITHOUT_BTF: ReadonlySet<string> = new Set<MapTypeName>([
   'queue',
   'stack',
   'prog_array',
+  // has neither key nor value
+  'ringbuf',
 ]);
 
 /**

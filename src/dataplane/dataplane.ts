@@ -738,8 +738,12 @@ export class Dataplane implements AsyncDisposable {
     const hook = role === 'segmenter' ? 'tc' : this.#settings.hook;
     const tagged = role === 'underlay' && (this.#tagged || this.#devices.vlanOf(name) !== 0);
     const programs = this.#rolePrograms(writer.generation, of);
-    const outcome = await this.#attachments.attach({ ...device, tagged }, of, hook, programs);
     const before = this.#devices.attached(name);
+    // Known before it is done: what is left of an attempt that fails half way is taken off again, or finished.
+    if (before?.ifindex !== device.ifindex) {
+      this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: 'none', why: 'not attached yet' });
+    }
+    const outcome = await this.#attachments.attach({ ...device, tagged }, of, hook, programs);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
     if (outcome.problem !== undefined) this.#report(outcome.problem);
     else this.#problems.delete(subject);
@@ -778,8 +782,14 @@ export class Dataplane implements AsyncDisposable {
   /** Reads the devices again and follows what changed. */
   async #syncDevices(writer: MapWriter): Promise<void> {
     const changed = this.#devices.refresh(await this.#readDevices());
-    for (const name of changed) await this.#syncDevice(name, writer);
+    for (const name of this.#devices.unfinished()) changed.add(name);
+    const failures: unknown[] = [];
+    for (const name of changed) {
+      // One that fails, mostly because it went meanwhile, must not keep back the others.
+      await this.#syncDevice(name, writer).catch((error: unknown) => failures.push(error));
+    }
     if (changed.size > 0) await this.#writeHops(this.#hops.ids(), writer);
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Brings maps and attachments of one device to what it is now. */

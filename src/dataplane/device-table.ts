@@ -180,6 +180,11 @@ export class DeviceTable {
     return this.#attached.get(name);
   }
 
+  /** Names of devices that are there and that an attempt to attach to did not finish. */
+  unfinished(): string[] {
+    return [...this.#attached].filter(([name, { hook }]) => hook === 'none' && this.device(name)).map(([name]) => name);
+  }
+
   setAttached(name: string, attached: Attached | undefined): void {
     if (attached === undefined) this.#attached.delete(name);
     else this.#attached.set(name, attached);

@@ -96,13 +96,16 @@ export class FrameCapture {
 
   static async start(namespace: Namespace, device: string, filter = ''): Promise<FrameCapture> {
     const file = join(await namespace.lab.folder(), `${device}.pcap`);
-    return new FrameCapture(file, await capture(namespace, device, file, filter, LENGTH));
+    const process = await capture(namespace, device, file, filter, LENGTH);
+    // it says so a moment before it does
+    await new Promise((resolve) => setTimeout(resolve, 50 * SLOW));
+    return new FrameCapture(file, process);
   }
 
-  /** Waits until nothing more comes for `quiet` milliseconds, ends the capture and gives its frames. */
+  /** Waits until nothing more comes for `quiet` milliseconds (but not forever), ends the capture and gives its frames. */
   async stop(quiet = 250): Promise<Captured[]> {
     let size = -1;
-    for (;;) {
+    for (let round = 0; round < 20; round++) {
       await new Promise((resolve) => setTimeout(resolve, quiet * SLOW));
       const now = (await stat(this.file)).size;
       if (now === size) break;

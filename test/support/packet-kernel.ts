@@ -166,6 +166,8 @@ export class PacketKernel implements AsyncDisposable {
   #environment: Environment | undefined;
   #ifindexes = new Map<string, number>();
   #slots = new Map<string, number>();
+  /** Slots whose rates were used up. */
+  readonly #spent = new Set<number>();
 
   private constructor(
     devices: PacketDevices,
@@ -207,6 +209,8 @@ export class PacketKernel implements AsyncDisposable {
     const numbers = { ifindexes: this.#ifindexes, slots: this.#slots };
     const packed = packEntries(planned, environment, numbers, this.#map('dev').valueSize);
     await this.#write(packed);
+    for (const slot of this.#spent) zero(this.#map('limit'), slot);
+    this.#spent.clear();
     return planned;
   }
 
@@ -303,7 +307,8 @@ export class PacketKernel implements AsyncDisposable {
     if (program === undefined) throw new Error(`no program mw_${input.hook}_${input.program}`);
     try {
       for (;;) {
-        const second = this.#spend(input.device);
+        // what comes from the underlay has no rate
+        const second = input.program === 'port' ? this.#spend(input.device) : undefined;
         const outcome = this.#runProgram(input.through ?? program, input, once);
         // the rate would be another second's
         if (second === undefined || second === monotonicSecond()) return outcome;
@@ -318,6 +323,7 @@ export class PacketKernel implements AsyncDisposable {
   #spend(device: string): bigint | undefined {
     const { tooBigSpent, floodSpent } = this.#environment!;
     if (!tooBigSpent && !floodSpent) return undefined;
+    waitForRoom();
     const second = monotonicSecond();
     const limits = {
       window: second,
@@ -326,6 +332,7 @@ export class PacketKernel implements AsyncDisposable {
       floodCount: floodSpent ? SPENT : 0,
     };
     this.#map('limit').update(u32(this.#slots.get(device)!), limitCodec.encode(limits));
+    this.#spent.add(this.#slots.get(device)!);
     return second;
   }
 
@@ -540,6 +547,12 @@ function reasonNumbers(): Map<string, number> {
 
 function tagOf(tag: number | Tag | undefined): Tag | undefined {
   return typeof tag === 'number' ? { etherType: 0x8100, tci: tag } : tag;
+}
+
+/** Waits for the next second, where this one is about to end: a packet that is run again would be counted twice. */
+function waitForRoom(): void {
+  const left = 1000 - Number((process.hrtime.bigint() / 1_000_000n) % 1000n);
+  if (left < 100) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, left + 1);
 }
 
 function monotonicSecond(): bigint {

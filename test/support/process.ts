@@ -178,7 +178,7 @@ export class Background {
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  timeout = 10_000,
+  timeout = 30_000,
 ): Promise<T> {
   const until = Date.now() + timeout * SLOW;
   let last: unknown;

@@ -14,12 +14,7 @@ const PATH_MTU = 1400;
 const OVERHEAD = { 4: 50, 6: 70 } as const;
 
 interface Status {
-  readonly nextHops: readonly {
-    node: string;
-    via?: string;
-    pathMtu?: number;
-    mtu?: number;
-  }[];
+  readonly dataplane: { readonly nextHops: readonly { node: string; via?: string; pathMtu?: number; mtu?: number }[] };
 }
 
 describe.each((['tc', 'xdp'] as const).flatMap((hook) => ([4, 6] as const).map((family) => ({ hook, family }))))(
@@ -76,8 +71,10 @@ describe.each((['tc', 'xdp'] as const).flatMap((hook) => ([4, 6] as const).map((
     });
     afterAll(() => overlay?.close());
 
-    const nextHop = async (from: string, to: string) =>
-      (await overlay.daemon(from).json<Status>('status')).nextHops.find(({ node }) => node === to);
+    const nextHop = async (from: string, to: string) => {
+      const { dataplane } = await overlay.daemon(from).json<Status>('status');
+      return dataplane.nextHops.find(({ node }) => node === to);
+    };
 
     test('ping, UDP and neighbours cross through the gateway', async () => {
       expect(await nextHop('host-a', 'host-b')).toMatchObject({ via: address(1, 254) });

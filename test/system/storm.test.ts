@@ -6,7 +6,7 @@ import { Overlay, type OverlayGuest } from '../support/overlay.ts';
 import { PingStream } from '../support/traffic.ts';
 
 const RATE = 200;
-const SENT = 60_000;
+const SENT = 1_000_000;
 
 describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
   let overlay: Overlay;

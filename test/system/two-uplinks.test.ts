@@ -13,7 +13,9 @@ import { eventually } from '../support/process.ts';
 import { PingStream } from '../support/traffic.ts';
 
 interface Status {
-  readonly nextHops: readonly { node: string; ways?: { device?: string; used: boolean }[] }[];
+  readonly dataplane: {
+    readonly nextHops: readonly { node: string; ways: { device?: string; used: boolean }[] }[];
+  };
 }
 
 describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
@@ -60,8 +62,8 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
   afterAll(() => overlay?.close());
 
   const used = async () => {
-    const { nextHops } = await overlay.daemon('host-a').json<Status>('status');
-    const ways = nextHops.find(({ node }) => node === 'host-b')?.ways ?? [];
+    const { dataplane } = await overlay.daemon('host-a').json<Status>('status');
+    const ways = dataplane.nextHops.find(({ node }) => node === 'host-b')?.ways ?? [];
     return ways.filter((way) => way.used).map((way) => way.device);
   };
 
@@ -99,9 +101,8 @@ describe.each(['tc', 'xdp'] as const)('hook: %s', (hook) => {
     const other = device === 'eth0' ? 'eth1' : 'eth0';
     await router.ip(`link set a-${device} down`);
     await eventually(`${device} leaves`, async () => (await used()).join() === other);
-    const [first, second] = await spread(manyFlows);
-    expect(device === 'eth0' ? first : second).toBe(0);
-    expect(first + second).toBeGreaterThanOrEqual(64);
+    // The other uplink carries all of them: each datagram is answered.
+    await manyFlows();
     await router.ip(`link set a-${device} up`);
     // The router forgot its route by the link that went.
     await router.run(['ip', 'route', 'replace', '203.0.113.1/32', ...hops('a-')]);

@@ -1,13 +1,12 @@
 /** The packet fixtures of test/fixtures/packets through both compiled objects. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SEGMENTER_DEVICE } from '../../../src/simulator/types.ts';
 import { every } from '../../fixtures/packets/encap-scene.ts';
 import { packetFixtures } from '../../fixtures/packets/index.ts';
 import { mixed } from '../../fixtures/packets/scenes.ts';
 import { differences } from '../../support/packet-compare.ts';
+import { countersOf, membersFor } from '../../support/packet-counters.ts';
 import { expectationOf, frameOf, hooksOf, type PacketFixture } from '../../support/packet-fixture.ts';
 import { asReceived, type LoadVariant, type PacketInput, PacketKernel, PLAIN } from '../../support/packet-kernel.ts';
-import { membersFor } from '../../support/packet-members.ts';
 import { environmentOf, programOf } from '../../support/scene.ts';
 
 const QUIET: LoadVariant = { ...PLAIN, quiet: true };
@@ -46,29 +45,12 @@ function inputOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): PacketInput {
   });
 }
 
-/** Exactly one of the two programs counts a packet; what is left or goes to the stack is counted by neither. */
 function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<string, number> {
   const { record, outputs } = expectationOf(fixture, hook);
-  const { from } = fixture;
-  switch (record.verdict) {
-    case 'drop':
-      return { [`drops ${record.reason}`]: 1, ...(record.reason !== 'no-port' && { [`${from} drops`]: 1 }) };
-    case 'answer':
-      return { [`${from} rxPackets`]: 1, [`${from} answers`]: 1, [`${from} txPackets`]: 1 };
-    case 'flood': {
-      const sent: Record<string, number> = { [`${from} rxPackets`]: 1 };
-      for (const { device } of outputs) sent[`${device} txPackets`] = (sent[`${device} txPackets`] ?? 0) + 1;
-      const lost = membersFor(fixture, record.network!) - record.copies!;
-      return lost === 0 ? sent : { ...sent, 'drops flood-copy': lost };
-    }
-    case 'deliver':
-    case 'encap':
-      // its segments come back, and are counted then
-      if (record.device === SEGMENTER_DEVICE) return {};
-      return { [`${from} rxPackets`]: 1, [`${record.device} txPackets`]: 1 };
-    default:
-      return {};
-  }
+  const { scene, from, change } = fixture;
+  const { network } = record;
+  const hasList = change?.faults?.some(({ target, key }) => target === 'flood' && key === network) !== true;
+  return countersOf(from, record, outputs, network === undefined ? 0 : membersFor(scene, from, network, hasList));
 }
 
 /** Runs with the constants that most fixtures have: each other set is one more load of both objects. */

@@ -10,6 +10,15 @@ import { type CapturedFrame, writePcapng } from '../../support/pcap.ts';
 import { run } from '../../support/process.ts';
 import { badChecksums } from '../../support/traffic.ts';
 
+/** Protocols of tunnels as tshark names them, and where it shows the segment. */
+const TUNNELS = [
+  ['vxlan', 'vxlan.vni'],
+  ['geneve', 'geneve.vni'],
+  ['gre', 'gre.key'],
+  ['lisp-data', 'lisp-data.iid'],
+  ['vxlan', 'vxlan.next_proto'],
+] as const;
+
 /** Every frame that answers or carries a sound one. */
 function frames(): CapturedFrame[] {
   return packetFixtures
@@ -37,8 +46,14 @@ test('tshark sees no malformed frame and no bad checksum', async () => {
     });
     expect(malformed.stdout.trim()).toBe('');
     expect(await badChecksums(file)).toEqual({ frames: all.length, bad: [] });
-    const tunnels = await run(['tshark', '-r', file, '-Y', 'vxlan', '-T', 'fields', '-e', 'vxlan.vni']);
-    expect(tunnels.stdout.split('\n').length).toBeGreaterThan(20);
+    // it took them for what they are, over both families
+    for (const [protocol, field] of TUNNELS) {
+      for (const ip of ['ip', 'ipv6']) {
+        const filter = `${protocol} && ${ip}.dst == ${ip === 'ip' ? '192.0.2.2' : '2001:db8::3'}`;
+        const { stdout } = await run(['tshark', '-r', file, '-Y', filter, '-T', 'fields', '-e', field]);
+        expect(stdout.split('\n').length, filter).toBeGreaterThan(20);
+      }
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -7,6 +7,7 @@ import { chooseHook, type DeviceFacts, deviceFlags } from '../../../src/dataplan
 import { withHistory } from '../../../src/dataplane/former.ts';
 import { capacityFor, ENTRY_ORDER, isTight } from '../../../src/dataplane/map-table.ts';
 import { Mutex } from '../../../src/dataplane/mutex.ts';
+import { pairNames } from '../../../src/dataplane/segmenter.ts';
 import { Slots } from '../../../src/dataplane/slots.ts';
 import { StateFile } from '../../../src/dataplane/state-file.ts';
 import { tagRule } from '../../../src/dataplane/tag-rules.ts';
@@ -154,6 +155,10 @@ describe('constants of the programs', () => {
     expect(covers(config, config)).toBe(true);
     expect(covers(config, { ...config, hasAllow: 0 })).toBe(true);
     expect(covers({ ...config, encaps: 6 }, config)).toBe(true);
+    // A segmenter that is not needed any more stays until another switch; a new one, or another, needs one.
+    expect(covers({ ...config, segmenter: 7 }, { ...config, segmenter: 0 })).toBe(true);
+    expect(covers({ ...config, segmenter: 0 }, { ...config, segmenter: 7 })).toBe(false);
+    expect(covers({ ...config, segmenter: 6 }, { ...config, segmenter: 7 })).toBe(false);
     for (const more of [{ hasIp6: 1 }, { hasMacs: 1 }, { encaps: 6 }, { encaps: 4 }, { self: 2 }, { tooBigRate: 9 }]) {
       expect(covers(config, { ...config, ...more }), JSON.stringify(more)).toBe(false);
     }
@@ -224,6 +229,15 @@ describe('Mutex', () => {
   });
 });
 
+describe('the segmenter', () => {
+  it('has names that fit, of its instance and no other', () => {
+    const [one, two] = [pairNames('/sys/fs/bpf/mapwire'), pairNames('/sys/fs/bpf/other')];
+    for (const name of [one.near, one.far]) expect(name.length).toBeLessThanOrEqual(15);
+    expect(new Set([one.near, one.far, two.near, two.far]).size).toBe(4);
+    expect(pairNames('/sys/fs/bpf/mapwire')).toEqual(one);
+  });
+});
+
 describe('StateFile', () => {
   let folder: string;
   beforeEach(() => {
@@ -248,6 +262,24 @@ describe('StateFile', () => {
     again.remove();
     again.remove();
     expect(StateFile.open(join(folder, 'new')).settings).toEqual([]);
+  });
+
+  it('remembers what was made to be received, and pairs; a file of an earlier version has none', () => {
+    writeFileSync(join(folder, 'host-changes.json'), '{"version": 1, "settings": [], "neighbours": []}');
+    const state = StateFile.open(folder);
+    expect([state.receptions, state.pairs]).toEqual([[], []]);
+    const mac = { device: 'eth0', ifindex: 2, kind: 'mac', address: '02:00:00:00:00:01' } as const;
+    const group = { device: 'eth0', ifindex: 2, kind: 'group', address: '239.1.1.1' } as const;
+    state.addReceptions([mac, group]);
+    state.addReceptions([mac]);
+    state.addPair({ name: 'n', peer: 'f' });
+    state.addPair({ name: 'n', peer: 'f' });
+    expect(StateFile.open(folder).receptions).toEqual([mac, group]);
+    expect(StateFile.open(folder).pairs).toEqual([{ name: 'n', peer: 'f' }]);
+    state.removeReceptions([mac]);
+    state.removePair('n');
+    expect(StateFile.open(folder).receptions).toEqual([group]);
+    expect(StateFile.open(folder).pairs).toEqual([]);
   });
 
   it('does not go on with a damaged file', () => {
