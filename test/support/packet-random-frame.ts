@@ -98,7 +98,7 @@ export function layers(random: Random, world: RandomWorld, port: TablePort, toHe
   const likely = others.filter(({ id, at }) => id !== port.id && (!toHere || at.some(({ node }) => node === 'a')));
   const balanced = balancedIn(world, port.network);
   const target =
-    balanced.length > 0 && random.chance(0.4)
+    balanced.length > 0 && random.chance(0.25)
       ? random.pick(balanced)
       : likely.length > 0 && random.chance(0.92)
         ? random.pick(likely)
@@ -143,7 +143,8 @@ function ipOf(random: Random, port: TablePort, family: 4 | 6): string {
 
 /** The source address: mostly the port's own. */
 function sourceIp(random: Random, world: RandomWorld, port: TablePort, family: 4 | 6): string {
-  const balanced = balancedIn(world, port.network);
+  const serves = (id: string) => world.table.addresses.get(id)!.members.some((member) => member.port === port.id);
+  const balanced = balancedIn(world, port.network).filter(({ id }) => serves(id) || random.chance(0.1));
   if (balanced.length > 0 && random.chance(0.12)) return ipOf(random, random.pick(balanced), family);
   if (random.chance(0.9)) return ipOf(random, port, family);
   const node = random.pick([...world.table.nodes.values()]).underlay.find((ip) => ip.includes(':') === (family === 6));
