@@ -36,7 +36,7 @@ export function randomPacket(random: Random, world: RandomWorld): RandomPacket {
   const device = underlay ? random.pick(['u0', 'u0', 'u1']) : randomPortDevice(random, world);
   let bytes = underlay ? fromUnderlay(random, world, device) : frame(fromPort(random, world, device));
   if (random.chance(0.22)) bytes = damage(random, bytes);
-  const gsoSize = bytes.length > 600 && random.chance(0.2) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
+  const gsoSize = bytes.length > 600 && random.chance(0.4) ? random.pick([200, 548, 1240, 1400, 1500]) : 0;
   const firstBuffer = random.chance(0.04) && bytes.length > 200 ? random.between(120, bytes.length - 1) : undefined;
   return {
     device,
