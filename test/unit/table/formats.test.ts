@@ -271,6 +271,7 @@ test('the difference of tables that have nothing to do with each other is found 
     nodes: new Set(['b']),
     networks: new Set(['n']),
     ports: new Set(['q', 'r']),
+    addresses: new Set(),
   });
   expect(equalTables(one, other)).toBe(false);
 });

@@ -1,7 +1,7 @@
 /** Shares and movements of balanced addresses. What docs/packet-rules.md and docs/decisions say of them is printed here. */
 import { describe, expect, test } from 'vitest';
 import { hashWords } from '../../../src/simulator/hash.ts';
-import { maglev, MAX_SLOTS, SLOT_SIZES, type Slots, slotsFor, type Weighted } from '../../../src/table/maglev.ts';
+import { MAX_SLOTS, maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from '../../../src/table/maglev.ts';
 import { randomFrom } from '../compiler/random-table.ts';
 
 function members(count: number, weight: (i: number) => number = () => 1): Weighted[] {
@@ -100,26 +100,34 @@ test('100,000 flows agree with the slots (chi-square)', () => {
     (hits[first[Math.floor((hash * first.length) / 2 ** 32)] as number] as number)++;
   }
   const expected = counts(first, 10).map((count) => (100_000 * count) / first.length);
-  const statistic = hits.reduce((sum, hit, i) => sum + (hit - (expected[i] as number)) ** 2 / (expected[i] as number), 0);
+  const statistic = hits.reduce(
+    (sum, hit, i) => sum + (hit - (expected[i] as number)) ** 2 / (expected[i] as number),
+    0,
+  );
   const p = chiSquareP(statistic, 9);
   console.info(`maglev: 100,000 flows over 10 members: chi-square ${statistic.toFixed(1)}, p = ${p.toFixed(3)}`);
   expect(p).toBeGreaterThan(0.001);
 });
 
 describe('who moves', () => {
-  test.each([2, 3, 5, 10, 20, 40, 57, 100])('%i equals: one comes or goes, under 1.5 / N of the flows move', (count) => {
-    const all = members(count + 1);
-    // one size for both: it changes at few numbers of members
-    const size = slotsFor(all);
-    let most = 0;
-    const whole = maglev(all, size);
-    for (const gone of new Set([0, Math.floor(count / 2), count])) {
-      const rest = all.filter((_, i) => i !== gone);
-      const share = (moved([all, whole], [rest, maglev(rest, size)]) * (count + 1)) / size;
-      most = Math.max(most, share);
-    }
-    console.info(`maglev: ${count + 1} members, ${size} slots: one goes (or comes) and ${most.toFixed(2)} / N flows move`);
-    expect(most).toBeGreaterThanOrEqual(0.99);
-    expect(most).toBeLessThan(1.5);
-  });
+  test.each([2, 3, 5, 10, 20, 40, 57, 100])(
+    '%i equals: one comes or goes, under 1.5 / N of the flows move',
+    (count) => {
+      const all = members(count + 1);
+      // one size for both: it changes at few numbers of members
+      const size = slotsFor(all);
+      let most = 0;
+      const whole = maglev(all, size);
+      for (const gone of new Set([0, Math.floor(count / 2), count])) {
+        const rest = all.filter((_, i) => i !== gone);
+        const share = (moved([all, whole], [rest, maglev(rest, size)]) * (count + 1)) / size;
+        most = Math.max(most, share);
+      }
+      console.info(
+        `maglev: ${count + 1} members, ${size} slots: one goes (or comes) and ${most.toFixed(2)} / N flows move`,
+      );
+      expect(most).toBeGreaterThanOrEqual(0.99);
+      expect(most).toBeLessThan(1.5);
+    },
+  );
 });
