@@ -571,13 +571,12 @@ function indexAddress(state: State, address: TableAddress, remove = false): void
   for (const { port } of address.members) change(state.servedBy, port);
 }
 
-/** Takes a balanced address out; its kernel id stays. */
-function excludeAddress(state: State, id: string, changed: Changed): string | undefined {
+/** Takes the entries of a balanced address out, until it is worked out again. */
+function excludeAddress(state: State, id: string, changed: Changed): void {
   const balanced = state.balanced.get(id);
-  if (balanced === undefined) return undefined;
+  if (balanced === undefined) return;
   for (const entry of balanced.entries) changed(entry, undefined);
-  state.balanced.delete(id);
-  return balanced.owner;
+  balanced.entries = [];
 }
 
 /** Works out a balanced address again. One whose network is not active has no entries. */
@@ -877,7 +876,7 @@ class Edit {
         if (!stays) freed.add(portOwner(network.id, id));
       }
       for (const entry of network.entries()) this.#changed(entry, undefined);
-      for (const id of state.addressesOf.get(name) ?? []) this.#addresses.add(id);
+      for (const id of state.addressesOf.get(name) ?? []) this.#withdrawAddress(id);
       this.#delist(network.definition);
       state.active.delete(name);
       this.#dirty.delete(name);
@@ -1017,6 +1016,13 @@ class Edit {
         if (this.#after.addresses.get(id)?.prefer === 'region') this.#addresses.add(id);
       }
     }
+    // Before ports are entered: what one of them takes over must not be taken out after it.
+    for (const id of this.#addresses) excludeAddress(state, id, this.#changed);
+  }
+
+  #withdrawAddress(id: string): void {
+    this.#addresses.add(id);
+    excludeAddress(this.#state, id, this.#changed);
   }
 
   #isLocalEither(port: string): boolean {
@@ -1034,6 +1040,7 @@ class Edit {
       const owner = active && portOwner(active.id, id);
       if (balanced === undefined || balanced.owner === owner) continue;
       excludeAddress(state, id, this.#changed);
+      state.balanced.delete(id);
       state.ids.addresses.release(balanced.owner);
     }
     for (const id of this.#addresses) {

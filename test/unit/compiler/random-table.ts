@@ -156,6 +156,11 @@ export class RandomTable {
     const { nodes, networks, ports, addresses } = this.draft;
     for (const [id, address] of Object.entries(addresses)) {
       const { encap } = networks[address.network] as Network;
+      // What a port has by now, or a new address of the same number, it has no more.
+      const owned = new Set(
+        Object.values(ports).flatMap((port) => (port.network === address.network ? (port.ips ?? []) : [])),
+      );
+      address.ips = (address.ips ?? []).filter((ip) => !owned.has(ip));
       address.members = address.members.filter(({ port }) => ports[port]?.network === address.network);
       if (address.members.length === 0 || encap === 'vxlan-gpe' || encap === 'lisp') delete addresses[id];
     }
@@ -203,6 +208,16 @@ export class RandomTable {
       : own.filter(() => this.#random(3) > 0).map(member);
     const ips = [`10.77.${number}.${1 + this.#random(2)}`];
     if (this.#random(2) === 0) ips.push(`fd77::${number}`);
+    // Now and then it takes a port's address over.
+    const robbed = own.map((port) => this.draft.ports[port] as Port).find((port) => (port.ips?.length ?? 0) > 0);
+    const taken = Object.values(this.draft.addresses).flatMap((one) => one.ips ?? []);
+    if (robbed !== undefined && this.#random(3) === 0) {
+      const [ip] = robbed.ips as [string];
+      if (!taken.includes(ip)) {
+        robbed.ips = robbed.ips?.slice(1) ?? [];
+        ips.push(ip);
+      }
+    }
     this.draft.addresses[id] = {
       network,
       mac: `02:bb:00:00:0${number}:0${this.#random(2)}`,
