@@ -1,7 +1,7 @@
 /** Balanced addresses beside the ports, nodes and networks of the table. */
 
 import { formatMac, parseIp, parseMac } from './address.ts';
-import { originOfRow, pathOfIp, pathOfMember, pathOfPrefix, pathOfSharedMac } from './check-places.ts';
+import { inOrder, originOfRow, pathOfIp, pathOfMember, pathOfPrefix, pathOfSharedMac } from './check-places.ts';
 import { underlayOwner } from './checks.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import type { TableEdit } from './edit.ts';
@@ -164,7 +164,7 @@ function checkOwners(edit: TableEdit, address: TableAddress, index: AddressIndex
   const { store } = edit;
   const { id, network, mac } = address;
   const number = parseMac(mac)!;
-  const macOwner = store.findMac(network, number)[0] ?? sharer(edit, network, number);
+  const [macOwner] = inOrder(edit, [...store.findMac(network, number), ...sharers(edit, network, number)]);
   if (macOwner !== undefined) {
     const port = store.id(macOwner);
     const message = `address ${quote(id)} has the MAC address ${mac} of port ${quote(port)} in network ${quote(network)}`;
@@ -182,7 +182,7 @@ function checkOwners(edit: TableEdit, address: TableAddress, index: AddressIndex
   for (const text of address.ips) {
     const ip = parseIp(text)!;
     const find = (value: unknown) => pathOfIp(value, ip);
-    const row = store.findIp(network, ip)[0];
+    const [row] = inOrder(edit, store.findIp(network, ip));
     if (row !== undefined) {
       const port = store.id(row);
       const message = `address ${quote(id)} has ${text}, which port ${quote(port)} of network ${quote(network)} owns`;
@@ -204,15 +204,16 @@ function checkOwners(edit: TableEdit, address: TableAddress, index: AddressIndex
   }
 }
 
-/** A port that lists the MAC under `macs`. */
-function sharer(edit: TableEdit, network: string, mac: number): number | undefined {
+/** Ports that list the MAC under `macs`. */
+function sharers(edit: TableEdit, network: string, mac: number): number[] {
   const { store } = edit;
   const number = store.networks.find(network);
-  if (number === undefined || store.sharedMacPorts(number, mac) === 0) return undefined;
+  if (number === undefined || store.sharedMacPorts(number, mac) === 0) return [];
+  const rows: number[] = [];
   for (let row = 0; row < store.limit; row++) {
-    if (store.isLive(row) && store.network(row) === network && store.macs(row).includes(mac)) return row;
+    if (store.isLive(row) && store.network(row) === network && store.macs(row).includes(mac)) rows.push(row);
   }
-  return undefined;
+  return rows;
 }
 
 /** Two addresses have the same: told of all but the first. */
