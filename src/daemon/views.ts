@@ -121,6 +121,8 @@ export interface PortView {
   readonly ips: readonly string[];
   /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
+  /** Balanced addresses that it serves. */
+  readonly serves: readonly string[];
   readonly local: boolean;
   readonly interface: string | null;
   readonly hook: string | null;
@@ -132,6 +134,10 @@ export interface PortView {
 /** Ports of the networks that this node takes part in. */
 export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
+  const serves = new Map<string, string[]>();
+  for (const { id, members } of plan.table.addresses.values()) {
+    for (const { port } of members) serves.set(port, [...(serves.get(port) ?? []), id]);
+  }
   const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
   const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
   const self = plan.table.nodes.get(plan.node);
@@ -150,6 +156,7 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       at: viewOf(port.at, self)
         .filter((one) => hasLocator(one, self))
         .map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      serves: serves.get(port.id) ?? [],
       local: local !== undefined,
       interface: local?.interface ?? null,
       hook: device?.hook ?? null,
@@ -226,12 +233,17 @@ export interface NetworkView {
   readonly vlan: string;
   readonly ports: number;
   readonly localPorts: number;
+  /** Its balanced addresses. */
+  readonly addresses: readonly string[];
   readonly nodes: readonly string[];
 }
 
 export function* networkViews(plan: Plan): Generator<NetworkView> {
+  const balanced = [...plan.table.addresses.values()];
   for (const { network, definition, mtu, ports, localPorts, nodes } of plan.networks()) {
     const { encap, segment, flood, group, unknown, vlan } = definition;
-    yield { network, encap, segment, mtu, flood, group: group ?? null, unknown, vlan, ports, localPorts, nodes };
+    const addresses = balanced.filter((address) => address.network === network).map(({ id }) => id);
+    const rest = { unknown, vlan, ports, localPorts, addresses, nodes };
+    yield { network, encap, segment, mtu, flood, group: group ?? null, ...rest };
   }
 }

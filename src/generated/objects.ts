@@ -13,6 +13,7 @@ export const OBJECTS = {
     maps: [
       'mw3_allow4',
       'mw3_allow6',
+      'mw3_balance',
       'mw3_dev',
       'mw3_drops',
       'mw3_events',
@@ -44,6 +45,7 @@ export const OBJECTS = {
     maps: [
       'mw3_allow4',
       'mw3_allow6',
+      'mw3_balance',
       'mw3_dev',
       'mw3_drops',
       'mw3_events',
@@ -75,6 +77,7 @@ export const OBJECTS = {
     maps: [
       'mw3_allow4',
       'mw3_allow6',
+      'mw3_balance',
       'mw3_dev',
       'mw3_drops',
       'mw3_events',

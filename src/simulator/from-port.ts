@@ -1,11 +1,13 @@
 /** A frame from a local port: packet-rules.md §2, rule by rule. */
 import type { TableLocator, TablePort } from '../table/model.ts';
 import { answerFromMap } from './answer.ts';
+import { chooseMember, toMember } from './balance.ts';
 import { finish, type Parsed } from './finish.ts';
 import { flood } from './flood.ts';
 import { guard, underlaySource } from './guard.ts';
 import { bytesToSum, hashOf, innerOf } from './inner.ts';
 import {
+  type FrameView,
   isLinkControl,
   isNeighbourType,
   type Layer3,
@@ -99,6 +101,13 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
     }
     return floodAll(run, link, network.value, parsed);
   }
+  const balanced = world.balancedOfMac(id, ethernet.destination);
+  if (balanced.state === 'found') {
+    const member = chooseMember(run, balanced.value, parsed, { port: link.port.id });
+    if (typeof member === 'string') return drop(member, id);
+    const asSent = toMember(run, parsed, member);
+    return toPort(asSent.run, link, network.value, asSent.parsed, { port: member, asked: run.frame });
+  }
   const target = world.portOfMac(id, ethernet.destination);
   const asked = `(${id}, ${ethernet.destination})`;
   if (target.state === 'stale') return drop('stale', id);
@@ -113,7 +122,13 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
     trace.note('2.9', `port ${target.value}`, port.state);
     return drop('stale', id);
   }
-  return toPort(run, link, network.value, parsed, port.value);
+  return toPort(run, link, network.value, parsed, { port: port.value });
+}
+
+interface Target {
+  readonly port: TablePort;
+  /** Chosen as a member of a balanced address: the frame as it came. */
+  readonly asked?: FrameView;
 }
 
 /** A network that carries IP alone: does it carry this? Neighbour discovery it does not. */
@@ -161,9 +176,10 @@ function checkSize(
   return length <= limit ? undefined : tooBig(run, network.id, limit, ethernet, layer3);
 }
 
-function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, target: TablePort): Decision {
+function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, to: Target): Decision {
   const { world, trace } = run;
   const id = network.network.id;
+  const target = to.port;
   const place = world.placeOf(target);
   const view = world.viewOf(target);
   for (const at of target.at)
@@ -173,7 +189,7 @@ function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed,
   }
   if (place === undefined) return drop('no-locator', id);
   if (world.isSelf(place.node)) return deliverHere(run, link, network, parsed, target);
-  return sendTo(run, link.device, network, parsed, place.node, world.segmentOf(target, place));
+  return sendTo(run, link.device, network, parsed, to, place);
 }
 
 function whyNot(world: World, at: TableLocator, place: TableLocator | undefined): string {
@@ -210,10 +226,12 @@ function sendTo(
   from: Device,
   network: NetworkEntry,
   parsed: Parsed,
-  nodeId: string,
-  segment: number,
+  target: Target,
+  at: TableLocator,
 ): Decision {
   const { world, trace } = run;
+  const nodeId = at.node;
+  const segment = world.segmentOf(target.port, at);
   const { id, encap } = network.network;
   if (!isCarried(run, network, parsed)) return drop('not-ip', id);
   const node = encap === 'flat' ? world.wire() : world.node(nodeId);
@@ -229,12 +247,17 @@ function sendTo(
   const oversize = checkSize(run, network, parsed, length, nodeLimit);
   if (oversize !== undefined) return oversize;
 
-  const record = { verdict: 'encap', reason: 'none', network: id, node: nodeId, segment } as const;
+  const member = target.asked && { port: target.port.id };
+  const record = { verdict: 'encap', reason: 'none', network: id, ...member, node: nodeId, segment } as const;
   const summed = needsChecksum(network.network, node.value);
   if (summed && run.gsoSize > 0) {
     trace.note('4', 'a super-packet for a node that asks for checksums', 'to be cut first');
     if (!world.environment.segmenter) return drop('no-segmenter', id);
-    const cut = { device: SEGMENTER_DEVICE, frame: copyFrame(run.frame), ...(run.tag && { tag: run.tag.tci }) };
+    const cut = {
+      device: SEGMENTER_DEVICE,
+      frame: copyFrame(target.asked ?? run.frame),
+      ...(run.tag && { tag: run.tag.tci }),
+    };
     return { record: { ...record, device: SEGMENTER_DEVICE }, outputs: [cut] };
   }
   const frame = finish(run, parsed, from, to);

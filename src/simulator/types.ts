@@ -49,6 +49,7 @@ export const REASON_NAMES = [
   'flood-rate',
   'flood-copy',
   'no-segmenter',
+  'balanced-fragment',
   'outer-malformed',
   'tunnel-header',
   'unknown-segment',
@@ -127,7 +128,8 @@ export type FaultTarget =
   | 'node' // '<node>', 'group <address>' or 'the wire'
   | 'link' // '<device>'
   | 'local' // '<port>'
-  | 'flood'; // '<network>'
+  | 'flood' // '<network>'
+  | 'balance'; // '<address>'
 
 /**
  * A state of the maps that no table produces: an entry that is missing, that carries another key's identity, or that

@@ -2,8 +2,19 @@
  * What the data plane knows, as one object: the table seen from one node, with its environment. Each lookup answers like
  * a lookup in the kernel's maps: found, missing, or stale (the value carries another key's identity).
  */
+
 import { ipBytes, ipFromMappedBytes, parseIp, parsePrefix, prefixContains } from '../table/address.ts';
-import type { Encap, NodeState, Table, TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { type BalanceLevel, balanceOf, slotsOfLevel } from '../table/balance.ts';
+import type {
+  Encap,
+  NodeState,
+  Table,
+  TableAddress,
+  TableLocator,
+  TableNetwork,
+  TableNode,
+  TablePort,
+} from '../table/model.ts';
 import { isIpOnly } from './encapsulation.ts';
 import type { Device, Environment, Fault, FaultTarget, NextHop } from './types.ts';
 import { addressOf, defaultMtu, type Family, familyOfAddress, pairFamily } from './underlay.ts';
@@ -65,6 +76,19 @@ export type FloodTarget =
   | { readonly kind: 'group'; readonly address: string }
   | { readonly kind: 'wire' };
 
+/** Members by their ids. */
+export interface LevelSlots {
+  readonly first: readonly (string | undefined)[];
+  readonly second: readonly (string | undefined)[];
+}
+
+/** How a balanced address looks from this node. */
+export interface BalanceEntry {
+  readonly levels: readonly LevelSlots[];
+  /** Of the members here; undefined: there is none. */
+  readonly here: LevelSlots | undefined;
+}
+
 const MISSING = { state: 'missing' } as const;
 const STALE = { state: 'stale' } as const;
 
@@ -85,6 +109,9 @@ export class World {
   readonly #nodesOfGroup = new Map<string, Set<string>>();
   readonly #portsOfNetwork = new Map<string, TablePort[]>();
   readonly #faults = new Map<string, Fault['effect']>();
+  readonly #addressByIp = new Map<string, TableAddress>();
+  readonly #addressByMac = new Map<string, TableAddress>();
+  readonly #balances = new Map<string, BalanceEntry>();
 
   constructor(table: Table, environment: Environment) {
     this.table = table;
@@ -94,6 +121,11 @@ export class World {
       for (const address of node.underlay) this.#ownerByAddress.set(address, { kind: 'node', node });
     }
     for (const port of table.ports()) this.#addPort(port);
+    for (const address of table.addresses.values()) {
+      const { network, mac, ips } = address;
+      this.#addressByMac.set(`${network} ${mac}`, address);
+      for (const ip of ips) this.#addressByIp.set(`${network} ${ip}`, address);
+    }
     for (const [port, device] of environment.interfaces) this.#portByDevice.set(device, port);
     for (const { target, key, effect } of environment.faults) {
       const named = target === 'segment' && !key.includes(' ') ? `vxlan ${key}` : key;
@@ -172,16 +204,51 @@ export class World {
     return this.#lookup('link', device, known);
   }
 
-  /** (network, address) -> id of the port that owns it. */
+  /** (network, address) -> id of the port that owns it. A balanced address is no port's. */
   portOfIp(network: string, ip: string): Lookup<string> {
     const key = `${network} ${ip}`;
-    return this.#lookup('ip', key, this.#portByIp.get(key));
+    return this.#otherwise(this.balancedOfIp(network, ip), this.#lookup('ip', key, this.#portByIp.get(key)));
   }
 
-  /** (network, MAC) -> id of the port. */
+  /** (network, MAC) -> id of the port. That of a balanced address is no port's. */
   portOfMac(network: string, mac: string): Lookup<string> {
     const key = `${network} ${mac}`;
-    return this.#lookup('mac', key, this.#portByMac.get(key));
+    return this.#otherwise(this.balancedOfMac(network, mac), this.#lookup('mac', key, this.#portByMac.get(key)));
+  }
+
+  /** The entry that is one of a balanced address is none of a port, but may be stale. */
+  #otherwise(balanced: Lookup<TableAddress>, port: Lookup<string>): Lookup<string> {
+    return balanced.state === 'stale' ? balanced : port;
+  }
+
+  /** (network, address) -> the balanced address. */
+  balancedOfIp(network: string, ip: string): Lookup<TableAddress> {
+    const key = `${network} ${ip}`;
+    return this.#lookup('ip', key, this.#addressByIp.get(key));
+  }
+
+  /** (network, MAC) -> the balanced address. */
+  balancedOfMac(network: string, mac: string): Lookup<TableAddress> {
+    const key = `${network} ${mac}`;
+    return this.#lookup('mac', key, this.#addressByMac.get(key));
+  }
+
+  /** The slots of a balanced address as this node has them. */
+  balance(id: string): Lookup<BalanceEntry> {
+    const address = this.table.addresses.get(id);
+    let entry = this.#balances.get(id);
+    if (entry === undefined && address !== undefined) {
+      const { levels, here } = balanceOf(address, this.table, this.environment.node);
+      entry = { levels: levels.map(namedSlots), here: here && namedSlots(here) };
+      this.#balances.set(id, entry);
+    }
+    return this.#lookup('balance', id, entry);
+  }
+
+  /** Does the port serve this balanced IP address? */
+  serves(port: TablePort, ip: string): boolean {
+    const address = this.#addressByIp.get(`${port.network} ${ip}`);
+    return address?.members.some((member) => member.port === port.id) ?? false;
   }
 
   /** (network, MAC) -> ids of the ports that may also send from it. */
@@ -190,8 +257,15 @@ export class World {
     return this.#lookup('source-mac', key, this.#portsBySourceMac.get(key));
   }
 
-  /** Does the longest of the port's `allow` prefixes that match hold this address? The value is that prefix. */
+  /**
+   * Does the longest of the port's `allow` prefixes that match hold this address? The value is that prefix. A balanced address
+   * that it serves is one of them, whole.
+   */
   allowed(port: TablePort, ip: string): Lookup<string> {
+    if (this.serves(port, ip)) {
+      const prefix = `${ip}/${ip.includes(':') ? 128 : 32}`;
+      return this.#lookup('allow', `${port.id} ${prefix}`, prefix);
+    }
     const address = parseIp(ip);
     let best: string | undefined;
     let bestLength = -1;
@@ -364,6 +438,12 @@ export class World {
       segment: set.has(segment) ? segment : Math.min(...set),
     }));
   }
+}
+
+function namedSlots(level: BalanceLevel): LevelSlots {
+  const { first, second } = slotsOfLevel(level);
+  const name = (index: number): string | undefined => level.members[index]?.port;
+  return { first: Array.from(first, name), second: Array.from(second, name) };
 }
 
 /** Over IPv6: does this node take no packet without an outer UDP checksum? */

@@ -4,6 +4,7 @@
  */
 
 import { formatIp, formatMac, type IpNumber, parseIp } from './address.ts';
+import { checkAddresses } from './check-addresses.ts';
 import { checkIpNetworks, checkLocatorSegments } from './check-carried.ts';
 import { checkFamilies, checkGroups, checkIpv6Mtu, checkMtuFits } from './check-families.ts';
 import {
@@ -47,6 +48,7 @@ export function runChecks(edit: TableEdit): void {
   checkSharedMacs(edit);
   checkFamilies(edit);
   checkGroups(edit);
+  checkAddresses(edit);
 }
 
 // references
@@ -195,6 +197,11 @@ function ownersOf(edit: TableEdit): Map<number | string, string[]> {
     cachedOwners.set(edit.nodes.values, owners);
   }
   return owners;
+}
+
+/** A node that has the address. */
+export function underlayOwner(edit: TableEdit, ip: IpNumber): string | undefined {
+  return ownersOf(edit).get(underlayKey(ip))?.[0];
 }
 
 function checkUnderlays(edit: TableEdit): void {

@@ -70,7 +70,7 @@ const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'at'];
 const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight', 'for', 'prefer'];
 const NONE: readonly never[] = Object.freeze([]);
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /** True for a mapping: what JSON calls an object. */
 export function isMapping(value: unknown): value is Fields {
@@ -89,7 +89,7 @@ export function describe(value: unknown): string {
 
 // Control characters, line and paragraph separators, and the marks that turn the direction of text around.
 const FORBIDDEN_IN_ID = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/u;
-const PLAIN_ID = /^[A-Za-z0-9._:@/+-]{1,64}$/;
+export const PLAIN_ID = /^[A-Za-z0-9._:@/+-]{1,64}$/;
 
 /** Why a text is no id; undefined when it is one. */
 export function idMistake(id: string): string | undefined {
@@ -108,7 +108,13 @@ export function isInterfaceName(name: string): boolean {
   return name !== '.' && name !== '..' && !/[/:\s\u0000-\u001f\u007f-\u009f]/.test(name);
 }
 
-function checkKeys(value: Fields, known: readonly string[], path: Path, subject: string, report: RowReport): void {
+export function checkKeys(
+  value: Fields,
+  known: readonly string[],
+  path: Path,
+  subject: string,
+  report: RowReport,
+): void {
   for (const key in value) {
     if (known.includes(key)) continue;
     const meant = nearest(key, known);
@@ -128,7 +134,7 @@ function text(value: unknown, path: Path, what: string, report: RowReport): stri
 }
 
 /** A reference to a node or network, or another id. */
-function idText(value: unknown, path: Path, what: string, report: RowReport): string | undefined {
+export function idText(value: unknown, path: Path, what: string, report: RowReport): string | undefined {
   const id = text(value, path, what, report);
   if (id === undefined) return undefined;
   const mistake = idMistake(id);
@@ -137,7 +143,7 @@ function idText(value: unknown, path: Path, what: string, report: RowReport): st
   return undefined;
 }
 
-function choice<T extends string>(
+export function choice<T extends string>(
   value: unknown,
   words: readonly T[],
   path: Path,
@@ -157,7 +163,7 @@ function choice<T extends string>(
   return undefined;
 }
 
-function whole(
+export function whole(
   value: unknown,
   low: number,
   high: number,
@@ -176,7 +182,7 @@ function whole(
   return undefined;
 }
 
-function list(value: unknown, path: Path, what: string, report: RowReport): readonly unknown[] {
+export function list(value: unknown, path: Path, what: string, report: RowReport): readonly unknown[] {
   if (Array.isArray(value)) return value;
   report('MW103', path, `${what} must be a list, not ${describe(value)}`, {
     hint: typeof value === 'string' ? `write [${value.length > 40 ? '…' : value}]` : undefined,
@@ -278,7 +284,7 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
 }
 
 /** A word of a list, by default its first; undefined after a report. */
-function optionalChoice<T extends string>(
+export function optionalChoice<T extends string>(
   fields: Fields,
   key: string,
   words: readonly [T, ...T[]],
@@ -489,9 +495,9 @@ export function portOf(id: string, value: unknown, report: RowReport): PortRow |
   return { id, network, mac, macs, ips, allow, role, at };
 }
 
-type Subject = { toString(): string };
+export type Subject = { toString(): string };
 
-function networkReference(value: unknown, subject: Subject, report: RowReport): string | undefined {
+export function networkReference(value: unknown, subject: Subject, report: RowReport): string | undefined {
   if (typeof value === 'string' && PLAIN_ID.test(value)) return value;
   if (value === undefined) {
     report('MW102', [], `${subject} has no 'network'`, { key: true, hint: "add 'network: ID'" });
@@ -500,7 +506,7 @@ function networkReference(value: unknown, subject: Subject, report: RowReport): 
   return idText(value, ['network'], `the network of ${subject}`, report);
 }
 
-function ownMac(value: unknown, subject: Subject, report: RowReport): number | undefined {
+export function ownMac(value: unknown, subject: Subject, report: RowReport): number | undefined {
   if (value === undefined) {
     report('MW102', [], `${subject} has no 'mac'`, { key: true, hint: "add 'mac: 02:…'" });
     return undefined;
@@ -565,7 +571,7 @@ function ipsOf(value: unknown, subject: Subject, report: RowReport): readonly Ip
   return found;
 }
 
-function notIp(item: unknown, index: number, subject: Subject, report: RowReport): undefined {
+export function notIp(item: unknown, index: number, subject: Subject, report: RowReport): undefined {
   const written = text(item, ['ips', index], `an address of ${subject}`, report);
   if (written === undefined) return undefined;
   report('MW122', ['ips', index], `${quote(written)} of ${subject} is no IP address`, {
@@ -574,7 +580,7 @@ function notIp(item: unknown, index: number, subject: Subject, report: RowReport
   return undefined;
 }
 
-function repeats(found: readonly IpNumber[], ip: IpNumber): boolean {
+export function repeats(found: readonly IpNumber[], ip: IpNumber): boolean {
   if (typeof ip === 'number') return found.includes(ip);
   return found.some(
     (other) =>

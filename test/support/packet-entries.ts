@@ -209,6 +209,12 @@ function targetOf({ target, key }: Fault, plan: Plan, { ifindexes }: DeviceNumbe
       return ['local', u32(portId(first)), 0];
     case 'flood':
       return ['flood', u32(network()), 0];
+    case 'balance':
+      return [
+        'balance',
+        u32(ids.addresses.idOf(`${ids.networks.idOf(plan.table.addresses.get(first)!.network)} ${first}`)!),
+        0,
+      ];
   }
 }
 

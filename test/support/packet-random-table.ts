@@ -2,7 +2,7 @@
 import { formatIp, formatMac, linkLocalOfMac, parseMac } from '../../src/table/address.ts';
 import type { LoadClass } from './packet-random-classes.ts';
 import type { Random } from './random.ts';
-import type { NetworkObject, NodeObject, PortObject, TableObject } from './table-object.ts';
+import type { AddressObject, NetworkObject, NodeObject, PortObject, TableObject } from './table-object.ts';
 
 const NODE_NAMES = ['a', 'b', 'c', 'd', 'e'] as const;
 /** The table asks for it where it has IPv6. */
@@ -18,7 +18,8 @@ export function macOf(n: number): string {
 export function randomTableObject(random: Random, loadClass: LoadClass): TableObject {
   const nodes = randomNodes(random, loadClass);
   const networks = randomNetworks(random, loadClass);
-  return { nodes, networks, ports: randomPorts(random, loadClass, nodes, networks) };
+  const ports = randomPorts(random, loadClass, nodes, networks);
+  return { nodes, networks, ports, addresses: randomAddresses(random, loadClass, networks, ports) };
 }
 
 function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<string, NodeObject> {
@@ -158,6 +159,44 @@ function randomPorts(
     };
   }
   return ports;
+}
+
+/** Balanced addresses of some of the networks that carry Ethernet. */
+function randomAddresses(
+  random: Random,
+  { lean }: LoadClass,
+  networks: Readonly<Record<string, NetworkObject>>,
+  ports: Readonly<Record<string, PortObject>>,
+): Record<string, AddressObject> {
+  const addresses: Record<string, AddressObject> = {};
+  for (const [i, network] of Object.keys(networks).entries()) {
+    const { encap, mtu } = networks[network]!;
+    if (lean === true || IP_ONLY.includes(encap)) continue;
+    for (let j = 0; j < 2 && random.chance(0.55); j++) {
+      const left = Object.keys(ports).filter((id) => ports[id]!.network === network);
+      const members: AddressObject['members'][number][] = [];
+      const count = random.between(1, 5);
+      while (members.length < count && left.length > 0) {
+        const [port] = left.splice(random.below(left.length), 1) as [string];
+        members.push({
+          port,
+          weight: random.pick([1, 1, 1, 2, 7]),
+          priority: random.pick([1, 1, 1, 2, 3]),
+          state: random.chance(0.12) ? 'down' : 'up',
+        });
+      }
+      const ip6 = (mtu ?? SMALLEST_IPV6_MTU) >= SMALLEST_IPV6_MTU;
+      addresses[`b${i}${j}`] = {
+        network,
+        mac: macOf(0xa0 + 2 * i + j),
+        ips: [`10.0.${i}.${200 + j}`, ...(ip6 ? [`fd00::b${j}`] : [])].filter(() => random.chance(0.85)),
+        affinity: random.chance(0.6) ? 'flow' : 'source',
+        prefer: random.pick(['none', 'local', 'region'] as const),
+        members,
+      };
+    }
+  }
+  return addresses;
 }
 
 function freeName(taken: Set<string>, network: string, make: () => string): string {

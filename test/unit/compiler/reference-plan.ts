@@ -1,5 +1,12 @@
 import { type Entry, encapNumber, keyText, type Plan, renderEntry, valueBytes } from '../../../src/compiler/index.ts';
-import type { Table, TableLocator, TableNetwork, TableNode, TablePort } from '../../../src/table/model.ts';
+import type {
+  Table,
+  TableAddress,
+  TableLocator,
+  TableNetwork,
+  TableNode,
+  TablePort,
+} from '../../../src/table/model.ts';
 
 /** The whole of a plan, key to value, for comparing two. */
 export function content(entries: Iterable<Entry>): Map<string, string> {
@@ -136,6 +143,41 @@ export function facts(plan: Plan): ReturnType<typeof referenceFacts> {
   } as ReturnType<typeof referenceFacts>;
 }
 
+/** The slots of each member, level by level: shares by weight, what is left over to the largest remainders. */
+function levels(table: Table, node: string, id: string): string[] {
+  const { members, prefer } = table.addresses.get(id) as TableAddress;
+  const self = table.nodes.get(node) as TableNode;
+  const { region } = self;
+  const far = (port: string): boolean => {
+    const [at] = viewOf(table.port(port) as TablePort, self).filter(({ priority }) => priority !== 255);
+    if (prefer === 'none') return false;
+    if (at === undefined) return true;
+    if (at.node === node) return false;
+    return prefer === 'local' || region === undefined || table.nodes.get(at.node)?.region !== region;
+  };
+  const up = members.filter((member) => member.state === 'up');
+  const ranks = [...new Set(up.map((member) => `${member.priority}${far(member.port) ? 'b' : 'a'}`))].sort();
+  return ranks.map((rank) => {
+    const level = up.filter((member) => `${member.priority}${far(member.port) ? 'b' : 'a'}` === rank);
+    const sum = level.reduce((total, { weight }) => total + weight, 0);
+    const wanted = Math.max(
+      ...level.map(({ weight }) => (level.length > 1 ? (100 * sum) / weight : 1)),
+      10 * level.length * level.length,
+    );
+    const size = [4093, 32749, 262139, 1048573].find((one) => one >= wanted) as number;
+    const shares = level.map(({ port, weight }) => ({ port, exact: (size * weight) / sum }));
+    const order = [...shares].sort((a, b) => (b.exact % 1) - (a.exact % 1) || (a.port < b.port ? -1 : 1));
+    const left = size - shares.reduce((total, { exact }) => total + Math.floor(exact), 0);
+    return shares
+      .map(
+        ({ port, exact }) =>
+          `${port} ${Math.floor(exact) + (order.slice(0, left).some((one) => one.port === port) ? 1 : 0)}/${size}`,
+      )
+      .sort()
+      .join(' ');
+  });
+}
+
 /**
  * The plan's content by the words of the design, written without the compiler: slow, from scratch, by names. What
  * `named` gives for a plan must be these lines.
@@ -225,6 +267,25 @@ export function referencePlan(table: Table, node: string): string[] {
       }
       if (!here.includes(port)) continue;
       for (const prefix of port.allow) add(prefix.includes(':') ? 'allow6' : 'allow4', { port: port.id, prefix });
+    }
+    for (const address of [...table.addresses.values()].filter((one) => one.network === network.id)) {
+      const { id, mac, ips, members: served } = address;
+      add('mac', { network: network.id, mac, balanced: id });
+      for (const ip of ips) {
+        add(ip.includes(':') ? 'ip6' : 'ip4', { network: network.id, address: ip, balanced: id, answer: true });
+        for (const { port } of served) {
+          if (!here.some((one) => one.id === port)) continue;
+          const prefix = ip.includes(':') ? `${ip}/128` : `${ip}/32`;
+          add(ip.includes(':') ? 'allow6' : 'allow4', { port, prefix, balanced: true });
+        }
+      }
+      add('balance', {
+        balanced: id,
+        network: network.id,
+        mac,
+        affinity: address.affinity,
+        levels: levels(table, node, id),
+      });
     }
   }
   return lines.sort();

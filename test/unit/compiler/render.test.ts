@@ -52,6 +52,7 @@ describe('the plan of one node', () => {
       features: { encaps: ['vxlan'], ip6: true, allow: true, macs: true, unknownFlood: false, group: false },
     });
     expect(rendered.entries).toEqual({
+      balance: [],
       node: [
         { node: 'a', id: 1, flags: [], nexthops: [] },
         { node: 'b', id: 2, remote: '192.0.2.2', local: '192.0.2.1', flags: [], nexthops: [] },
@@ -225,6 +226,7 @@ describe('the plan of a node with everything', () => {
       'lisp 7 lisp',
     ]);
     expect(features).toEqual({
+      balance: false,
       encaps: ['geneve', 'gre', 'lisp', 'flat'],
       ...{ ip6: true, allow: false, macs: false, unknownFlood: true },
       ...{ transparent: true, group: true, checksum: true },

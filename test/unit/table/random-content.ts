@@ -7,6 +7,7 @@ export interface Content {
   readonly nodes: Record<string, Fields>;
   readonly networks: Record<string, Fields>;
   readonly ports: Record<string, Fields>;
+  readonly addresses: Record<string, Fields>;
 }
 
 const hex = (n: number): string => n.toString(16).padStart(2, '0');
@@ -68,7 +69,9 @@ export function tableObject(): fc.Arbitrary<Content> {
       networks: fc.array(network, { minLength: 4, maxLength: 5 }),
       ports: fc.array(port, { maxLength: 12 }),
     })
-    .map(({ common, nodes, networks, ports }) => ({
+    .map((parts) => ({ ...parts, addresses: addressesOf(parts.networks, parts.ports) }))
+    .map(({ common, nodes, networks, ports, addresses }) => ({
+      addresses,
       nodes: Object.fromEntries(
         nodes.map(({ addresses, kind, guard, checksum, ...rest }, i) => {
           const both = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
@@ -141,8 +144,32 @@ export function tableObject(): fc.Arbitrary<Content> {
     }));
 }
 
+/** A balanced address for each network that has ports and carries Ethernet; everything about it follows from its ports. */
+function addressesOf(
+  networks: readonly { readonly encap: string | undefined }[],
+  ports: readonly { readonly network: number; readonly weight: number | undefined }[],
+): Record<string, Fields> {
+  const addresses: Record<string, Fields> = {};
+  networks.forEach(({ encap }, n) => {
+    const own = ports.flatMap(({ network, weight }, i) => (network === n ? [{ port: `port/${i}`, weight }] : []));
+    if (own.length === 0 || IP_ONLY.includes(encap ?? '')) return;
+    addresses[`net ${n}`] = given({
+      network: `net ${n}`,
+      mac: `02:00:00:00:0b:${hex(n)}`,
+      ips: own.length > 1 ? [`10.77.0.${n + 1}`, `fd77::${n}`] : undefined,
+      affinity: own.length > 2 ? 'source' : undefined,
+      prefer: ['none', 'local', 'region'][own.length],
+      slots: own.length > 3 ? 5000 : undefined,
+      members: own.map((member, i) =>
+        given({ ...member, priority: i % 2 === 1 ? 2 : undefined, state: i > 2 ? 'down' : undefined }),
+      ),
+    });
+  });
+  return addresses;
+}
+
 export interface RandomRecord {
-  readonly kind: 'node' | 'network' | 'port';
+  readonly kind: 'node' | 'network' | 'port' | 'address';
   readonly id: string;
   /** undefined: the record is removed. */
   readonly fields: Fields | undefined;
@@ -232,7 +259,37 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
         ),
       }),
     }));
+  const address = fc
+    .record({
+      id: fc.constantFrom('v1', 'v2', 'v3'),
+      network: rare(fc.constantFrom('n1', 'n1', 'n2'), fc.constant('n4'), 30),
+      mac: rare(fc.integer({ min: 100, max: 120 }), fc.nat(60), 10),
+      shared: rare(fc.constant(false), fc.constant(true), 20),
+      ips: fc.uniqueArray(rare(fc.integer({ min: 200, max: 220 }), fc.oneof(fc.nat(80), fc.constant(201)), 8), {
+        maxLength: 2,
+      }),
+      underlay: rare(fc.constant(false), fc.constant(true), 20),
+      members: fc.uniqueArray(
+        rare(fc.constantFrom('s1', 's2', 's3'), fc.constantFrom('p1', 'p2', 'p3', 'p4', 'p99'), 3),
+        { minLength: 1, maxLength: 3 },
+      ),
+      down: fc.boolean(),
+      prefer: optional(fc.constantFrom('local', 'region')),
+      weight: rare(fc.constant<number | undefined>(undefined), fc.constantFrom(7, 100), 5),
+    })
+    .map(({ id, network, mac, shared, ips, underlay, members, down, prefer, weight }) => ({
+      kind: 'address' as const,
+      id,
+      fields: given({
+        network,
+        mac: shared ? SHARED[0] : `02:00:00:00:00:${hex(mac)}`,
+        ips: [...ips.map((n) => (n % 3 === 0 ? `fd00::${hex(n)}` : `10.0.0.${n}`)), ...(underlay ? ['192.0.2.1'] : [])],
+        prefer,
+        members: members.map((port, i) => given({ port, weight, state: down && i === 1 ? 'down' : undefined })),
+      }),
+    }));
   const full = fc.oneof(
+    { weight: 2, arbitrary: address },
     { weight: 2, arbitrary: node },
     { weight: 2, arbitrary: network },
     { weight: 6, arbitrary: port },
