@@ -183,6 +183,7 @@ describe('sizes', () => {
     expect([...ENTRY_ORDER].sort()).toEqual([
       'allow4',
       'allow6',
+      'balance',
       'dev',
       'flood',
       'ip4',
