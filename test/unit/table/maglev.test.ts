@@ -43,7 +43,7 @@ describe('shares', () => {
     ['7 of all weights', members(7, (i) => [1, 3, 10, 33, 50, 99, 100][i] as number)],
     ['20 equals', members(20)],
     ['100 with weights 1 to 100', members(100, (i) => i + 1)],
-  ])('%s: each within 1 %% of its weight', (_, list) => {
+  ])('%s: every share is that of its weight, within a hundredth', (...[, list]) => {
     const { first, second } = maglev(list, slotsFor(list));
     const sum = list.reduce((total, { weight }) => total + weight, 0);
     for (const [i, count] of counts(first, list.length).entries()) {
@@ -51,10 +51,8 @@ describe('shares', () => {
       expect(Math.abs(count - share)).toBeLessThan(1);
       expect(Math.abs(count / share - 1)).toBeLessThanOrEqual(0.01);
     }
-    for (let slot = 0; slot < first.length; slot++) {
-      expect(second[slot]).toBeGreaterThanOrEqual(0);
-      expect(second[slot]).not.toBe(first[slot]);
-    }
+    // a million slots are too many for a million expectations
+    expect(second.every((member, slot) => member >= 0 && member !== first[slot])).toBe(true);
   });
 
   test('what a member leaves is spread over the others by weight', () => {
