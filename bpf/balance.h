@@ -63,35 +63,30 @@ __noinline int mw_balanced_mac(__u32 address, __u32 network, __u64 *mac)
  */
 __noinline int mw_can_serve(__u32 id, __u32 network, __u32 from, struct mw_member *member)
 {
+	struct mw_port *port;
+	int at;
+
 	if (!member || !id || id == from)
 		return 0;
-	/* each in its own block: the stack has room for one of the two copies */
-	{
-		struct mw_port port;
-		int at;
-
-		if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
+	port = &member->asked;
+	if (mw_lookup_port(&id, port) != MW_FOUND || port->network != network)
+		return 0;
+	if (from) {
+		at = mw_choose_locator(port);
+		if (at < 0)
 			return 0;
-		if (from) {
-			at = mw_choose_locator(&port);
-			if (at < 0)
-				return 0;
-			member->place.node = port.at[at & (MW_MAX_LOCATORS - 1)].node;
-			member->place.segment = port.at[at & (MW_MAX_LOCATORS - 1)].segment;
-		} else {
-			if (!mw_has_locator(&port, mw_config.self))
-				return 0;
-			member->place.node = mw_config.self;
-		}
-		member->port = id;
-		memcpy(member->mac, port.mac, MW_ETH_ALEN);
-	}
-	if (member->place.node == mw_config.self) {
-		struct mw_local local;
-
-		if (mw_find_local(id, network, &local))
+		at &= MW_MAX_LOCATORS - 1;
+		member->place.node = port->at[at].node;
+		member->place.segment = port->at[at].segment;
+	} else {
+		if (!mw_has_locator(port, mw_config.self))
 			return 0;
+		member->place.node = mw_config.self;
 	}
+	if (member->place.node == mw_config.self && mw_find_local(id, network, &member->interface))
+		return 0;
+	member->port = id;
+	memcpy(member->mac, port->mac, MW_ETH_ALEN);
 	return 1;
 }
 

@@ -31,6 +31,9 @@ struct mw_member {
 	struct mw_place place;
 	__u8 mac[MW_ETH_ALEN];
 	__u16 pad;
+	/* the one that is asked */
+	struct mw_port asked;
+	struct mw_local interface;
 };
 
 struct mw_state {
