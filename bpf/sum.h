@@ -32,10 +32,14 @@ static long mw_sum_step(__u32 step, struct mw_sum_walk *walk)
 {
 	__u32 size = walk->left < MW_MAX_WINDOW ? walk->left : MW_MAX_WINDOW;
 
+	if (!walk->left)
+		return 1;
 	if (size < MW_MAX_WINDOW)
 		memset(walk->window, 0, MW_MAX_WINDOW);
+	/* what it is anyhow: verifiers before 6.3 learn nothing from "not 0" */
 	mw_hide(size);
-	if (size < 1 || size > MW_MAX_WINDOW || bpf_skb_load_bytes(walk->ctx, walk->offset, walk->window, size))
+	size = ((size - 1) & (MW_MAX_WINDOW - 1)) + 1;
+	if (bpf_skb_load_bytes(walk->ctx, walk->offset, walk->window, size))
 		return 1;
 	walk->sum = mw_fold(bpf_csum_diff(NULL, 0, (__be32 *)walk->window, MW_MAX_WINDOW, walk->sum));
 	walk->offset += size;
