@@ -160,30 +160,32 @@ describe.each([
       await ping(client.namespace, twin.ip6);
       const before = await Promise.all(HOSTS.map((name) => overlay.drops(name)));
       const streams = [twin.ip4, twin.ip6].map((address) => new PingStream(client.namespace, address));
-      let ended = false;
+      const toggle = async () => {
+        expect(await node('a', state, 'b')).toBe(`node b: state: ${state} (by command)`);
+        await pause(100);
+        expect(await node('a', 'clear', 'b')).toBe('node b: state: up');
+        await pause(100);
+      };
       try {
         await Promise.all(streams.map((stream) => stream.flowing()));
-        const transfers = [twin.ip4, twin.ip6].map((address) =>
-          transfer(client.namespace, twin.namespace, address, 96 * MIB, 120_000),
-        );
-        const all = Promise.all(transfers).finally(() => {
-          ended = true;
-        });
-        for (let round = 0; round < 3 || !ended; round++) {
-          expect(await node('a', state, 'b')).toBe(`node b: state: ${state} (by command)`);
-          await pause(100);
-          expect(await node('a', 'clear', 'b')).toBe('node b: state: up');
-          await pause(100);
-        }
-        await all;
+        for (let round = 0; round < 3; round++) await toggle();
       } finally {
-        ended = true;
         const results: PingResult[] = await Promise.all(streams.map((stream) => stream.stop()));
         for (const [i, result] of results.entries()) {
           expect(streams[i]!.lost()).toEqual([]);
           expect(result.received, result.output.slice(-300)).toBe(result.sent);
         }
       }
+      // TCP apart from the pings: it fills the rings of a veth, which then lose what comes, whatever the nodes' states
+      let ended = false;
+      const transfers = [twin.ip4, twin.ip6].map((address) =>
+        transfer(client.namespace, twin.namespace, address, 96 * MIB, 120_000),
+      );
+      const all = Promise.all(transfers).finally(() => {
+        ended = true;
+      });
+      for (let round = 0; round < 3 || !ended; round++) await toggle();
+      await all;
       const after = await Promise.all(HOSTS.map((name) => overlay.drops(name)));
       // A guest's own multicast has no copy for a node that is down; for a drained one it has.
       const counted = (drops: Record<string, number>) => ({ ...drops, ...(state === 'down' && { 'flood-copy': 0 }) });
