@@ -3,6 +3,7 @@
 #ifndef MW_ANSWER_H
 #define MW_ANSWER_H
 
+#include "balance.h"
 #include "csum.h"
 #include "outcome.h"
 #include "parse.h"
@@ -29,6 +30,23 @@ static __always_inline bool mw_answer_port(const struct mw_link *link, __u32 id,
 	return true;
 }
 
+/* A balanced address is answered with a MAC of its own. A member that looks whether somebody has it is told of nobody. */
+static __always_inline bool mw_answer_balanced(const struct mw_link *link, const struct mw_packet *p, __u32 id,
+					       const __be32 *addr, struct mw_answer *answer)
+{
+	bool ip6 = p->l3 == MW_L3_IP6;
+	__u64 mac = 0;
+
+	if ((ip6 ? mw_zero_ip6(p->src) : !p->src[3]) && mw_serves_address(link, ip6, addr))
+		return false;
+	if (mw_balanced_mac(id, link->network, &mac))
+		return false;
+	answer->port = 0;
+	answer->flags = 0;
+	memcpy(answer->mac, &mac, MW_ETH_ALEN);
+	return true;
+}
+
 /* A unicast question, in an IP network: it gets to nobody else. */
 static __always_inline bool mw_is_probe(const struct mw_link *link, const struct mw_packet *p)
 {
@@ -38,31 +56,39 @@ static __always_inline bool mw_is_probe(const struct mw_link *link, const struct
 static __always_inline bool mw_answer_arp(const struct mw_link *link, const struct mw_packet *p,
 					  struct mw_answer *answer)
 {
+	bool asked = (p->dmac[0] & p->dmac[1] & p->dmac[2] & p->dmac[3] & p->dmac[4] & p->dmac[5]) == 0xff ||
+		     mw_is_probe(link, p);
 	__u32 port, flags;
 
 	if (p->arp_op != 1 || p->src[3] == p->dst[3])
 		return false;
-	if ((p->dmac[0] & p->dmac[1] & p->dmac[2] & p->dmac[3] & p->dmac[4] & p->dmac[5]) != 0xff &&
-	    !mw_is_probe(link, p))
+	if (!asked && (!mw_config.has_balance || (p->flags & MW_PACKET_GROUP)))
 		return false;
 	if (mw_port_of_ip(link->network, false, p->dst, &port, &flags) != MW_FOUND || !(flags & MW_IP_ANSWER))
 		return false;
-	return mw_answer_port(link, port, answer);
+	if (mw_config.has_balance && (flags & MW_IP_BALANCED))
+		return mw_answer_balanced(link, p, port, p->dst, answer);
+	return asked && mw_answer_port(link, port, answer);
 }
 
 static __always_inline bool mw_answer_nd(const struct mw_link *link, const struct mw_packet *p, struct mw_answer *answer)
 {
+	bool unicast = !(p->flags & MW_PACKET_GROUP) && ((const __u8 *)p->dst)[0] != 0xff && !mw_zero_ip6(p->src);
+	bool asked = ((p->flags & MW_PACKET_GROUP) && mw_solicited_node(p->dst)) || (unicast && mw_is_probe(link, p));
 	enum mw_found found;
 	__u32 port, flags;
 
 	if (!(p->flags & MW_PACKET_ND) || (p->flags & MW_PACKET_EXTENSIONS) || p->icmp_type != 135 ||
 	    ((const __u8 *)p->nd_target)[0] == 0xff)
 		return false;
-	if (!((p->flags & MW_PACKET_GROUP) && mw_solicited_node(p->dst)) &&
-	    !(mw_is_probe(link, p) && ((const __u8 *)p->dst)[0] != 0xff && !mw_zero_ip6(p->src)))
+	if (!asked && (!mw_config.has_balance || !unicast))
 		return false;
 	found = mw_port_of_ip(link->network, true, p->nd_target, &port, &flags);
 	if (found == MW_STALE || (found == MW_FOUND && !(flags & MW_IP_ANSWER)))
+		return false;
+	if (mw_config.has_balance && found == MW_FOUND && (flags & MW_IP_BALANCED))
+		return mw_answer_balanced(link, p, port, p->nd_target, answer);
+	if (!asked)
 		return false;
 	if (found == MW_MISSING) {
 		__u8 mac[MW_ETH_ALEN];

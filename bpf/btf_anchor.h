@@ -19,6 +19,7 @@ enum mw_const {
 	MW_CONST_MAX_LOCATORS = MW_MAX_LOCATORS,
 	MW_CONST_MAX_SHARED_MAC = MW_MAX_SHARED_MAC,
 	MW_CONST_MAX_NEXTHOPS = MW_MAX_NEXTHOPS,
+	MW_CONST_MAX_LEVELS = MW_MAX_LEVELS,
 	MW_CONST_NODE_WIRE = MW_NODE_WIRE,
 	MW_CONST_DSCP_UNIFORM = MW_DSCP_UNIFORM,
 };
@@ -27,6 +28,9 @@ struct mw_types {
 	enum mw_const constants;
 	enum mw_encap encap;
 	enum mw_ip_flags ip_flags;
+	enum mw_mac_flags mac_flags;
+	enum mw_allow_flags allow_flags;
+	enum mw_balance_flags balance_flags;
 	enum mw_port_flags port_flags;
 	enum mw_network_flags network_flags;
 	enum mw_vtep_flags vtep_flags;
@@ -43,6 +47,9 @@ struct mw_types {
 	enum mw_reason reason;
 	/* an inner map's value is reached only through pointers, which the compiler may cut short */
 	struct mw_flood_target flood_target;
+	struct mw_balance_head balance_head;
+	struct mw_balance_level balance_level;
+	struct mw_balance_slot balance_slot;
 	/* a ring has no value type */
 	struct mw_event event;
 };

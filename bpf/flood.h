@@ -71,7 +71,7 @@ __noinline int mw_flood_node(mw_ctx *ctx, const struct mw_packet *p, const struc
 	path->node = target->id;
 	path->segment = target->segment;
 	path->encap = encap;
-	if (mw_node_is_down(path->node) || mw_find_path(path, mw_flow_hash(p)))
+	if (mw_find_path(path, mw_flow_hash(p)) || (path->flags & MW_NODE_DOWN))
 		return 0;
 	if (!(path->flags & MW_NODE_IP6) != !(target->flags & MW_FLOOD_IP6))
 		return 0;

@@ -4,6 +4,7 @@
 #define MW_FROM_PORT_H
 
 #include "answer.h"
+#include "balance.h"
 #include "deliver.h"
 #include "encap.h"
 #include "flat.h"
@@ -121,6 +122,9 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 	if (!mw_xdp_can_send(ctx, local.ifindex, local.device) || mw_xdp_must_leave(ctx, link, p, 0, p->tags))
 		return mw_leave(out);
 #endif
+	reason = mw_address_member(ctx, p);
+	if (reason)
+		return mw_drop(out, reason);
 	out->verdict.verdict = MW_VERDICT_DELIVER;
 	out->verdict.port = port;
 	out->verdict.ifindex = local.ifindex;
@@ -143,8 +147,11 @@ static __always_inline __u32 mw_mtu_of(const struct mw_network *network, const s
 	return network->mtu;
 }
 
-static __always_inline void mw_encapsulated(struct mw_outcome *out, const struct mw_path *path, __u32 ifindex)
+static __always_inline void mw_encapsulated(struct mw_outcome *out, const struct mw_packet *p, const struct mw_path *path,
+					    __u32 ifindex)
 {
+	if (mw_config.has_balance && (p->flags & MW_PACKET_BALANCED))
+		out->verdict.port = mw_state_of(p)->member.port;
 	out->verdict.verdict = MW_VERDICT_ENCAP;
 	out->verdict.node = path->node;
 	out->verdict.segment = path->segment;
@@ -176,7 +183,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 			return mw_drop(out, MW_REASON_NO_SEGMENTER);
 		/* its segments come back, as frames of this port */
 		ctx->mark = link->ifindex;
-		mw_encapsulated(out, path, mw_config.segmenter);
+		mw_encapsulated(out, p, path, mw_config.segmenter);
 		out->uncounted = true;
 		return bpf_redirect(mw_config.segmenter, 0);
 	}
@@ -190,13 +197,16 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	if (!mw_xdp_can_send(ctx, path->nexthop.ifindex, path->nexthop.flags) || mw_xdp_must_leave(ctx, link, p, 0, p->tags))
 		return mw_leave(out);
 #endif
+	reason = mw_address_member(ctx, p);
+	if (reason)
+		return mw_drop(out, reason);
 	if (path->encap == MW_ENCAP_FLAT)
 		reason = mw_flat_push(ctx, path->segment);
 	else
 		reason = mw_push(ctx, p, path, inner);
 	if (reason)
 		return mw_drop(out, reason);
-	mw_encapsulated(out, path, path->nexthop.ifindex);
+	mw_encapsulated(out, p, path, path->nexthop.ifindex);
 	out->target_slot = path->nexthop.slot;
 	out->sent = mw_len(ctx);
 #if MW_TC
@@ -206,7 +216,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 #endif
 }
 
-static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *link, const struct mw_packet *p,
+static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *link, struct mw_packet *p,
 					   const struct mw_network *network, __u32 place_in_list, struct mw_outcome *out)
 {
 	struct mw_place place = {};
@@ -221,9 +231,20 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 	}
 	if (found == MW_STALE)
 		return mw_drop(out, MW_REASON_STALE);
-	reason = mw_find_place(id, link->network, &place);
-	if (reason)
-		return mw_drop(out, reason);
+	if (found == MW_BALANCED) {
+		const struct mw_member *member;
+
+		reason = mw_find_member(p, id, link->network, link->port);
+		if (reason)
+			return mw_drop(out, reason);
+		member = mw_take_member(p);
+		id = member->port;
+		place = member->place;
+	} else {
+		reason = mw_find_place(id, link->network, &place);
+		if (reason)
+			return mw_drop(out, reason);
+	}
 	if (place.node == mw_config.self)
 		return mw_port_local(ctx, link, p, network, id, out);
 	return mw_port_remote(ctx, link, p, network, &place, out);
@@ -282,7 +303,8 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	reason = mw_guard(ctx, p, &link);
 	if (reason)
 		return mw_drop(out, reason);
-	if (!p->tags && ((p->flags & MW_PACKET_GROUP) || (link.flags & MW_LINK_IP)) && mw_find_answer(p, &link, &answer))
+	if (!p->tags && ((p->flags & MW_PACKET_GROUP) || (link.flags & MW_LINK_IP) || (mw_config.has_balance && p->l3 != MW_L3_IP4)) &&
+	    mw_find_answer(p, &link, &answer))
 		return mw_port_answer(ctx, &link, p, &answer, out);
 	if (mw_lookup_network(&link.network, &network) != MW_FOUND)
 		return mw_drop(out, MW_REASON_STALE);

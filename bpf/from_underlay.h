@@ -3,6 +3,7 @@
 #ifndef MW_FROM_UNDERLAY_H
 #define MW_FROM_UNDERLAY_H
 
+#include "balance.h"
 #include "decap.h"
 #include "deliver.h"
 #include "flat.h"
@@ -62,6 +63,8 @@ __noinline int mw_guard_remote(const struct mw_packet *p, __u32 network, __u32 n
 	found = mw_port_of_mac(network, p->smac, &id);
 	if (found == MW_STALE)
 		return MW_REASON_STALE;
+	if (found == MW_BALANCED)
+		return MW_REASON_GUARD_REMOTE;
 	known = found == MW_FOUND;
 	if (known) {
 		reason = mw_remote_holds(id, network, node, &holds);
@@ -251,6 +254,9 @@ static __always_inline int mw_underlay_deliver(mw_ctx *ctx, const struct mw_link
 			return mw_drop(out, reason);
 	}
 #endif
+	reason = mw_address_member(ctx, p);
+	if (reason)
+		return mw_drop(out, reason);
 	return mw_delivered(ctx, p, &local, popped == 0 && !p->tags, out);
 }
 
@@ -268,6 +274,8 @@ __noinline int mw_guard_flat(const struct mw_packet *p, __u32 network)
 		return 0;
 	case MW_STALE:
 		return MW_REASON_STALE;
+	case MW_BALANCED:
+		return MW_REASON_GUARD_REMOTE;
 	default:
 		break;
 	}
@@ -404,6 +412,13 @@ static __always_inline int mw_underlay_unicast(mw_ctx *ctx, const struct mw_link
 		if (!ip && mw_config.has_unknown_flood && (network->flags & MW_NETWORK_UNKNOWN_FLOOD))
 			return mw_underlay_flood(ctx, p, outer, network->network, place, out);
 		return mw_drop(out, MW_REASON_UNKNOWN_UNICAST);
+	}
+	if (found == MW_BALANCED) {
+		reason = mw_find_member(p, id, network->network, 0);
+		if (reason)
+			return mw_drop(out, reason);
+		id = mw_take_member(p)->port;
+		return mw_underlay_deliver(ctx, link, p, outer, id, out);
 	}
 	reason = mw_is_here(id, network->network, &mac);
 	if (reason)

@@ -65,7 +65,10 @@ static __always_inline int mw_guard_mac(const struct mw_link *link, const __u8 *
 	return found == MW_STALE ? MW_REASON_STALE : reason;
 }
 
-/* The address (IPv4 in mapped form) is in the port's 'ips' or 'allow'. */
+/*
+ * The address (IPv4 in mapped form) is in the port's 'ips' or 'allow', or is a balanced one that it serves: that it may send
+ * from, but not claim by ARP or neighbour discovery.
+ */
 static __always_inline int mw_guard_address(const struct mw_link *link, bool ip6, const __be32 *addr, int reason)
 {
 	struct mw_allow_value allow;
@@ -75,23 +78,14 @@ static __always_inline int mw_guard_address(const struct mw_link *link, bool ip6
 	found = mw_port_of_ip(link->network, ip6, addr, &port, &flags);
 	if (found == MW_STALE)
 		return MW_REASON_STALE;
-	if (found == MW_FOUND && port == link->port)
+	if (found == MW_FOUND && port == link->port && !(flags & MW_IP_BALANCED))
 		return 0;
-	if (!mw_config.has_allow || !(link->flags & MW_LINK_HAS_ALLOW))
-		return reason;
-	if (ip6) {
-		struct mw_allow6_key key = { .prefixlen = 32 + 128, .port = link->port };
-
-		memcpy(key.addr, addr, 16);
-		found = mw_lookup_allow6(&key, &allow);
-	} else {
-		struct mw_allow4_key key = { .prefixlen = 32 + 32, .port = link->port, .addr_be = addr[3] };
-
-		found = mw_lookup_allow4(&key, &allow);
-	}
+	found = mw_allow_of(link, ip6, addr, &allow);
 	if (found == MW_STALE)
 		return MW_REASON_STALE;
-	return found == MW_FOUND ? 0 : reason;
+	if (found != MW_FOUND)
+		return reason;
+	return (allow.flags & MW_ALLOW_BALANCED) && reason != MW_REASON_GUARD_IP ? reason : 0;
 }
 
 static __always_inline bool mw_own_eui64(const struct mw_link *link, const __be32 *addr)
@@ -163,7 +157,11 @@ static __always_inline int mw_guard_ip6_source(const struct mw_link *link, const
 			return reason == MW_REASON_GUARD_IP ? 0 : reason;
 		return reason;
 	}
-	return mw_guard_address(link, true, p->src, MW_REASON_GUARD_IP);
+	reason = mw_guard_address(link, true, p->src, MW_REASON_GUARD_IP);
+	/* neighbour discovery would tell that the port has it */
+	if (!reason && mw_config.has_balance && (p->flags & MW_PACKET_ND) && mw_serves_address(link, true, p->src))
+		return MW_REASON_GUARD_ND;
+	return reason;
 }
 
 /* Neighbour discovery names MACs and addresses in its body: they obey the same lists. 'p' is not a fragment. */

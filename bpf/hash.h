@@ -3,7 +3,10 @@
 #ifndef MW_HASH_H
 #define MW_HASH_H
 
+#include "config.h"
 #include "packet.h"
+
+#define MW_HASH_SEED 0x6d617077
 
 static __always_inline __u32 mw_hash_word(__u32 h, __u32 word)
 {
@@ -17,9 +20,18 @@ static __always_inline __u32 mw_hash_bytes(__u32 h, const __u8 *b)
 	return mw_hash_word(h, ((__u32)b[0] << 24) | (b[1] << 16) | (b[2] << 8) | b[3]);
 }
 
+static __always_inline __u32 mw_hash_end(__u32 h)
+{
+	h ^= h >> 16;
+	h *= 0x85ebca6b;
+	h ^= h >> 13;
+	h *= 0xc2b2ae35;
+	return h ^ (h >> 16);
+}
+
 static __always_inline __u32 mw_flow_hash(const struct mw_packet *p)
 {
-	__u32 h = 0x6d617077;
+	__u32 h = MW_HASH_SEED;
 	int i;
 
 	switch (p->l3) {
@@ -48,11 +60,7 @@ static __always_inline __u32 mw_flow_hash(const struct mw_packet *p)
 	    (p->proto == MW_PROTO_TCP || p->proto == MW_PROTO_UDP))
 		h = mw_hash_word(h, ((__u32)bpf_ntohs(p->ports[0]) << 16) | bpf_ntohs(p->ports[1]));
 end:
-	h ^= h >> 16;
-	h *= 0x85ebca6b;
-	h ^= h >> 13;
-	h *= 0xc2b2ae35;
-	return h ^ (h >> 16);
+	return mw_hash_end(h);
 }
 
 #endif

@@ -13,6 +13,7 @@ enum mw_found {
 	MW_FOUND = 0,
 	MW_MISSING = 1,
 	MW_STALE = 2,
+	MW_BALANCED = 3,	/* of a MAC: the id is that of a balanced address */
 };
 
 /* Defines NAME(key, copy) for a map: copies the value of *key, with the identity check 'same'. */
@@ -96,6 +97,32 @@ static __always_inline enum mw_found mw_port_of_ip(__u32 network, bool ip6, cons
 	return found;
 }
 
+/* Of a port with 'allow:', or that serves balanced addresses: may it send from this address? */
+static __always_inline enum mw_found mw_allow_of(const struct mw_link *link, bool ip6, const __be32 *addr,
+						 struct mw_allow_value *allow)
+{
+	if (!mw_config.has_allow || !(link->flags & MW_LINK_HAS_ALLOW))
+		return MW_MISSING;
+	if (ip6) {
+		struct mw_allow6_key key = { .prefixlen = 32 + 128, .port = link->port };
+
+		memcpy(key.addr, addr, 16);
+		return mw_lookup_allow6(&key, allow);
+	} else {
+		struct mw_allow4_key key = { .prefixlen = 32 + 32, .port = link->port, .addr_be = addr[3] };
+
+		return mw_lookup_allow4(&key, allow);
+	}
+}
+
+/* Does the port serve this balanced address? A stale entry is none. */
+static __always_inline bool mw_serves_address(const struct mw_link *link, bool ip6, const __be32 *addr)
+{
+	struct mw_allow_value allow;
+
+	return mw_allow_of(link, ip6, addr, &allow) == MW_FOUND && (allow.flags & MW_ALLOW_BALANCED);
+}
+
 static __always_inline enum mw_found mw_port_of_mac(__u32 network, const __u8 *mac, __u32 *port)
 {
 	struct mw_mac_key key;
@@ -104,9 +131,10 @@ static __always_inline enum mw_found mw_port_of_mac(__u32 network, const __u8 *m
 
 	mw_mac_key(&key, network, mac);
 	found = mw_lookup_mac(&key, &value);
-	if (found == MW_FOUND)
-		*port = value.port;
-	return found;
+	if (found != MW_FOUND)
+		return found;
+	*port = value.port;
+	return mw_config.has_balance && (value.flags & MW_MAC_BALANCED) ? MW_BALANCED : MW_FOUND;
 }
 
 #endif

@@ -11,7 +11,7 @@
 
 #define MW_CONCAT(a, b, c) a##b##_##c
 #define MW_NAME(version, name) MW_CONCAT(mw, version, name)
-/* mw2_ip4 and so on: the layout version is part of the name */
+/* mw3_ip4 and so on: the layout version is part of the name */
 #define MW_MAP(name) MW_NAME(MW_LAYOUT_VERSION, name)
 
 #define MW_HASH(name, key_t, value_t, entries)		\
@@ -81,6 +81,22 @@ struct {
 	__type(key, __u32);
 	__array(values, struct mw_flood_list);
 } MW_MAP(flood) SEC(".maps");
+
+/* balanced address -> its head, levels and slots, replaced as one value */
+struct mw_balance_list {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__type(key, __u32);
+	__type(value, struct mw_balance_slot);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__array(values, struct mw_balance_list);
+} MW_MAP(balance) SEC(".maps");
 
 /* counters and state of the programs */
 MW_ARRAY(drops, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_counter, MW_REASON_COUNT);

@@ -32,6 +32,7 @@ enum mw_packet_flags {
 	MW_PACKET_ND = 1 << 3,		/* neighbour discovery, checked, not in a fragment */
 	MW_PACKET_EXTENSIONS = 1 << 4,	/* IPv6 extension headers */
 	MW_PACKET_GROUP = 1 << 5,	/* destination MAC is a group address */
+	MW_PACKET_BALANCED = 1 << 6,	/* 'dmac' is that of a member, other than in the frame */
 };
 
 #define MW_MAX_TAGS 2

@@ -52,6 +52,7 @@ enum mw_reason {
 	MW_REASON_FLOOD_RATE = 31,		/* more flooded frames a second than the port may send */
 	MW_REASON_FLOOD_COPY = 32,		/* counts copies: one of a flooded frame could not be made or sent */
 	MW_REASON_NO_SEGMENTER = 33,		/* TC: a super-packet for a node that wants checksums, and nothing to cut it */
+	MW_REASON_BALANCED_FRAGMENT = 34,	/* a fragment to a balanced address whose flows are told apart by their ports */
 	/* from the underlay */
 	MW_REASON_OUTER_MALFORMED = 40,		/* a tunnel packet with options, impossible lengths or a wrong IP checksum */
 	MW_REASON_TUNNEL_HEADER = 41,		/* a tunnel header that cannot be: flags, version, protocol, length of options */

@@ -20,29 +20,57 @@ struct mw_path {
 	__u8 pad;
 };
 
-/* A node that is down is passed over; one without an entry is not down. */
-static __always_inline bool mw_node_is_down(__u32 node)
+/* How gladly a node's locators are used: the lower the better. */
+enum mw_standing {
+	MW_STANDING_UP = 0,
+	MW_STANDING_DRAINED = 1,
+	MW_STANDING_HERE = 2,	/* this node is down, but what is here can be reached from here */
+	MW_STANDING_NONE = 3,
+};
+
+/* A node without an entry, or with another's in its place, is up. */
+static __always_inline enum mw_standing mw_standing_of(__u32 node)
 {
 	const struct mw_node *entry = bpf_map_lookup_elem(&MW_MAP(node), &node);
+	__u32 flags = 0;
 
-	return entry && entry->node == node && (entry->flags & MW_NODE_DOWN);
+	if (entry) {
+		flags = entry->flags;
+		mw_opaque(&flags);
+		if (entry->node != node)
+			flags = 0;
+	}
+	if (flags & MW_NODE_DOWN)
+		return node == mw_config.self ? MW_STANDING_HERE : MW_STANDING_NONE;
+	return flags & MW_NODE_DRAIN ? MW_STANDING_DRAINED : MW_STANDING_UP;
 }
 
-/* Index of the locator in use, or -1. Lower priority comes first in the table's order. */
-static __always_inline int mw_choose_locator(const struct mw_port *port)
+/*
+ * Index of the locator in use, or -1: of those that stand best the first, since lower priority comes first in the table's
+ * order. Global, so that the verifier looks at it once.
+ */
+__noinline int mw_choose_locator(const struct mw_port *port)
 {
-	int i;
+	enum mw_standing best = MW_STANDING_NONE;
+	int i, chosen = -1;
 
-#pragma unroll
+	if (!port)
+		return -1;
 	for (i = 0; i < MW_MAX_LOCATORS; i++) {
 		const struct mw_locator *at = &port->at[i];
+		enum mw_standing standing;
 
 		if (at->node == 0 || at->priority == MW_PRIORITY_NEVER)
 			continue;
-		if (at->node == mw_config.self || !mw_node_is_down(at->node))
+		standing = mw_standing_of(at->node);
+		if (standing == MW_STANDING_UP)
 			return i;
+		if (standing < best) {
+			best = standing;
+			chosen = i;
+		}
 	}
-	return -1;
+	return chosen;
 }
 
 static __always_inline bool mw_has_locator(const struct mw_port *port, __u32 node)
@@ -75,18 +103,13 @@ __noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place)
 		return MW_REASON_INTERNAL;
 	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
-	for (i = 0; i < MW_MAX_LOCATORS; i++) {
-		const struct mw_locator *at = &port.at[i];
-
-		if (at->node == 0 || at->priority == MW_PRIORITY_NEVER)
-			continue;
-		if (at->node == mw_config.self || !mw_node_is_down(at->node)) {
-			place->node = at->node;
-			place->segment = at->segment;
-			return 0;
-		}
-	}
-	return MW_REASON_NO_LOCATOR;
+	i = mw_choose_locator(&port);
+	if (i < 0)
+		return MW_REASON_NO_LOCATOR;
+	i &= MW_MAX_LOCATORS - 1;
+	place->node = port.at[i].node;
+	place->segment = port.at[i].segment;
+	return 0;
 }
 
 /* Has the port a locator of any priority on this node? Then 'mac' is the port's. Gives 0 or an enum mw_reason. */

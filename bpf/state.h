@@ -25,11 +25,23 @@ struct mw_flood_run {
 	__u16 ip6;
 };
 
+/* The member that a packet to a balanced address goes to, see balance.h. */
+struct mw_member {
+	__u32 port;
+	struct mw_place place;
+	__u8 mac[MW_ETH_ALEN];
+	__u16 pad;
+	/* the one that is asked */
+	struct mw_port asked;
+	struct mw_local interface;
+};
+
 struct mw_state {
 	struct mw_packet packet;
 	struct mw_outer outer;
 	struct mw_path path;
 	struct mw_flood_run run;
+	struct mw_member member;
 };
 
 _Static_assert(sizeof(struct mw_state) <= sizeof(((struct mw_scratch *)0)->state), "the state fits into its place");

@@ -17,12 +17,13 @@
 #include <linux/types.h>
 
 /* Part of every map's name. Raise it when a struct below changes; see docs/pin-directory.md. */
-#define MW_LAYOUT_VERSION 2
+#define MW_LAYOUT_VERSION 3
 
 #define MW_ETH_ALEN 6
 #define MW_MAX_LOCATORS 4
 #define MW_MAX_SHARED_MAC 4
 #define MW_MAX_NEXTHOPS 2
+#define MW_MAX_LEVELS 8
 
 enum mw_encap {
 	MW_ENCAP_NONE = 0,
@@ -34,7 +35,7 @@ enum mw_encap {
 	MW_ENCAP_FLAT = 6,
 };
 
-/* (network, IPv4) -> port */
+/* (network, IPv4) -> port, or balanced address */
 struct mw_ip4_key {
 	__u32 network;
 	__be32 addr_be;
@@ -42,6 +43,7 @@ struct mw_ip4_key {
 
 enum mw_ip_flags {
 	MW_IP_ANSWER = 1 << 0,	/* authoritative: ARP and ND are answered from this entry */
+	MW_IP_BALANCED = 1 << 1,	/* 'port' is the id of a balanced address, not of a port */
 };
 
 struct mw_ip4_value {
@@ -51,7 +53,7 @@ struct mw_ip4_value {
 	__u32 flags;		/* enum mw_ip_flags */
 };
 
-/* (network, IPv6) -> port */
+/* (network, IPv6) -> port, or balanced address */
 struct mw_ip6_key {
 	__u32 network;
 	__u8 addr[16];
@@ -64,18 +66,22 @@ struct mw_ip6_value {
 	__u32 flags;		/* enum mw_ip_flags */
 };
 
-/* (network, MAC) -> port: the FDB */
+/* (network, MAC) -> port, or balanced address: the FDB */
 struct mw_mac_key {
 	__u32 network;
 	__u8 mac[MW_ETH_ALEN];
 	__u16 pad;
 };
 
+enum mw_mac_flags {
+	MW_MAC_BALANCED = 1 << 0,	/* 'port' is the id of a balanced address, not of a port */
+};
+
 struct mw_mac_value {
 	__u32 port;
 	__u32 network;		/* identity */
 	__u8 mac[MW_ETH_ALEN];	/* identity */
-	__u16 pad;
+	__u16 flags;		/* enum mw_mac_flags */
 };
 
 /* (network, MAC) -> ports that may also send from it ('macs:'); never a destination */
@@ -99,9 +105,45 @@ struct mw_allow6_key {
 	__u8 addr[16];
 };
 
+enum mw_allow_flags {
+	MW_ALLOW_BALANCED = 1 << 0,	/* a balanced address that the port serves: a source of packets, never claimed by ARP or ND */
+};
+
 struct mw_allow_value {
 	__u32 port;		/* identity */
+	__u32 flags;		/* enum mw_allow_flags */
 };
+
+/*
+ * balanced address -> array of 8-byte elements, replaced as one value: the head, which takes the place of the first of
+ * them; as many levels as it says, and one more with MW_BALANCE_HERE; the slots of all levels.
+ */
+enum mw_balance_flags {
+	MW_BALANCE_SOURCE = 1 << 0,	/* affinity: source */
+	MW_BALANCE_HERE = 1 << 1,	/* behind the levels stands that of the members on this node */
+};
+
+struct mw_balance_head {
+	__u32 address;		/* identity */
+	__u32 network;
+	__u8 mac[MW_ETH_ALEN];	/* what ARP and ND answer with */
+	__u16 flags;		/* enum mw_balance_flags */
+	__u32 levels;		/* at most MW_MAX_LEVELS */
+	__u32 pad;
+};
+
+/* Members that share the flows while one of them is live. */
+struct mw_balance_level {
+	__u32 start;		/* place of its first slot in the array */
+	__u32 slots;
+};
+
+struct mw_balance_slot {
+	__u32 first;		/* port */
+	__u32 second;		/* port that has it while the first is not live; 0: none */
+};
+
+#define MW_BALANCE_HEAD (sizeof(struct mw_balance_head) / sizeof(struct mw_balance_slot))
 
 /* port -> locators */
 struct mw_locator {
@@ -174,7 +216,10 @@ struct mw_vtep_value {
 	__u8 addr[16];		/* identity */
 };
 
-/* node -> how to send to it: nodes that share a network with this one, multicast groups, the wire */
+/*
+ * node -> how to send to it, and whether it is live: every node that has a port in a network of this one, this one
+ * included; multicast groups; the wire. A node that dies or comes back is one write here.
+ */
 enum mw_device_flags {
 	MW_DEVICE_XDP_REDIRECT = 1 << 0,	/* takes frames redirected by XDP (ndo_xdp_xmit, peer with NAPI) */
 	MW_DEVICE_XDP_FRAGS = 1 << 1,		/* takes multi-buffer frames too */
@@ -195,6 +240,7 @@ enum mw_node_flags {
 	MW_NODE_DOWN = 1 << 0,		/* its locators are passed over */
 	MW_NODE_IP6 = 1 << 1,		/* reached over IPv6 */
 	MW_NODE_CHECKSUM = 1 << 2,	/* over IPv6: the outer UDP checksum is computed */
+	MW_NODE_DRAIN = 1 << 3,		/* its locators are passed over where the port has another live one */
 };
 
 /* The wire itself as a "node": where the ports of flat networks are that are not here. Never the id of a node. */
@@ -203,7 +249,7 @@ enum mw_node_flags {
 struct mw_node {
 	__u32 node;		/* identity */
 	__u32 flags;		/* enum mw_node_flags */
-	__u8 remote[16];	/* outer destination: the node's address, or a multicast group */
+	__u8 remote[16];	/* outer destination: the node's address, or a multicast group; zero: no way to it, or this node */
 	__u8 local[16];		/* outer source */
 	__u16 mtu;		/* largest outer packet that gets there, where less than its uplinks take; 0: not known */
 	__u16 pad;
@@ -338,7 +384,7 @@ struct mw_verdict {
 	__u32 verdict;		/* enum mw_verdict_kind */
 	__u32 reason;		/* enum mw_reason; with ANSWER by "too big": MW_REASON_TOO_BIG */
 	__u32 network;
-	__u32 port;		/* deliver: target; answer: the port asked for, 0 for too big */
+	__u32 port;		/* deliver: target; encap: the member of a balanced address; answer: the port asked for, 0 for too big */
 	__u32 node;		/* encap: target */
 	__u32 ifindex;		/* deliver, encap, answer: device it leaves by */
 	__u32 segment;		/* encap */
@@ -371,9 +417,10 @@ struct mw_config {
 	__u8 has_transparent;	/* some network has vlan: transparent */
 	__u8 has_group;		/* some network floods to a multicast group */
 	__u8 has_checksum;	/* some node wants outer UDP checksums */
+	__u8 has_balance;	/* some address is balanced */
 	__u8 ttl;		/* of outer headers */
 	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
-	__u8 pad[2];
+	__u8 pad;
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { formatRows, type RowValue } from '../compiler/index.ts';
 import { version } from '../daemon/version.ts';
+import { type NodeStateView, standingText } from '../daemon/views.ts';
 import type {
   Dataplane,
   DataplaneStatus,
@@ -52,6 +53,7 @@ export interface StatusAnswer {
     readonly state: string;
     readonly diagnostics: readonly Diagnostic[];
   }[];
+  readonly nodes: readonly NodeStateView[];
   readonly dataplane: DataplaneStatus;
 }
 
@@ -68,6 +70,7 @@ function statusWords(status: StatusAnswer): string {
     lines.push(`source ${source.name}: ${source.state}`);
     for (const diagnostic of source.diagnostics) lines.push(renderDiagnostic(diagnostic));
   }
+  for (const one of status.nodes) lines.push(`node ${one.node}: state: ${standingText(one)}`);
   for (const { subject, message, hint } of dataplane.problems) {
     lines.push(`problem with ${subject}: ${message}`);
     if (hint !== undefined) lines.push(`  hint: ${hint}`);
@@ -141,6 +144,7 @@ function pinnedStatus(plane: Dataplane): StatusAnswer {
     state: 'no daemon',
     revision: { table: null, applied: revision === 0 ? null : revision },
     sources: [],
+    nodes: [],
     dataplane: plane.status(),
   };
 }

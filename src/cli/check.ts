@@ -12,15 +12,21 @@ export function checkCommand(program: Command): void {
     .action(async (path: string, options: { json?: boolean }) => {
       const { table, diagnostics } = readTable(path);
       const failed = table === undefined || hasErrors(diagnostics);
-      const counts = table && { nodes: table.nodes.size, networks: table.networks.size, ports: table.portCount };
+      const counts = table && {
+        nodes: table.nodes.size,
+        networks: table.networks.size,
+        ports: table.portCount,
+        ...(table.addresses.size > 0 && { addresses: table.addresses.size }),
+      };
       if (options.json) {
         await printJson({ ok: !failed, ...counts, diagnostics });
       } else {
         if (diagnostics.length > 0) process.stderr.write(`${renderDiagnostics(diagnostics)}\n`);
         if (!failed && counts) {
-          const { nodes, networks, ports } = counts;
+          const { nodes, networks, ports, addresses = 0 } = counts;
+          const more = addresses > 0 ? `, ${plural(addresses, 'address', 'addresses')}` : '';
           await print(
-            `${path}: good: ${plural(nodes, 'node')}, ${plural(networks, 'network')}, ${plural(ports, 'port')}`,
+            `${path}: good: ${plural(nodes, 'node')}, ${plural(networks, 'network')}, ${plural(ports, 'port')}${more}`,
           );
         }
       }

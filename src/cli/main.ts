@@ -7,6 +7,7 @@ import { compileCommand } from './compile.ts';
 import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
 import { inspectCommand } from './inspect.ts';
+import { nodeCommand } from './node.ts';
 import { EXIT, exitStatusOf, printError } from './output.ts';
 import { runCommand } from './run.ts';
 import { simulateCommand } from './simulate.ts';
@@ -25,6 +26,7 @@ function commands(): Command {
   inspectCommand(program);
   runCommand(program);
   askCommands(program);
+  nodeCommand(program);
   doctorCommand(program);
   downCommand(program);
   // commander's settings are not inherited by commands made with .command() before they were set

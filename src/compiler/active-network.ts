@@ -10,6 +10,7 @@ import {
 import { macBytes } from '../table/address.ts';
 import { defaultMtu, groupOf, isTunnel, pairFamily, wantsChecksum } from '../table/encapsulation.ts';
 import type { Encap as EncapName, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { viewOf } from '../table/view.ts';
 import type { Entry } from './entries.ts';
 import { keyText } from './entries.ts';
 import { isIpv6, PRIORITY_NEVER, segmentOf } from './port-entries.ts';
@@ -88,10 +89,10 @@ export class ActiveNetwork {
     return this.#entries.values();
   }
 
-  /** Adds a port's share. Returns the nodes that the network did not reach before. */
-  add(port: TablePort, node: string): readonly string[] {
+  /** Adds a port's share, as this node sees it. Returns the nodes that the network did not reach before. */
+  add(port: TablePort, self: TableNode): readonly string[] {
     const fresh: string[] = [];
-    for (const at of port.at) {
+    for (const at of viewOf(port.at, self)) {
       const segment = segmentOf(this.definition, at);
       let segments = this.#reach.get(at.node);
       if (segments === undefined) {
@@ -108,7 +109,7 @@ export class ActiveNetwork {
       reach.all++;
       if (at.priority === PRIORITY_NEVER) continue;
       reach.used++;
-      if (at.node === node) {
+      if (at.node === self.id) {
         this.#touchMember(port.id);
         this.#floodPorts.add(port.id);
       }
@@ -122,10 +123,10 @@ export class ActiveNetwork {
     return fresh;
   }
 
-  /** Takes a port's share away. Returns the nodes that the network no longer reaches. */
-  remove(port: TablePort): readonly string[] {
+  /** Takes a port's share away; this node must be as it was when it was added. Returns the nodes that the network no longer reaches. */
+  remove(port: TablePort, self: TableNode): readonly string[] {
     const gone: string[] = [];
-    for (const at of port.at) {
+    for (const at of viewOf(port.at, self)) {
       const segment = segmentOf(this.definition, at);
       const segments = this.#reach.get(at.node);
       const reach = segments?.get(segment);

@@ -7,6 +7,11 @@ import {
   allow4Key,
   allow6Key,
   allowValue,
+  BalanceFlags,
+  type BalanceHead,
+  type BalanceLevel,
+  balanceHead,
+  balanceLevel,
   type FloodTarget,
   floodTarget,
   type Ip4Key,
@@ -39,6 +44,15 @@ import {
   vtepValue,
 } from '../generated/layout.ts';
 
+/** What several ports share an address by: one value, an array of 8-byte elements in the kernel. */
+export interface BalanceTable {
+  readonly head: BalanceHead;
+  /** And one more, of the members on this node, with `BalanceFlags.HERE`. */
+  readonly levels: readonly BalanceLevel[];
+  /** First and second port of every slot, level by level. */
+  readonly slots: Uint32Array;
+}
+
 /** Key and value of each map that follows from the table alone, by the map's short name. */
 export interface EntryTypes {
   ip4: [Ip4Key, Ip4Value];
@@ -56,6 +70,7 @@ export interface EntryTypes {
   node: [number, Node];
   /** The value is the whole list, its count first. */
   flood: [number, readonly FloodTarget[]];
+  balance: [number, BalanceTable];
 }
 
 export type PlanMap = keyof EntryTypes;
@@ -93,6 +108,32 @@ function listCodec<T>(element: Codec<T>): Encoder<readonly T[]> {
   };
 }
 
+const balanceTable: Encoder<BalanceTable> = {
+  encode({ head, levels, slots }) {
+    const at = balanceHead.size + levels.length * balanceLevel.size;
+    const bytes = new Uint8Array(at + slots.length * 4);
+    const view = new DataView(bytes.buffer);
+    balanceHead.write(view, 0, head);
+    levels.forEach((level, i) => {
+      balanceLevel.write(view, balanceHead.size + i * balanceLevel.size, level);
+    });
+    for (let i = 0; i < slots.length; i++) view.setUint32(at + 4 * i, slots[i] as number, true);
+    return bytes;
+  },
+  decode(bytes) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const head = balanceHead.read(view, 0);
+    const count = head.levels + ((head.flags & BalanceFlags.HERE) !== 0 ? 1 : 0);
+    const levels = Array.from({ length: count }, (_, i) =>
+      balanceLevel.read(view, balanceHead.size + i * balanceLevel.size),
+    );
+    const at = balanceHead.size + count * balanceLevel.size;
+    const slots = new Uint32Array((bytes.length - at) / 4);
+    for (let i = 0; i < slots.length; i++) slots[i] = view.getUint32(at + 4 * i, true);
+    return { head, levels, slots };
+  },
+};
+
 /** How keys and values of each map become bytes. */
 export const ENTRY_CODECS: {
   readonly [M in PlanMap]: { readonly key: Codec<EntryTypes[M][0]>; readonly value: Encoder<EntryTypes[M][1]> };
@@ -109,17 +150,19 @@ export const ENTRY_CODECS: {
   vtep: { key: vtepKey, value: vtepValue },
   node: { key: u32, value: node },
   flood: { key: u32, value: listCodec(floodTarget) },
+  balance: { key: u32, value: balanceTable },
 };
 
 /**
  * Make-before-break: what is referred to is written before what refers to it, and removed after it. Ports refer to nodes
- * and networks, addresses and flood lists to ports, segments open a network to the underlay.
+ * and networks, addresses and flood lists to ports, addresses also to the tables of slots, segments open a network to the underlay.
  */
 export const WRITE_ORDER: readonly PlanMap[] = [
   'node',
   'vtep',
   'network',
   'port',
+  'balance',
   'allow4',
   'allow6',
   'source_mac',

@@ -1,7 +1,7 @@
 import { NODE_WIRE } from '../generated/layout.ts';
 
 /**
- * Kernel ids: small dense integers for nodes, networks and ports. 0 is never one, nor is NODE_WIRE. A multicast group is a
+ * Kernel ids: small dense integers for nodes, networks, ports and balanced addresses. 0 is never one, nor is NODE_WIRE. A multicast group is a
  * node too: a destination with an id of its own.
  *
  * An id is bound to an *owner* (the thing's name in the table) and remembers a *natural key* (what the kernel's own maps
@@ -184,6 +184,8 @@ export class IdBook {
   readonly networks: IdSpace;
   /** Owner: `portOwner`. Natural key: `portNatural`. */
   readonly ports: IdSpace;
+  /** Balanced addresses. Owner: `portOwner`. Natural key: `portNatural`, of the network and the address's own MAC. */
+  readonly addresses: IdSpace;
 
   constructor(options: IdBookOptions = {}) {
     const now = options.now ?? (() => performance.now());
@@ -191,6 +193,7 @@ export class IdBook {
     this.nodes = new IdSpace(now, restMs);
     this.networks = new IdSpace(now, restMs);
     this.ports = new IdSpace(now, restMs);
+    this.addresses = new IdSpace(now, restMs);
   }
 
   /** Name of a kernel id in the table, `group ADDRESS` of a group; undefined when nothing has it now. */
@@ -209,9 +212,17 @@ export class IdBook {
   }
 
   portName(id: number): string | undefined {
-    const owner = this.ports.ownerOf(id);
-    return owner?.slice(owner.indexOf(' ') + 1);
+    return nameOf(this.ports.ownerOf(id));
   }
+
+  addressName(id: number): string | undefined {
+    return nameOf(this.addresses.ownerOf(id));
+  }
+}
+
+/** The name in an owner made by `portOwner`. */
+function nameOf(owner: string | undefined): string | undefined {
+  return owner?.slice(owner.indexOf(' ') + 1);
 }
 
 /** @param encap a value of `enum mw_encap` */

@@ -14,6 +14,7 @@ export { overhead, pairFamily, underlayAddress } from '../table/encapsulation.ts
 export { encapNumber } from './active-network.ts';
 export { diff, diffEntries } from './diff.ts';
 export {
+  type BalanceTable,
   decodeEntry,
   ENTRY_CODECS,
   type Entry,
@@ -38,6 +39,7 @@ export {
   portNatural,
   portOwner,
 } from './ids.ts';
+export { STATE_FLAGS, stateFlags } from './node-entries.ts';
 export {
   type Features,
   type Group,

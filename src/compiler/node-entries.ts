@@ -1,7 +1,7 @@
 import { NODE_WIRE, NodeFlags, VtepFlags } from '../generated/layout.ts';
 import { mappedBytes } from '../table/address.ts';
 import { type Family, familyOfAddress, pairFamily, underlayAddress, wantsChecksum } from '../table/encapsulation.ts';
-import type { TableNode } from '../table/model.ts';
+import type { NodeState, TableNode } from '../table/model.ts';
 import type { Entry } from './entries.ts';
 
 const GUARD_FLAGS = { full: 0, open: VtepFlags.GUARD_OPEN, off: VtepFlags.GUARD_OFF } as const;
@@ -24,20 +24,28 @@ export function wayTo(node: TableNode, self: TableNode): Way | undefined {
   return { family, remote, local, checksum: family === 6 && wantsChecksum(node) };
 }
 
+/** What an entry of `node` says of a node's state. */
+export const STATE_FLAGS = NodeFlags.DOWN | NodeFlags.DRAIN;
+
+/** The part `STATE_FLAGS` of a node's flags. */
+export function stateFlags(state: NodeState | undefined): number {
+  return state === 'down' ? NodeFlags.DOWN : state === 'drain' ? NodeFlags.DRAIN : 0;
+}
+
 /**
- * Entries of one node of the table: its addresses, and how to send to it when it shares a network with this one.
+ * Entries of one node of the table: its addresses, and, when it has a port in a network of this node, how to send to it and
+ * its state. This node itself has such an entry too, for its state.
  *
  * @param self this node
  */
-export function nodeEntries(node: TableNode, id: number, self: TableNode, isPeer: boolean): Entry[] {
+export function nodeEntries(node: TableNode, id: number, self: TableNode, isMember: boolean): Entry[] {
   const entries: Entry[] = [];
   const flags = (node.id === self.id ? VtepFlags.SELF : 0) | GUARD_FLAGS[node.guard];
   for (const address of new Set(node.underlay)) {
     const addr = mappedBytes(address);
     entries.push({ map: 'vtep', key: { addr }, value: { node: id, flags, addr } });
   }
-  const way = isPeer ? wayTo(node, self) : undefined;
-  if (way !== undefined) entries.push(wayEntry(id, way));
+  if (isMember) entries.push(wayEntry(id, node.id === self.id ? undefined : wayTo(node, self), node.state));
   return entries;
 }
 
@@ -48,14 +56,16 @@ export function groupEntries(address: string, id: number, self: TableNode, check
   const family = familyOfAddress(address);
   const local = underlayAddress(self, family);
   if (local !== undefined) {
-    entries.push(wayEntry(id, { family, remote: address, local, checksum: family === 6 && checksum }));
+    entries.push(wayEntry(id, { family, remote: address, local, checksum: family === 6 && checksum }, undefined));
   }
   return entries;
 }
 
-function wayEntry(id: number, { family, remote, local, checksum }: Way): Entry<'node'> {
+function wayEntry(id: number, way: Way | undefined, state: NodeState | undefined): Entry<'node'> {
+  if (way === undefined) return nodeEntry(id, stateFlags(state), NO_ADDRESS, NO_ADDRESS);
+  const { family, remote, local, checksum } = way;
   const flags = (family === 6 ? NodeFlags.IP6 : 0) | (checksum ? NodeFlags.CHECKSUM : 0);
-  return nodeEntry(id, flags, mappedBytes(remote), mappedBytes(local));
+  return nodeEntry(id, flags | stateFlags(state), mappedBytes(remote), mappedBytes(local));
 }
 
 function nodeEntry(node: number, flags: number, remote: Uint8Array, local: Uint8Array): Entry<'node'> {

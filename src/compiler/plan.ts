@@ -9,8 +9,10 @@ import {
   underlayAddress,
   wantsChecksum,
 } from '../table/encapsulation.ts';
-import type { Encap, Table, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import type { Encap, Table, TableAddress, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { isViewed } from '../table/view.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
+import { balanceEntries, type SlotCache } from './balance-entries.ts';
 import {
   type Entry,
   type EntryChange,
@@ -30,6 +32,8 @@ export interface TableEdits {
   readonly nodes: Iterable<string>;
   readonly networks: Iterable<string>;
   readonly ports: Iterable<string>;
+  /** Default: none. */
+  readonly addresses?: Iterable<string>;
 }
 
 /** What the programs of this node must be able to do; the rest is removed from them before they are loaded. */
@@ -47,6 +51,8 @@ export interface Features {
   readonly group: boolean;
   /** Some peer or group over IPv6 wants outer UDP checksums. */
   readonly checksum: boolean;
+  /** Some address is balanced. */
+  readonly balance: boolean;
 }
 
 /** A port with a locator on this node. */
@@ -60,6 +66,7 @@ export interface LocalPort {
   /** The device, when the table names it. */
   readonly interface: string | undefined;
   readonly role: 'router' | 'dhcp' | undefined;
+  /** `allow`, or a balanced address that it serves. */
   readonly hasAllow: boolean;
   readonly hasMacs: boolean;
   readonly linkLocal: 'any' | 'eui64';
@@ -155,6 +162,18 @@ interface NetworkPorts {
   readonly ports: Set<string>;
   /** Those with a locator on this node. */
   readonly locals: Set<string>;
+  /** Those that nodes see differently. */
+  readonly viewed: Set<string>;
+}
+
+/** A balanced address of an active network. */
+interface BalancedState {
+  readonly network: string;
+  /** Owner of its kernel id. */
+  readonly owner: string;
+  readonly cache: SlotCache;
+  /** In force. */
+  entries: Entry[];
 }
 
 /** By how many active networks a node is reached. */
@@ -185,6 +204,12 @@ interface State {
   readonly nodes: Map<string, Entry[]>;
   /** By address. */
   readonly groups: Map<string, GroupState>;
+  /** Of active networks, by id in the table. */
+  readonly balanced: Map<string, BalancedState>;
+  /** Network -> ids of its balanced addresses, whether this node takes part or not. */
+  readonly addressesOf: Map<string, Set<string>>;
+  /** Port -> ids of the balanced addresses that it serves. */
+  readonly servedBy: Map<string, Set<string>>;
   /** The entry of the wire is in force. */
   wire: boolean;
   readonly sizes: Record<PlanMap, number>;
@@ -247,7 +272,7 @@ function portContext(state: State, network: ActiveNetwork, port: string): PortCo
     id: known(ids.ports.idOf(portOwner(network.id, port)), port),
     network: network.id,
     definition: network.definition,
-    node: state.node,
+    self: requireNode(state.table, state.node),
     nodeId: (name) => nodeId(ids, name),
   };
 }
@@ -280,6 +305,7 @@ class CompiledPlan implements Plan {
       transparent: state.transparent > 0,
       group: state.groups.size > 0,
       checksum: state.checksums > 0,
+      balance: sizes.balance > 0,
     };
   }
 
@@ -313,6 +339,7 @@ class CompiledPlan implements Plan {
     const ofPorts = map === undefined || (PORT_MAPS as readonly PlanMap[]).includes(map);
     for (const entries of state.nodes.values()) yield* only(entries, map);
     for (const { entries } of state.groups.values()) yield* only(entries, map);
+    for (const { entries } of state.balanced.values()) yield* only(entries, map);
     if (state.wire) yield* only([WIRE_ENTRY], map);
     for (const [name, network] of state.active) {
       yield* only(network.entries(), map);
@@ -353,7 +380,7 @@ class CompiledPlan implements Plan {
       mac: found.mac,
       interface: at.interface,
       role: found.role,
-      hasAllow: found.allow.length > 0,
+      hasAllow: found.allow.length > 0 || servesIp(state, port),
       hasMacs: found.macs.length > 0,
       linkLocal: network.definition.linkLocal,
       transparent: network.definition.vlan === 'transparent',
@@ -407,6 +434,11 @@ class CompiledPlan implements Plan {
   }
 }
 
+function servesIp({ servedBy, table }: State, port: string): boolean {
+  for (const id of servedBy.get(port) ?? []) if ((table.addresses.get(id)?.ips.length ?? 0) > 0) return true;
+  return false;
+}
+
 function* only(entries: Iterable<Entry>, map: PlanMap | undefined): IterableIterator<Entry> {
   for (const entry of entries) if (map === undefined || entry.map === map) yield entry;
 }
@@ -420,7 +452,7 @@ function tablePort(table: Table, port: string): TablePort {
 function indexOf(state: State, network: string): NetworkPorts {
   let found = state.index.get(network);
   if (found === undefined) {
-    found = { ports: new Set(), locals: new Set() };
+    found = { ports: new Set(), locals: new Set(), viewed: new Set() };
     state.index.set(network, found);
   }
   return found;
@@ -473,14 +505,16 @@ function delist(state: State, definition: TableNetwork): void {
 /** Adds a port to an active network. */
 function include(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   state.ids.ports.acquire(portOwner(network.id, port.id), portNatural(network.id, port.mac));
-  for (const node of network.add(port, state.node)) addUse(state, node, network.definition.encap, 1);
+  for (const node of network.add(port, requireNode(state.table, state.node)))
+    addUse(state, node, network.definition.encap, 1);
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(undefined, entry);
 }
 
 /** Removes a port from an active network; its kernel id stays. */
 function exclude(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(entry, undefined);
-  for (const node of network.remove(port)) addUse(state, node, network.definition.encap, -1);
+  for (const node of network.remove(port, requireNode(state.table, state.node)))
+    addUse(state, node, network.definition.encap, -1);
 }
 
 function addUse(state: State, node: string, encap: Encap, change: 1 | -1): void {
@@ -501,7 +535,7 @@ function refreshNode(state: State, name: string, changed: Changed): void {
   const after =
     node === undefined
       ? []
-      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), isPeer(state, name));
+      : nodeEntries(node, nodeId(state.ids, name), requireNode(state.table, state.node), state.nodeUse.has(name));
   if (after.length > 0) state.nodes.set(name, after);
   else state.nodes.delete(name);
   replaceEntries(state, before, after, changed);
@@ -529,6 +563,43 @@ function refreshGroup(state: State, address: string, changed: Changed): void {
   replaceEntries(state, before, group.entries, changed);
 }
 
+/** Enters an address into the indexes, or (`remove`) takes it out. */
+function indexAddress(state: State, address: TableAddress, remove = false): void {
+  const change = (map: Map<string, Set<string>>, key: string): void => {
+    const set = map.get(key) ?? new Set<string>();
+    if (remove) set.delete(address.id);
+    else set.add(address.id);
+    if (set.size === 0) map.delete(key);
+    else map.set(key, set);
+  };
+  change(state.addressesOf, address.network);
+  for (const { port } of address.members) change(state.servedBy, port);
+}
+
+/** Takes the entries of a balanced address out, until it is worked out again. */
+function excludeAddress(state: State, id: string, changed: Changed): void {
+  const balanced = state.balanced.get(id);
+  if (balanced === undefined) return;
+  for (const entry of balanced.entries) changed(entry, undefined);
+  balanced.entries = [];
+}
+
+/** Works out a balanced address again. One whose network is not active has no entries. */
+function refreshAddress(state: State, address: TableAddress, changed: Changed): void {
+  const network = state.active.get(address.network);
+  if (network === undefined) return;
+  const owner = portOwner(network.id, address.id);
+  const id = state.ids.addresses.acquire(owner, portNatural(network.id, address.mac));
+  const before = state.balanced.get(address.id);
+  const cache: SlotCache = before?.cache ?? new Map();
+  const { table, node, ids } = state;
+  const portId = (port: string): number => known(ids.ports.idOf(portOwner(network.id, port)), port);
+  const entries = balanceEntries(address, { id, network: network.id, table, node, portId }, cache);
+  for (const entry of before?.entries ?? []) changed(entry, undefined);
+  for (const entry of entries) changed(undefined, entry);
+  state.balanced.set(address.id, { network: address.network, owner, cache, entries });
+}
+
 /** The wire has an entry while some network is flat. Returns whether it came or went. */
 function refreshWire(state: State, changed: Changed): boolean {
   const wire = state.encaps.has('flat');
@@ -548,10 +619,6 @@ function replaceEntries(state: State, before: readonly Entry[], after: readonly 
 
 function countChecksums(entries: readonly Entry[]): number {
   return entries.filter((entry) => entry.map === 'node' && (entry.value.flags & NodeFlags.CHECKSUM) !== 0).length;
-}
-
-function isPeer(state: State, node: string): boolean {
-  return node !== state.node && state.nodeUse.has(node);
 }
 
 /** IPv6 addresses among the underlay addresses; mapped IPv4 begins with ten zero bytes and ff ff. */
@@ -583,6 +650,9 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
     nodeUse: new Map(),
     nodes: new Map(),
     groups: new Map(),
+    balanced: new Map(),
+    addressesOf: new Map(),
+    servedBy: new Map(),
     wire: false,
     sizes: emptySizes(),
     encaps: new Map(),
@@ -591,14 +661,15 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
     underlay6: 0,
     checksums: 0,
   };
-  const spaces = [ids.nodes, ids.networks, ids.ports];
+  const spaces = [ids.nodes, ids.networks, ids.ports, ids.addresses];
   for (const space of spaces) space.beginPass();
   const changed = counter(state);
   for (const each of table.nodes.values()) ids.nodes.acquire(each.id, nodeNatural(naturalAddress(each)));
   for (const port of table.ports()) {
-    const { ports, locals } = indexOf(state, port.network);
+    const { ports, locals, viewed } = indexOf(state, port.network);
     ports.add(port.id);
     if (isLocal(port, node)) locals.add(port.id);
+    if (isViewed(port.at)) viewed.add(port.id);
   }
   for (const [name, { locals }] of state.index) {
     const definition = table.networks.get(name);
@@ -607,6 +678,10 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
   for (const network of state.active.values()) network.refresh(networkContext(state, network.id), changed);
   for (const name of table.nodes.keys()) refreshNode(state, name, changed);
   for (const address of state.groups.keys()) refreshGroup(state, address, changed);
+  for (const address of table.addresses.values()) {
+    indexAddress(state, address);
+    refreshAddress(state, address, changed);
+  }
   refreshWire(state, changed);
   for (const space of spaces) space.endPass();
   return new CompiledPlan(state);
@@ -675,6 +750,7 @@ class Edit {
   readonly #ports: Set<string>;
   readonly #networks: Set<string>;
   readonly #nodes: Set<string>;
+  readonly #addresses: Set<string>;
   readonly #set = new ChangeSet();
   readonly #localPorts = new Set<string>();
   readonly #peers = new Set<string>();
@@ -692,6 +768,11 @@ class Edit {
     this.#ports = new Set(edits.ports);
     this.#networks = new Set(edits.networks);
     this.#nodes = new Set(edits.nodes);
+    // In another region this node sees such ports differently.
+    if (this.#before.nodes.get(state.node)?.region !== this.#after.nodes.get(state.node)?.region) {
+      for (const { viewed } of state.index.values()) for (const port of viewed) this.#ports.add(port);
+    }
+    this.#addresses = new Set(edits.addresses);
     const count = counter(state);
     this.#changed = (before, after) => {
       count(before, after);
@@ -701,6 +782,7 @@ class Edit {
 
   run(): void {
     const peersBefore = this.#peersNow();
+    this.#noteAddresses();
     const freed = this.#withdrawPorts();
     const rebuilt = this.#closeNetworks(freed);
     this.#releaseIds(freed);
@@ -710,6 +792,7 @@ class Edit {
     this.#openNetworks(rebuilt);
     this.#touchNetworks();
     this.#refresh(peersBefore);
+    this.#refreshAddresses();
     this.#releaseNodes();
   }
 
@@ -754,8 +837,9 @@ class Edit {
     for (const id of this.#ports) {
       const port = this.#before.port(id);
       if (port === undefined) continue;
-      const { ports, locals } = indexOf(state, port.network);
+      const { ports, locals, viewed } = indexOf(state, port.network);
       ports.delete(id);
+      viewed.delete(id);
       if (locals.delete(id)) this.#localPorts.add(id);
       const network = state.active.get(port.network);
       if (network === undefined) continue;
@@ -799,6 +883,7 @@ class Edit {
         if (!stays) freed.add(portOwner(network.id, id));
       }
       for (const entry of network.entries()) this.#changed(entry, undefined);
+      for (const id of state.addressesOf.get(name) ?? []) this.#withdrawAddress(id);
       this.#delist(network.definition);
       state.active.delete(name);
       this.#dirty.delete(name);
@@ -834,8 +919,9 @@ class Edit {
     for (const id of this.#ports) {
       const port = this.#after.port(id);
       if (port === undefined) continue;
-      const { ports, locals } = indexOf(state, port.network);
+      const { ports, locals, viewed } = indexOf(state, port.network);
       ports.add(id);
+      if (isViewed(port.at)) viewed.add(id);
       if (isLocal(port, state.node)) {
         locals.add(id);
         this.#localPorts.add(id);
@@ -859,6 +945,7 @@ class Edit {
       const { locals } = indexOf(state, name);
       if (definition === undefined || locals.size === 0 || state.active.has(name)) continue;
       activate(state, name, definition, this.#changed);
+      for (const id of state.addressesOf.get(name) ?? []) this.#addresses.add(id);
       this.#noteGroup(definition);
       this.#dirty.add(name);
       for (const id of locals) this.#localPorts.add(id);
@@ -916,6 +1003,58 @@ class Edit {
       if (peersBefore.has(node) || state.nodeUse.has(node)) this.#peers.add(node);
     }
     this.#peers.delete(state.node);
+  }
+
+  /** Addresses that are edited, or that a port or node which is edited has a part in. */
+  #noteAddresses(): void {
+    const state = this.#state;
+    for (const id of this.#addresses) {
+      const [before, after] = [this.#before.addresses.get(id), this.#after.addresses.get(id)];
+      if (before !== undefined) indexAddress(state, before, true);
+      if (after !== undefined) indexAddress(state, after);
+      // Whether a local port serves an address is part of what the data plane knows of it.
+      for (const { port } of [...(before?.members ?? []), ...(after?.members ?? [])]) {
+        if (this.#isLocalEither(port)) this.#localPorts.add(port);
+      }
+    }
+    for (const port of this.#ports) for (const id of state.servedBy.get(port) ?? []) this.#addresses.add(id);
+    for (const node of this.#nodes) {
+      if (this.#before.nodes.get(node)?.region === this.#after.nodes.get(node)?.region) continue;
+      for (const id of state.balanced.keys()) {
+        if (this.#after.addresses.get(id)?.prefer === 'region') this.#addresses.add(id);
+      }
+    }
+    // Before ports are entered: what one of them takes over must not be taken out after it.
+    for (const id of this.#addresses) excludeAddress(state, id, this.#changed);
+  }
+
+  #withdrawAddress(id: string): void {
+    this.#addresses.add(id);
+    excludeAddress(this.#state, id, this.#changed);
+  }
+
+  #isLocalEither(port: string): boolean {
+    return [this.#before.port(port), this.#after.port(port)].some(
+      (found) => found !== undefined && isLocal(found, this.#state.node),
+    );
+  }
+
+  #refreshAddresses(): void {
+    const state = this.#state;
+    for (const id of this.#addresses) {
+      const address = this.#after.addresses.get(id);
+      const balanced = state.balanced.get(id);
+      const active = address && state.active.get(address.network);
+      const owner = active && portOwner(active.id, id);
+      if (balanced === undefined || balanced.owner === owner) continue;
+      excludeAddress(state, id, this.#changed);
+      state.balanced.delete(id);
+      state.ids.addresses.release(balanced.owner);
+    }
+    for (const id of this.#addresses) {
+      const address = this.#after.addresses.get(id);
+      if (address !== undefined) refreshAddress(state, address, this.#changed);
+    }
   }
 
   #releaseNodes(): void {

@@ -1,6 +1,7 @@
 import { IpFlags, PortFlags } from '../generated/layout.ts';
 import { ipBytes, macBytes, prefixBytes } from '../table/address.ts';
-import type { TableLocator, TableNetwork, TablePort } from '../table/model.ts';
+import type { TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { viewOf } from '../table/view.ts';
 import type { Entry, PlanMap } from './entries.ts';
 
 /** RFC 9300 section 4: a locator of this priority is never used to send. */
@@ -13,8 +14,8 @@ export interface PortContext {
   /** Its network's kernel id. */
   readonly network: number;
   readonly definition: TableNetwork;
-  /** This node, by its id in the table. */
-  readonly node: string;
+  /** This node. */
+  readonly self: TableNode;
   /** Kernel id of a node of the table. */
   nodeId(name: string): number;
 }
@@ -49,14 +50,15 @@ export function* portEntries(port: TablePort, context: PortContext, only?: PlanM
   if (wants('port')) yield portEntry(port, context);
   if (wants('mac')) {
     const mac = macBytes(port.mac);
-    yield { map: 'mac', key: { network, mac }, value: { port: id, network, mac } };
+    yield { map: 'mac', key: { network, mac }, value: { port: id, network, mac, flags: 0 } };
   }
   if (wants('ip4') || wants('ip6')) {
-    for (const ip of port.ips) if (wants(isIpv6(ip) ? 'ip6' : 'ip4')) yield addressEntry(ip, id, network);
+    for (const ip of port.ips)
+      if (wants(isIpv6(ip) ? 'ip6' : 'ip4')) yield addressEntry(ip, id, network, IpFlags.ANSWER);
   }
   // Only the guard of frames from the port itself reads these, and that runs where the port is.
-  if (port.allow.length === 0 || !isLocal(port, context.node)) return;
-  for (const prefix of port.allow) if (wants(isIpv6(prefix) ? 'allow6' : 'allow4')) yield allowEntry(prefix, id);
+  if (port.allow.length === 0 || !isLocal(port, context.self.id)) return;
+  for (const prefix of port.allow) if (wants(isIpv6(prefix) ? 'allow6' : 'allow4')) yield allowEntry(prefix, id, 0);
 }
 
 function portEntry(port: TablePort, context: PortContext): Entry<'port'> {
@@ -69,7 +71,8 @@ function portEntry(port: TablePort, context: PortContext): Entry<'port'> {
       network,
       mac: macBytes(port.mac),
       flags: portFlags(port),
-      at: port.at.map((at) => ({
+      // Those that are not for this node stay, never used: the guard knows by them where the port may send from.
+      at: viewOf(port.at, context.self).map((at) => ({
         node: context.nodeId(at.node),
         segment: segmentOf(definition, at),
         priority: at.priority,
@@ -82,9 +85,9 @@ function portEntry(port: TablePort, context: PortContext): Entry<'port'> {
   };
 }
 
-function addressEntry(ip: string, port: number, network: number): Entry<'ip4' | 'ip6'> {
+/** @param port kernel id of a port, or (`IpFlags.BALANCED`) of a balanced address */
+export function addressEntry(ip: string, port: number, network: number, flags: number): Entry<'ip4' | 'ip6'> {
   const bytes = ipBytes(ip);
-  const flags = IpFlags.ANSWER;
   if (bytes.length === 16) {
     return { map: 'ip6', key: { network, addr: bytes }, value: { port, network, addr: bytes, flags } };
   }
@@ -92,12 +95,12 @@ function addressEntry(ip: string, port: number, network: number): Entry<'ip4' | 
   return { map: 'ip4', key: { network, addr }, value: { port, network, addr, flags } };
 }
 
-function allowEntry(prefix: string, port: number): Entry<'allow4' | 'allow6'> {
+export function allowEntry(prefix: string, port: number, flags: number): Entry<'allow4' | 'allow6'> {
   const { bytes, length } = prefixBytes(prefix);
   // The trie matches the port's 32 bits first.
   const prefixlen = 32 + length;
-  if (bytes.length === 16) return { map: 'allow6', key: { prefixlen, port, addr: bytes }, value: { port } };
-  return { map: 'allow4', key: { prefixlen, port, addr: word(bytes) }, value: { port } };
+  if (bytes.length === 16) return { map: 'allow6', key: { prefixlen, port, addr: bytes }, value: { port, flags } };
+  return { map: 'allow4', key: { prefixlen, port, addr: word(bytes) }, value: { port, flags } };
 }
 
 function portFlags(port: TablePort): number {

@@ -1,9 +1,13 @@
 import {
+  AllowFlags,
+  BalanceFlags,
+  type BalanceLevel,
   ENCAP_NAMES,
   type EncapName,
   encapName,
   FloodKind,
   IpFlags,
+  MacFlags,
   NetworkFlags,
   NODE_WIRE,
   type Node,
@@ -22,6 +26,8 @@ export interface Names {
   isGroup(id: number): boolean;
   networkName(id: number): string | undefined;
   portName(id: number): string | undefined;
+  /** Of a balanced address. */
+  addressName(id: number): string | undefined;
 }
 
 export type RowValue = string | number | boolean | readonly string[];
@@ -49,13 +55,15 @@ export function renderEntry(entry: Entry, names: Names): Row {
   const network = (id: number): string => names.networkName(id) ?? unnamed(id);
   const port = (id: number): string => names.portName(id) ?? unnamed(id);
   const node = (id: number): string => names.nodeName(id) ?? unnamed(id);
+  const address = (id: number): string => names.addressName(id) ?? unnamed(id);
+  const owner = (id: number, balanced: boolean): Row => (balanced ? { balanced: address(id) } : { port: port(id) });
   switch (entry.map) {
     case 'ip4': {
       const { key, value } = entry;
       return {
         network: network(key.network),
         address: formatIpv4(key.addr),
-        port: port(value.port),
+        ...owner(value.port, (value.flags & IpFlags.BALANCED) !== 0),
         answer: (value.flags & IpFlags.ANSWER) !== 0,
       };
     }
@@ -64,12 +72,16 @@ export function renderEntry(entry: Entry, names: Names): Row {
       return {
         network: network(key.network),
         address: ipFromBytes(key.addr),
-        port: port(value.port),
+        ...owner(value.port, (value.flags & IpFlags.BALANCED) !== 0),
         answer: (value.flags & IpFlags.ANSWER) !== 0,
       };
     }
     case 'mac':
-      return { network: network(entry.key.network), mac: macFromBytes(entry.key.mac), port: port(entry.value.port) };
+      return {
+        network: network(entry.key.network),
+        mac: macFromBytes(entry.key.mac),
+        ...owner(entry.value.port, (entry.value.flags & MacFlags.BALANCED) !== 0),
+      };
     case 'source_mac':
       return {
         network: network(entry.key.network),
@@ -77,9 +89,28 @@ export function renderEntry(entry: Entry, names: Names): Row {
         ports: entry.value.port.filter((id) => id !== 0).map(port),
       };
     case 'allow4':
-      return { port: port(entry.key.port), prefix: `${formatIpv4(entry.key.addr)}/${entry.key.prefixlen - 32}` };
+      return {
+        port: port(entry.key.port),
+        prefix: `${formatIpv4(entry.key.addr)}/${entry.key.prefixlen - 32}`,
+        ...served(entry.value.flags),
+      };
     case 'allow6':
-      return { port: port(entry.key.port), prefix: `${ipFromBytes(entry.key.addr)}/${entry.key.prefixlen - 32}` };
+      return {
+        port: port(entry.key.port),
+        prefix: `${ipFromBytes(entry.key.addr)}/${entry.key.prefixlen - 32}`,
+        ...served(entry.value.flags),
+      };
+    case 'balance': {
+      const { head, levels, slots } = entry.value;
+      return {
+        balanced: address(entry.key),
+        id: entry.key,
+        network: network(head.network),
+        mac: macFromBytes(head.mac),
+        affinity: (head.flags & BalanceFlags.SOURCE) !== 0 ? 'source' : 'flow',
+        levels: levels.slice(0, head.levels).map((level) => sharesOf(level, levels, slots, port)),
+      };
+    }
     case 'port': {
       const { value } = entry;
       const role =
@@ -140,6 +171,27 @@ export function renderEntry(entry: Entry, names: Names): Row {
   }
 }
 
+function served(flags: number): Row {
+  return (flags & AllowFlags.BALANCED) !== 0 ? { balanced: true } : {};
+}
+
+/** The slots of each member of a level. */
+function sharesOf(
+  { start, slots: size }: BalanceLevel,
+  levels: readonly BalanceLevel[],
+  slots: Uint32Array,
+  port: (id: number) => string,
+): string {
+  const first = Math.min(...levels.map((level) => level.start));
+  const counts = new Map<number, number>();
+  for (let slot = 0; slot < size; slot++) {
+    const id = slots[2 * (start - first + slot)] ?? 0;
+    counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+  const shares = [...counts].map(([id, count]) => `${port(id)} ${count}/${size}`);
+  return shares.sort().join(' ');
+}
+
 function guardColumn(flags: number): Row {
   if ((flags & VtepFlags.GUARD_OFF) !== 0) return { guard: 'off' };
   return (flags & VtepFlags.GUARD_OPEN) !== 0 ? { guard: 'open' } : {};
@@ -153,8 +205,8 @@ function nodeColumns(value: Node): Row {
       return `${macFromBytes(hop.dmac)} dev ${hop.ifindex}${tag}`;
     });
   return {
-    // The wire has no addresses.
-    ...(value.node === NODE_WIRE
+    // The wire has no addresses, nor has this node, nor one that cannot be reached.
+    ...(value.remote.every((byte) => byte === 0)
       ? {}
       : { remote: ipFromMappedBytes(value.remote), local: ipFromMappedBytes(value.local) }),
     flags: nodeFlagsNames(value.flags),

@@ -6,14 +6,18 @@ import { type ErrorCode, MapwireError } from '../errors.ts';
 import { questionFrame } from '../simulator/index.ts';
 import type { ApiSource } from '../sources/api.ts';
 import type { Applier } from './applier.ts';
+import type { Liveness, NodeCommand } from './liveness.ts';
 import { METRICS_TYPE, metricsText } from './metrics.ts';
-import { networkViews, nodeViews, portViews, type StatusView } from './views.ts';
+import { networkViews, nodeViews, portViews, type StatusView, standingView } from './views.ts';
 
 /** What the handlers need of the daemon. */
 export interface ApiScene {
   readonly plane: Dataplane;
   readonly applier: Applier;
   readonly source: ApiSource;
+  readonly liveness: Liveness;
+  /** Keeps an operator's word about a node and brings it into force; map elements written. */
+  nodeState(node: string, command: NodeCommand): Promise<number>;
   status(): StatusView;
   /** Asks the daemon to end; returns at once. */
   stop(): void;
@@ -38,6 +42,8 @@ const question = z.object({
   kind: z.enum(['echo', 'resolve']).optional(),
   size: z.int().min(28).max(65_535).optional(),
 });
+
+const nodeState = z.object({ node: z.string(), state: z.enum(['up', 'down', 'drain', 'clear']) });
 
 /** JSON of plain data; 64-bit numbers as numbers where that is exact, bytes as hex. */
 function json(context: Context, value: unknown, status: 200 | 400 | 404 | 412 | 413 | 422 | 500 | 503 | 507 = 200) {
@@ -95,7 +101,7 @@ export function makeApi(scene: ApiScene): Hono {
   );
 
   api.get('/v1/status', (context) => json(context, scene.status()));
-  api.get('/v1/nodes', (context) => json(context, [...nodeViews(planned(), scene.plane)]));
+  api.get('/v1/nodes', (context) => json(context, [...nodeViews(planned(), scene.plane, scene.liveness)]));
   api.get('/v1/networks', (context) => json(context, [...networkViews(planned())]));
   api.get('/v1/ports', (context) => json(context, [...portViews(planned(), scene.plane)]));
   api.get('/v1/drops', (context) => json(context, scene.plane.drops()));
@@ -121,6 +127,17 @@ export function makeApi(scene: ApiScene): Hono {
       ...(size === undefined ? {} : { size }),
     });
     return json(context, await scene.plane.trace({ port: from, frame }));
+  });
+  api.post('/v1/node-state', async (context) => {
+    const asked = nodeState.safeParse(await context.req.json().catch(() => undefined));
+    if (!asked.success) {
+      throw new MapwireError('ERR_MW_INVALID_ARGUMENT', `no state of a node: ${asked.error.issues[0]?.message}`, {
+        hint: 'send {"node": id, "state": "up", "down", "drain" or "clear"}',
+      });
+    }
+    const { node, state } = asked.data;
+    const writes = await scene.nodeState(node, state);
+    return json(context, { node, ...standingView(scene.liveness.standing(node)), writes });
   });
   api.post('/v1/stop', (context) => {
     scene.stop();

@@ -6,7 +6,7 @@
 import { type Plan, plan, replan } from '../compiler/index.ts';
 import type { ApplyReport, Dataplane } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
-import type { CompactTable } from '../table/index.ts';
+import type { CompactTable, NodeState } from '../table/index.ts';
 import { diffTables } from '../table/index.ts';
 
 export type ApplyPlane = Pick<Dataplane, 'ids' | 'apply'>;
@@ -19,6 +19,8 @@ export interface Applied {
 }
 
 export interface ApplierEvents {
+  /** Which nodes are up, down or drained with this table: asked just before it is applied. */
+  states(table: CompactTable): ReadonlyMap<string, NodeState>;
   applied(report: ApplyReport, table: CompactTable): void;
   /** Tried again in so many milliseconds; 0: only another table helps. */
   failed(error: unknown, retryMs: number): void;
@@ -142,13 +144,13 @@ export class Applier {
     const before = this.#plan;
     if (before === undefined) {
       this.#plan = plan(table, this.#node, this.#plane.ids);
-      return this.#plane.apply(this.#plan);
+      return this.#plane.apply(this.#plan, undefined, this.#events.states(table));
     }
     const failed = this.#failure !== undefined;
     this.#plan = undefined;
     const next = replan(before, table, diffTables(before.table, table));
     this.#plan = next.plan;
-    return failed ? this.#plane.apply(next.plan) : this.#plane.apply(next.plan, next.changes);
+    return this.#plane.apply(next.plan, failed ? undefined : next.changes, this.#events.states(table));
   }
 
   #settle(revision: number, tell: (waiter: Waiter) => void): void {

@@ -2,11 +2,24 @@
 
 import { z } from 'zod';
 
-/** Milliseconds from `500ms`, `5s`, `2m` or a plain number of seconds; undefined when it is none of them. */
+/** Milliseconds from `500ms`, `5s`, `2m`, `1h` or a plain number of seconds; undefined when it is none of them. */
 export function parseDuration(value: string | number): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim());
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/.exec(String(value).trim());
   if (match === null) return undefined;
-  return Math.round(Number(match[1]) * { ms: 1, s: 1000, m: 60_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm']);
+  return Math.round(
+    Number(match[1]) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm' | 'h'],
+  );
+}
+
+const LONGEST_RETURN_MS = 86_400_000;
+
+/** Milliseconds, or `by-hand`, from what `return` may be; undefined when it is none of it. */
+function returnPolicy(value: unknown): number | 'by-hand' | undefined {
+  if (value === undefined || value === 'at-once') return 0;
+  if (value === 'by-hand') return value;
+  const after = typeof value === 'string' ? /^after\s+(.+)$/.exec(value)?.[1] : undefined;
+  const milliseconds = after === undefined ? undefined : parseDuration(after);
+  return milliseconds !== undefined && milliseconds <= LONGEST_RETURN_MS ? milliseconds : undefined;
 }
 
 const absolute = (what: string) =>
@@ -107,6 +120,16 @@ export const CONFIG_SHAPE = {
       return z.NEVER;
     })
     .default(5000),
+  return: z
+    .unknown()
+    .optional()
+    .transform((value, context) => {
+      const policy = returnPolicy(value);
+      if (policy !== undefined) return policy;
+      const message = "'return' must be at-once, by-hand, or after DURATION (up to 24h), e.g. 'after 30s'";
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    }),
   'vxlan-port': integer("'vxlan-port'", 1, 65535).default(4789),
   'gpe-port': integer("'gpe-port'", 1, 65535).default(4790),
   'geneve-port': integer("'geneve-port'", 1, 65535).default(6081),
@@ -136,6 +159,7 @@ export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
   guard: 'check of sources: full, mac or off',
   'unknown-segment': 'tunnel packets of a segment that no network uses: drop or stack',
   'guard-grace': "how long a port's former node is still accepted after a move",
+  return: 'when a node that was down gets its traffic back: at-once, after DURATION, or by-hand',
   'vxlan-port': 'UDP port of VXLAN',
   'gpe-port': 'UDP port of VXLAN-GPE',
   'geneve-port': 'UDP port of Geneve',
@@ -158,6 +182,8 @@ export interface Config {
   readonly guard: 'full' | 'mac' | 'off';
   readonly unknownSegment: 'drop' | 'stack';
   readonly guardGraceMs: number;
+  /** Milliseconds after which a node that was down gets its traffic back; 0: at once. */
+  readonly returnPolicy: number | 'by-hand';
   readonly vxlanPort: number;
   readonly gpePort: number;
   readonly genevePort: number;

@@ -179,6 +179,7 @@ export function loadConfig(options: LoadOptions): Place {
     guard: result.guard as Config['guard'],
     unknownSegment: result['unknown-segment'] as Config['unknownSegment'],
     guardGraceMs: result['guard-grace'] as number,
+    returnPolicy: result.return as Config['returnPolicy'],
     vxlanPort: result['vxlan-port'] as number,
     gpePort: result['gpe-port'] as number,
     genevePort: result['geneve-port'] as number,

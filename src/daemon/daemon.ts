@@ -7,10 +7,12 @@ import { DirectoryLock, sdNotify } from '../libbpf/index.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import { ApiSource } from '../sources/api.ts';
 import { FileSource, SourceSet, type SourceSetEvent } from '../sources/index.ts';
-import { renderDiagnostic } from '../table/index.ts';
+import { type CompactTable, type NodeState, renderDiagnostic } from '../table/index.ts';
 import { makeApi } from './api.ts';
 import { Applier } from './applier.ts';
 import type { Config } from './config-schema.ts';
+import { Liveness, type NodeCommand } from './liveness.ts';
+import { livenessFile } from './liveness-file.ts';
 import type { Logger } from './log.ts';
 import { type ApiServer, serve } from './server.ts';
 import { version } from './version.ts';
@@ -29,6 +31,10 @@ export class Daemon {
   readonly #api: ApiSource;
   readonly #set: SourceSet;
   readonly #applier: Applier;
+  readonly #liveness: Liveness;
+  /** As they were last told in the log. */
+  #states: ReadonlyMap<string, NodeState> = new Map();
+  #returnTimer: NodeJS.Timeout | undefined;
   #server: ApiServer | undefined;
   #stateLock: DirectoryLock | undefined;
   #ready = false;
@@ -53,7 +59,9 @@ export class Daemon {
     this.#set.add(this.#api);
     this.#set.onEvent((event) => this.#onSource(event));
     this.#api.onCompactError = (error) => this.#complain('the log of edits could not be compacted', error);
+    this.#liveness = new Liveness({ file: livenessFile(config.stateDir), policy: config.returnPolicy });
     this.#applier = new Applier(plane, config.node, {
+      states: (table) => this.#statesWith(table),
       applied: (report, table) => {
         const { revision, total, milliseconds, switched } = report;
         log.info(
@@ -117,6 +125,8 @@ export class Daemon {
           plane,
           applier: daemon.#applier,
           source: daemon.#api,
+          liveness: daemon.#liveness,
+          nodeState: (node, command) => (daemon as Daemon).#nodeState(node, command),
           status: () => (daemon as Daemon).status(),
           stop: () => void daemon?.stop('the API'),
         }),
@@ -149,6 +159,7 @@ export class Daemon {
       tableRevision: this.#set.table?.revision,
       sources: this.#set.status(),
       applier: this.#applier,
+      liveness: this.#liveness,
       plane: this.#plane,
     });
   }
@@ -166,6 +177,7 @@ export class Daemon {
   }
 
   async #stop(why: string): Promise<void> {
+    clearTimeout(this.#returnTimer);
     this.#log.info({ why }, 'stopping; the data plane goes on forwarding');
     this.#notify('STOPPING=1');
     await this.#server?.close();
@@ -174,6 +186,62 @@ export class Daemon {
     this.#stateLock?.close();
     await this.#plane.close();
     this.#ended();
+  }
+
+  /** The states of a table's nodes, for the plan that is made of it. */
+  #statesWith(table: CompactTable): ReadonlyMap<string, NodeState> {
+    this.#guarded(() => this.#liveness.setTable(table.nodes));
+    return this.#tellStates();
+  }
+
+  /** An operator's word about a node: kept, and in force when the promise resolves. The number of map elements written. */
+  async #nodeState(node: string, command: NodeCommand): Promise<number> {
+    const known = this.#set.table?.nodes;
+    if (known === undefined) {
+      throw new MapwireError('ERR_MW_API', 'no table is in force yet', { hint: 'see GET /v1/status' });
+    }
+    if (!known.has(node) && !this.#liveness.named().includes(node)) {
+      throw new MapwireError('ERR_MW_NOT_FOUND', `the table has no node '${node}'`, {
+        hint: `the nodes are: ${[...known.keys()].slice(0, 8).join(', ')}`,
+      });
+    }
+    this.#liveness.command(node, command);
+    return this.#plane.setStates(this.#tellStates());
+  }
+
+  /** Nodes whose time to return has come. */
+  async #return(): Promise<void> {
+    this.#guarded(() => this.#liveness.tick());
+    try {
+      await this.#plane.setStates(this.#tellStates());
+    } catch (error) {
+      if (this.#stopping === undefined) this.#complain('a node could not be taken back into use', error);
+    }
+  }
+
+  /** The states in force from now on; the log tells of changes, and the next return is waited for. */
+  #tellStates(): ReadonlyMap<string, NodeState> {
+    const states = this.#liveness.states();
+    for (const [node, state] of states) {
+      if ((this.#states.get(node) ?? 'up') === state) continue;
+      this.#log.info({ node, ...this.#liveness.standing(node) }, `node is ${state}`);
+    }
+    this.#states = states;
+    clearTimeout(this.#returnTimer);
+    const next = this.#liveness.nextReturn;
+    if (next !== undefined && this.#stopping === undefined) {
+      this.#returnTimer = setTimeout(() => void this.#return(), Math.max(0, next - Date.now()));
+    }
+    return states;
+  }
+
+  /** What cannot be kept over a restart still counts until then. */
+  #guarded(task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      this.#complain('the states of nodes are not kept', error);
+    }
   }
 
   #state(): DaemonState {

@@ -52,6 +52,15 @@ export function metricsText(status: StatusView, drops: readonly DropCount[], tra
       '1 when what the source holds is in force.',
       status.sources.map((one) => [{ source: one.name }, one.state === 'good' ? 1 : 0]),
     ),
+    family(
+      'mapwire_nodes_not_up',
+      'gauge',
+      'Nodes that are passed over: down, or drained.',
+      (['down', 'drain'] as const).map((state) => [
+        { state },
+        status.nodes.filter((node) => node.state === state).length,
+      ]),
+    ),
     family('mapwire_problems', 'gauge', 'Problems that status lists.', [[{}, dataplane.problems.length]]),
     family('mapwire_ports', 'gauge', 'Ports in the table, local ones, attached ones.', [
       [{ kind: 'table' }, status.ports.table],

@@ -2,7 +2,9 @@
 import type { Plan } from '../compiler/index.ts';
 import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
+import { hasLocator, type NodeState, viewOf } from '../table/index.ts';
 import type { Applier } from './applier.ts';
+import type { Liveness, Standing, StateSource } from './liveness.ts';
 
 export type DaemonState = 'waiting' | 'applying' | 'ready' | 'failing';
 
@@ -24,7 +26,40 @@ export interface StatusView {
   } | null;
   /** Why the wanted table is not in force. */
   readonly failure: string | null;
+  /** Nodes that are not simply up: of those that a command, a table or a probe says something of. */
+  readonly nodes: readonly NodeStateView[];
   readonly dataplane: DataplaneStatus;
+}
+
+/** The state of a node and where it comes from. */
+export interface StandingView {
+  readonly state: NodeState;
+  readonly by: StateSource;
+  /** When a node that waits returns, ISO 8601; null: by hand, or it does not wait. */
+  readonly until: string | null;
+}
+
+export interface NodeStateView extends StandingView {
+  readonly node: string;
+}
+
+export function standingView({ state, by, until }: Standing): StandingView {
+  return { state, by, until: until === undefined ? null : new Date(until).toISOString() };
+}
+
+/** `down (by command)` */
+export function standingText({ state, by, until }: StandingView): string {
+  if (by === 'default') return state;
+  if (by !== 'return') return `${state} (by ${by})`;
+  return `${state} (returns ${until === null ? 'by `mapwire node up`' : `at ${until}`})`;
+}
+
+function nodeStates(liveness: Liveness): NodeStateView[] {
+  return liveness
+    .named()
+    .map((node) => ({ node, ...standingView(liveness.standing(node)) }))
+    .filter(({ by }) => by !== 'default')
+    .filter(({ state, by }) => state !== 'up' || by === 'command');
 }
 
 /** Everything the views look at. */
@@ -35,6 +70,7 @@ export interface Scene {
   readonly tableRevision: number | undefined;
   readonly sources: readonly SourceStatus[];
   readonly applier: Applier;
+  readonly liveness: Liveness;
   readonly plane: Dataplane;
 }
 
@@ -67,6 +103,7 @@ export function statusView(scene: Scene): StatusView {
             switched: last.switched ?? null,
           },
     failure: failure === undefined ? null : failure instanceof Error ? failure.message : String(failure),
+    nodes: nodeStates(scene.liveness),
     dataplane,
   };
 }
@@ -82,8 +119,10 @@ export interface PortView {
   readonly network: string;
   readonly mac: string;
   readonly ips: readonly string[];
-  /** `node:segment`, in order of preference. */
+  /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
+  /** Balanced addresses that it serves. */
+  readonly serves: readonly string[];
   readonly local: boolean;
   readonly interface: string | null;
   readonly hook: string | null;
@@ -95,8 +134,14 @@ export interface PortView {
 /** Ports of the networks that this node takes part in. */
 export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
+  const serves = new Map<string, string[]>();
+  for (const { id, members } of plan.table.addresses.values()) {
+    for (const { port } of members) serves.set(port, [...(serves.get(port) ?? []), id]);
+  }
   const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
   const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
+  const self = plan.table.nodes.get(plan.node);
+  if (self === undefined) return;
   for (const port of plan.table.ports()) {
     const network = networks.get(port.network);
     if (network === undefined) continue;
@@ -108,7 +153,10 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       network: port.network,
       mac: port.mac,
       ips: port.ips,
-      at: port.at.map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      at: viewOf(port.at, self)
+        .filter((one) => hasLocator(one, self))
+        .map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      serves: serves.get(port.id) ?? [],
       local: local !== undefined,
       interface: local?.interface ?? null,
       hook: device?.hook ?? null,
@@ -126,6 +174,8 @@ export interface NodeView {
   /** Shares a network with this node. */
   readonly peer: boolean;
   readonly kind: string;
+  /** Whether it is used, and who says so: `down (by command)`. */
+  readonly state: string;
   /** In which the two speak: 4 or 6. */
   readonly family: number | null;
   readonly resolved: boolean | null;
@@ -141,7 +191,7 @@ export interface NodeView {
   readonly why: string | null;
 }
 
-export function* nodeViews(plan: Plan, plane: Dataplane): Generator<NodeView> {
+export function* nodeViews(plan: Plan, plane: Dataplane, liveness: Liveness): Generator<NodeView> {
   const hops = new Map(plane.status().nextHops.map((one) => [one.node, one]));
   for (const node of plan.table.nodes.values()) {
     const hop = hops.get(node.id);
@@ -151,6 +201,7 @@ export function* nodeViews(plan: Plan, plane: Dataplane): Generator<NodeView> {
       self: node.id === plan.node,
       peer: plan.peer(node.id) !== undefined,
       kind: node.kind,
+      state: standingText(standingView(liveness.standing(node.id))),
       family: hop?.family ?? null,
       resolved: hop?.resolved ?? null,
       device: hop?.device ?? null,
@@ -182,12 +233,17 @@ export interface NetworkView {
   readonly vlan: string;
   readonly ports: number;
   readonly localPorts: number;
+  /** Its balanced addresses. */
+  readonly addresses: readonly string[];
   readonly nodes: readonly string[];
 }
 
 export function* networkViews(plan: Plan): Generator<NetworkView> {
+  const balanced = [...plan.table.addresses.values()];
   for (const { network, definition, mtu, ports, localPorts, nodes } of plan.networks()) {
     const { encap, segment, flood, group, unknown, vlan } = definition;
-    yield { network, encap, segment, mtu, flood, group: group ?? null, unknown, vlan, ports, localPorts, nodes };
+    const addresses = balanced.filter((address) => address.network === network).map(({ id }) => id);
+    const rest = { unknown, vlan, ports, localPorts, addresses, nodes };
+    yield { network, encap, segment, mtu, flood, group: group ?? null, ...rest };
   }
 }

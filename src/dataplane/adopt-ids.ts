@@ -1,6 +1,7 @@
 import { u32 } from '../bintools/codec.ts';
 import { groupNatural, type IdBook, networkNatural, nodeNatural, portNatural } from '../compiler/index.ts';
 import {
+  MacFlags,
   macKey,
   macValue,
   network as networkCodec,
@@ -33,7 +34,12 @@ export async function adoptIds(generation: Generation, ids: IdBook): Promise<voi
     ids.networks.adopt(network, undefined);
   }
   for (const { key, value } of (await readMap(generation, 'mac')).values()) {
-    ids.ports.adopt(macValue.decode(value).port, undefined);
-    ids.networks.adopt(macKey.decode(key).network, undefined);
+    const { network, mac } = macKey.decode(key);
+    const { port, flags } = macValue.decode(value);
+    if ((flags & MacFlags.BALANCED) !== 0) ids.addresses.adopt(port, portNatural(network, macFromBytes(mac)));
+    else ids.ports.adopt(port, undefined);
+    ids.networks.adopt(network, undefined);
   }
+  for (const { key } of (await readMap(generation, 'balance')).values())
+    ids.addresses.adopt(u32.decode(key), undefined);
 }

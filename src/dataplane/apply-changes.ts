@@ -1,17 +1,20 @@
 import { decodeEntry, type Entry, type EntryChange, keyBytes } from '../compiler/index.ts';
+import { IpFlags, MacFlags } from '../generated/layout.ts';
 import { ENTRY_ORDER, type EntryMap, type RawEntry } from './map-table.ts';
 import { type MapWriter, readEntry } from './map-writer.ts';
 import { finished, type Surroundings } from './reconcile.ts';
 
-/** The port that an address entry belongs to; undefined for entries without an owner. */
-function ownerOf(entry: Entry): number | undefined {
+/** The port or balanced address that an address entry belongs to; undefined for entries without an owner. */
+function ownerOf(entry: Entry): string | undefined {
   switch (entry.map) {
     case 'ip4':
     case 'ip6':
+      return `${(entry.value.flags & IpFlags.BALANCED) !== 0} ${entry.value.port}`;
     case 'mac':
+      return `${(entry.value.flags & MacFlags.BALANCED) !== 0} ${entry.value.port}`;
     case 'allow4':
     case 'allow6':
-      return entry.value.port;
+      return `${entry.value.port}`;
     default:
       return undefined;
   }

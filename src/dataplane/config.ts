@@ -43,6 +43,7 @@ const FEATURES = [
   'hasTransparent',
   'hasGroup',
   'hasChecksum',
+  'hasBalance',
   'encaps',
 ] as const satisfies readonly (keyof Config)[];
 
@@ -77,6 +78,7 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
     hasTransparent: features.transparent ? 1 : 0,
     hasGroup: features.group ? 1 : 0,
     hasChecksum: features.checksum ? 1 : 0,
+    hasBalance: features.balance ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
     segmenter,

@@ -11,6 +11,7 @@ import {
 } from '../generated/layout.ts';
 import { monotonicNs } from '../libbpf/index.ts';
 import { ipBytes, ipFromBytes, ipFromMappedBytes, macBytes, macFromBytes } from '../table/address.ts';
+import type { NodeState } from '../table/index.ts';
 import { adoptIds } from './adopt-ids.ts';
 import { putChanges, removeChanges } from './apply-changes.ts';
 import { Attachments, type LinkPrograms, type Role, type RolePrograms } from './attachments.ts';
@@ -32,7 +33,7 @@ import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.
 import { PathMtus } from './path-mtu.ts';
 import { makeFolder, PinDirectory } from './pin-dir.ts';
 import { NOTHING, type Reception, Receptions } from './reception.ts';
-import { finished, reconcile, type Surroundings } from './reconcile.ts';
+import { finished, reconcile, type Surroundings, withState } from './reconcile.ts';
 import { type Recovered, recover } from './recover.ts';
 import { Segmenter, type SegmenterPair } from './segmenter.ts';
 import { Slots } from './slots.ts';
@@ -102,6 +103,8 @@ export class Dataplane implements AsyncDisposable {
   readonly #owners = new Map<string, string>();
   /** Nodes whose next hops changed and whose entries were not looked at since. */
   readonly #unwritten = new Set<number>();
+  /** By the node's id in the table; of others the plan says it. */
+  #states: ReadonlyMap<string, NodeState> = new Map();
   /** What the uplink has to receive for the plan in force. */
   #reception: Reception = NOTHING;
   /** Subjects of the problems that the last look at the uplink's reception had. */
@@ -210,13 +213,15 @@ export class Dataplane implements AsyncDisposable {
    * Brings the kernel to a plan.
    *
    * @param changes what `replan` said: only that is written. Without it everything is read and compared.
+   * @param states as `setStates` takes them, to come into force together with the plan; without them those in force stay
    * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_MAP_FULL (no memory for larger maps); ERR_MW_PRIVILEGE and others when an
    * entry could not be written, after the rest was. What was in force stays, perhaps
    * with a part of the edit; the next `apply` reads and compares everything.
    */
-  apply(plan: Plan, changes?: PlanChanges): Promise<ApplyReport> {
+  apply(plan: Plan, changes?: PlanChanges, states?: ReadonlyMap<string, NodeState>): Promise<ApplyReport> {
     return this.#mutex.run(async () => {
       this.#assertOpen();
+      const restated = states === undefined ? [] : this.#restate(states);
       if (plan.ids !== this.ids) {
         throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'the plan was made with ids of its own', {
           hint: 'make it with the ids of the data plane: plan(table, node, dataplane.ids)',
@@ -231,7 +236,7 @@ export class Dataplane implements AsyncDisposable {
       let result: { writer: MapWriter; switched: string | undefined };
       try {
         if (whole || reason !== undefined) result = await this.#applyWhole(plan, config, reason);
-        else result = { writer: await this.#applyChanges(plan, changes), switched: undefined };
+        else result = { writer: await this.#applyChanges(plan, changes, restated), switched: undefined };
       } catch (error) {
         if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_MAP_FULL') throw error;
         const map = String(error.details.map ?? '');
@@ -301,6 +306,51 @@ export class Dataplane implements AsyncDisposable {
     if (!this.#pathMtus.tell(address, mtu, this.#hops.mtuOf(peer.id) ?? 0xffff)) return false;
     if (!this.#stale) await this.#writeNodes([peer.id]);
     return true;
+  }
+
+  /**
+   * Which nodes are up, down or drained, by their ids in the table; those not named are as the plan says. One element is
+   * written for each node that changes and has a port in a network of this node, whatever the number of ports. It is in force when
+   * the promise resolves, or, before the first `apply`, with that.
+   *
+   * @returns the number of elements written
+   */
+  setStates(states: ReadonlyMap<string, NodeState>): Promise<number> {
+    return this.#mutex.run(async () => {
+      this.#assertOpen();
+      const restated = this.#restate(states);
+      if (this.#stale || this.#readable() === undefined) return 0;
+      const writer = new MapWriter(this.#present());
+      await this.#writeStates(restated, writer);
+      // What could not be written is written by the next plan, which then reads everything.
+      if (writer.problems.length > 0) this.#stale = true;
+      this.#assertWritten(writer);
+      return writer.total;
+    });
+  }
+
+  /** Remembers the states; the nodes whose state is another than before. */
+  #restate(states: ReadonlyMap<string, NodeState>): string[] {
+    const before = this.#states;
+    this.#states = new Map(states);
+    return [...new Set([...before.keys(), ...states.keys()])].filter((node) => before.get(node) !== states.get(node));
+  }
+
+  /** Brings the entries of nodes to their states: of each the flags alone, and only where they differ. */
+  async #writeStates(nodes: readonly string[], writer: MapWriter): Promise<void> {
+    const map = writer.generation.map('node');
+    for (const node of nodes) {
+      const id = this.ids.nodes.idOf(node);
+      const state = this.#states.get(node) ?? this.#plan?.table.nodes.get(node)?.state ?? 'up';
+      if (id === undefined) continue;
+      const key = u32.encode(id);
+      const held = map.lookup(key);
+      if (held === undefined) continue;
+      const entry = nodeCodec.decode(held);
+      const flags = withState(entry.flags, state);
+      if (flags === entry.flags) continue;
+      await writer.put('node', [{ map: 'node', key, value: nodeCodec.encode({ ...entry, flags }) }]);
+    }
   }
 
   /** How full the maps are, by what the plan put in. */
@@ -512,10 +562,11 @@ export class Dataplane implements AsyncDisposable {
     return { writer, switched: reason };
   }
 
-  async #applyChanges(plan: Plan, changes: PlanChanges): Promise<MapWriter> {
+  async #applyChanges(plan: Plan, changes: PlanChanges, restated: readonly string[]): Promise<MapWriter> {
     const writer = new MapWriter(this.#present());
     this.#hops.setGroups(plan.groups(), plan.wire);
     await putChanges(changes.entries, this.#around, writer);
+    await this.#writeStates(restated, writer);
     const names = new Set<string>();
     for (const id of changes.localPorts) {
       for (const name of this.#devices.setPort(id, plan.localPort(id))) names.add(name);
@@ -703,6 +754,7 @@ export class Dataplane implements AsyncDisposable {
   get #around(): Surroundings {
     return {
       nexthops: (node) => this.#hopEntries(node),
+      state: (node) => this.#states.get(this.ids.nodes.ownerOf(node) ?? ''),
       pathMtu: (remote) => this.#pathMtus.of(ipFromMappedBytes(remote)) ?? 0,
       runtime: () => [...this.#runtime.values()].flat(),
       now: monotonicNs,

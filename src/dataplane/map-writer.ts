@@ -1,6 +1,6 @@
 import { MapwireError } from '../errors.ts';
-import { readFloodList, writeFloodList } from './flood-lists.ts';
 import type { Generation } from './generation.ts';
+import { isListMap, readList, writeList } from './inner-lists.ts';
 import type { EntryMap, RawEntry } from './map-table.ts';
 import type { Problem } from './types.ts';
 
@@ -19,7 +19,7 @@ export async function readMap(generation: Generation, map: EntryMap): Promise<He
   for (let i = 0; i < count; i++) {
     const key = keys.slice(i * raw.keySize, (i + 1) * raw.keySize);
     const value = values.subarray(i * raw.valueStride, (i + 1) * raw.valueStride);
-    held.set(textOf(key), { key, value: map === 'flood' ? await readFloodList(value) : value });
+    held.set(textOf(key), { key, value: isListMap(map) ? await readList(map, value) : value });
   }
   return held;
 }
@@ -31,7 +31,7 @@ export async function readEntry(
   key: Uint8Array,
 ): Promise<Uint8Array | undefined> {
   const value = generation.map(map).lookup(key);
-  return value !== undefined && map === 'flood' ? readFloodList(value) : value;
+  return value !== undefined && isListMap(map) ? readList(map, value) : value;
 }
 
 /** Writes entries, counting each; an entry that the kernel refuses becomes a problem and does not keep back the rest. */
@@ -56,7 +56,7 @@ export class MapWriter {
   async put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
     if (entries.length === 0) return;
     const raw = this.generation.map(map);
-    if (map === 'flood' || map === 'dev' || entries.length === 1) {
+    if (isListMap(map) || map === 'dev' || entries.length === 1) {
       for (const entry of entries) await this.#putOne(map, entry);
       return;
     }
@@ -81,7 +81,7 @@ export class MapWriter {
   async #putOne(map: EntryMap, entry: RawEntry): Promise<void> {
     const raw = this.generation.map(map);
     try {
-      if (map === 'flood') await writeFloodList(this.generation, entry.key, entry.value);
+      if (isListMap(map)) await writeList(this.generation, map, entry.key, entry.value);
       else raw.update(entry.key, entry.value);
       this.#count(map, 1);
     } catch (error) {
@@ -93,7 +93,7 @@ export class MapWriter {
   async remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
     if (keys.length === 0) return;
     const raw = this.generation.map(map);
-    if (map === 'flood' || map === 'dev' || keys.length === 1) {
+    if (isListMap(map) || map === 'dev' || keys.length === 1) {
       for (const key of keys) if (raw.delete(key)) this.#count(map, 1);
       return;
     }

@@ -1,5 +1,6 @@
-import { type Entry, keyBytes, type Plan, valueBytes } from '../compiler/index.ts';
+import { type Entry, keyBytes, type Plan, STATE_FLAGS, stateFlags, valueBytes } from '../compiler/index.ts';
 import { type Nexthop, type Node, node as nodeCodec, type Port, port as portCodec } from '../generated/layout.ts';
+import type { NodeState } from '../table/index.ts';
 import { withHistory } from './former.ts';
 import type { Generation } from './generation.ts';
 import { ENTRY_ORDER, type EntryMap, isPlanMap, type RawEntry } from './map-table.ts';
@@ -11,6 +12,8 @@ export interface Surroundings {
   nexthops(node: number): readonly Nexthop[];
   /** What routers told of an underlay address (16 bytes); 0: nothing. */
   pathMtu(remote: Uint8Array): number;
+  /** State of a node by its kernel id; undefined: as the table says. */
+  state(node: number): NodeState | undefined;
   /** Entries of `dev`, `local` and `link`. */
   runtime(): Iterable<RawEntry>;
   /** CLOCK_MONOTONIC in nanoseconds. */
@@ -26,10 +29,20 @@ export function finished(entry: Entry, held: Uint8Array | undefined, around: Sur
   }
   if (entry.map === 'node') {
     const { key, value: planned } = entry;
-    const value: Node = { ...planned, mtu: around.pathMtu(planned.remote), nexthop: around.nexthops(key) };
+    const value: Node = {
+      ...planned,
+      flags: withState(planned.flags, around.state(key)),
+      mtu: around.pathMtu(planned.remote),
+      nexthop: around.nexthops(key),
+    };
     return nodeCodec.encode(value);
   }
   return valueBytes(entry);
+}
+
+/** Flags of a node's entry with another state, if one is given. */
+export function withState(flags: number, state: NodeState | undefined): number {
+  return state === undefined ? flags : (flags & ~STATE_FLAGS) | stateFlags(state);
 }
 
 function group(entries: Iterable<RawEntry>): Map<EntryMap, RawEntry[]> {

@@ -1,5 +1,6 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { readFileSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeDurably } from '../durable-file.ts';
 import { MapwireError } from '../errors.ts';
 
 /** A setting of a device that was changed, and what it was. */
@@ -49,12 +50,10 @@ const EMPTY: Content = { version: 1, settings: [], neighbours: [], receptions: [
  * also after a crash. Recorded again is harmless; recorded but not done as well.
  */
 export class StateFile {
-  readonly #folder: string;
   readonly #path: string;
   #content: Content;
 
   private constructor(folder: string, content: Content) {
-    this.#folder = folder;
     this.#path = join(folder, 'host-changes.json');
     this.#content = content;
   }
@@ -155,22 +154,7 @@ export class StateFile {
   }
 
   #write(content: Content): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    const fresh = `${this.#path}.new`;
-    const fd = openSync(fresh, 'w', 0o600);
-    try {
-      writeSync(fd, `${JSON.stringify(content, undefined, 2)}\n`);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(fresh, this.#path);
-    const folder = openSync(this.#folder, 'r');
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
-    }
+    writeDurably(this.#path, `${JSON.stringify(content, undefined, 2)}\n`);
     this.#content = content;
   }
 }

@@ -22,11 +22,45 @@ import {
 } from '../bintools/codec.ts';
 import type { MapSpec, OuterMapSpec } from '../bintools/map-spec.ts';
 
-export const LAYOUT_VERSION = 2;
+/** enum mw_allow_flags */
+export const AllowFlags = {
+  BALANCED: 1,
+} as const;
+export type AllowFlags = (typeof AllowFlags)[keyof typeof AllowFlags];
+export type AllowFlagsName =
+  | 'balanced';
+export const ALLOW_FLAGS_NAMES: ReadonlyMap<number, AllowFlagsName> = new Map([
+  [1, 'balanced'],
+]);
+/** The names of the bits that are set. */
+export function allowFlagsNames(flags: number): AllowFlagsName[] {
+  return [...ALLOW_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
+/** enum mw_balance_flags */
+export const BalanceFlags = {
+  SOURCE: 1,
+  HERE: 2,
+} as const;
+export type BalanceFlags = (typeof BalanceFlags)[keyof typeof BalanceFlags];
+export type BalanceFlagsName =
+  | 'source'
+  | 'here';
+export const BALANCE_FLAGS_NAMES: ReadonlyMap<number, BalanceFlagsName> = new Map([
+  [1, 'source'],
+  [2, 'here'],
+]);
+/** The names of the bits that are set. */
+export function balanceFlagsNames(flags: number): BalanceFlagsName[] {
+  return [...BALANCE_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
+export const LAYOUT_VERSION = 3;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
 export const MAX_NEXTHOPS = 2;
+export const MAX_LEVELS = 8;
 export const NODE_WIRE = 0xffffffff;
 export const DSCP_UNIFORM = 255;
 
@@ -162,12 +196,15 @@ export function guardName(value: number): GuardName | `unknown-${number}` {
 /** enum mw_ip_flags */
 export const IpFlags = {
   ANSWER: 1,
+  BALANCED: 2,
 } as const;
 export type IpFlags = (typeof IpFlags)[keyof typeof IpFlags];
 export type IpFlagsName =
-  | 'answer';
+  | 'answer'
+  | 'balanced';
 export const IP_FLAGS_NAMES: ReadonlyMap<number, IpFlagsName> = new Map([
   [1, 'answer'],
+  [2, 'balanced'],
 ]);
 /** The names of the bits that are set. */
 export function ipFlagsNames(flags: number): IpFlagsName[] {
@@ -228,6 +265,21 @@ export function linkRoleName(value: number): LinkRoleName | `unknown-${number}` 
   return LINK_ROLE_NAMES.get(value) ?? `unknown-${value}`;
 }
 
+/** enum mw_mac_flags */
+export const MacFlags = {
+  BALANCED: 1,
+} as const;
+export type MacFlags = (typeof MacFlags)[keyof typeof MacFlags];
+export type MacFlagsName =
+  | 'balanced';
+export const MAC_FLAGS_NAMES: ReadonlyMap<number, MacFlagsName> = new Map([
+  [1, 'balanced'],
+]);
+/** The names of the bits that are set. */
+export function macFlagsNames(flags: number): MacFlagsName[] {
+  return [...MAC_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
 /** enum mw_meta_state */
 export const MetaState = {
   BUILDING: 0,
@@ -272,16 +324,19 @@ export const NodeFlags = {
   DOWN: 1,
   IP6: 2,
   CHECKSUM: 4,
+  DRAIN: 8,
 } as const;
 export type NodeFlags = (typeof NodeFlags)[keyof typeof NodeFlags];
 export type NodeFlagsName =
   | 'down'
   | 'ip6'
-  | 'checksum';
+  | 'checksum'
+  | 'drain';
 export const NODE_FLAGS_NAMES: ReadonlyMap<number, NodeFlagsName> = new Map([
   [1, 'down'],
   [2, 'ip6'],
   [4, 'checksum'],
+  [8, 'drain'],
 ]);
 /** The names of the bits that are set. */
 export function nodeFlagsNames(flags: number): NodeFlagsName[] {
@@ -337,6 +392,7 @@ export const Reason = {
   FLOOD_RATE: 31,
   FLOOD_COPY: 32,
   NO_SEGMENTER: 33,
+  BALANCED_FRAGMENT: 34,
   OUTER_MALFORMED: 40,
   TUNNEL_HEADER: 41,
   UNKNOWN_SEGMENT: 42,
@@ -379,6 +435,7 @@ export type ReasonName =
   | 'flood-rate'
   | 'flood-copy'
   | 'no-segmenter'
+  | 'balanced-fragment'
   | 'outer-malformed'
   | 'tunnel-header'
   | 'unknown-segment'
@@ -418,6 +475,7 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [31, 'flood-rate'],
   [32, 'flood-copy'],
   [33, 'no-segmenter'],
+  [34, 'balanced-fragment'],
   [40, 'outer-malformed'],
   [41, 'tunnel-header'],
   [42, 'unknown-segment'],
@@ -590,10 +648,12 @@ export const allow6Key: Codec<Allow6Key> = defineCodec(
   }),
 );
 
-/** struct mw_allow_value: 4 bytes. */
+/** struct mw_allow_value: 8 bytes. */
 export interface AllowValue {
   /** u32 at byte 0. */
   readonly port: number;
+  /** u32 at byte 4. */
+  readonly flags: number;
 }
 
 export const allowValue: Codec<AllowValue> = defineCodec(
@@ -601,16 +661,123 @@ export const allowValue: Codec<AllowValue> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_allow_value',
-    size: 4,
+    size: 8,
     fields: [
       { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'flags', offset: 4, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.port, 'mw_allow_value.port');
+    putU32(view, at + 4, value.flags, 'mw_allow_value.flags');
   },
   (view, at) => ({
     port: view.getUint32(at, true),
+    flags: view.getUint32(at + 4, true),
+  }),
+);
+
+/** struct mw_balance_head: 24 bytes. */
+export interface BalanceHead {
+  /** u32 at byte 0. */
+  readonly address: number;
+  /** u32 at byte 4. */
+  readonly network: number;
+  /** u8[6] at byte 8. */
+  readonly mac: Uint8Array;
+  /** u16 at byte 14. */
+  readonly flags: number;
+  /** u32 at byte 16. */
+  readonly levels: number;
+}
+
+export const balanceHead: Codec<BalanceHead> = defineCodec(
+  'struct mw_balance_head',
+  {
+    kind: 'struct',
+    name: 'mw_balance_head',
+    size: 24,
+    fields: [
+      { name: 'address', offset: 0, shape: u32.shape },
+      { name: 'network', offset: 4, shape: u32.shape },
+      { name: 'mac', offset: 8, shape: { kind: 'bytes', size: 6 } },
+      { name: 'flags', offset: 14, shape: u16.shape },
+      { name: 'levels', offset: 16, shape: u32.shape },
+      { name: 'pad', offset: 20, shape: u32.shape, padding: true },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.address, 'mw_balance_head.address');
+    putU32(view, at + 4, value.network, 'mw_balance_head.network');
+    putBytes(view, at + 8, 6, value.mac, 'mw_balance_head.mac');
+    putU16(view, at + 14, value.flags, 'mw_balance_head.flags');
+    putU32(view, at + 16, value.levels, 'mw_balance_head.levels');
+    putZero(view, at + 20, 4);
+  },
+  (view, at) => ({
+    address: view.getUint32(at, true),
+    network: view.getUint32(at + 4, true),
+    mac: getBytes(view, at + 8, 6),
+    flags: view.getUint16(at + 14, true),
+    levels: view.getUint32(at + 16, true),
+  }),
+);
+
+/** struct mw_balance_level: 8 bytes. */
+export interface BalanceLevel {
+  /** u32 at byte 0. */
+  readonly start: number;
+  /** u32 at byte 4. */
+  readonly slots: number;
+}
+
+export const balanceLevel: Codec<BalanceLevel> = defineCodec(
+  'struct mw_balance_level',
+  {
+    kind: 'struct',
+    name: 'mw_balance_level',
+    size: 8,
+    fields: [
+      { name: 'start', offset: 0, shape: u32.shape },
+      { name: 'slots', offset: 4, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.start, 'mw_balance_level.start');
+    putU32(view, at + 4, value.slots, 'mw_balance_level.slots');
+  },
+  (view, at) => ({
+    start: view.getUint32(at, true),
+    slots: view.getUint32(at + 4, true),
+  }),
+);
+
+/** struct mw_balance_slot: 8 bytes. */
+export interface BalanceSlot {
+  /** u32 at byte 0. */
+  readonly first: number;
+  /** u32 at byte 4. */
+  readonly second: number;
+}
+
+export const balanceSlot: Codec<BalanceSlot> = defineCodec(
+  'struct mw_balance_slot',
+  {
+    kind: 'struct',
+    name: 'mw_balance_slot',
+    size: 8,
+    fields: [
+      { name: 'first', offset: 0, shape: u32.shape },
+      { name: 'second', offset: 4, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.first, 'mw_balance_slot.first');
+    putU32(view, at + 4, value.second, 'mw_balance_slot.second');
+  },
+  (view, at) => ({
+    first: view.getUint32(at, true),
+    second: view.getUint32(at + 4, true),
   }),
 );
 
@@ -655,8 +822,10 @@ export interface Config {
   /** u8 at byte 43. */
   readonly hasChecksum: number;
   /** u8 at byte 44. */
-  readonly ttl: number;
+  readonly hasBalance: number;
   /** u8 at byte 45. */
+  readonly ttl: number;
+  /** u8 at byte 46. */
   readonly dscp: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
@@ -692,9 +861,10 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_transparent', offset: 41, shape: u8.shape },
       { name: 'has_group', offset: 42, shape: u8.shape },
       { name: 'has_checksum', offset: 43, shape: u8.shape },
-      { name: 'ttl', offset: 44, shape: u8.shape },
-      { name: 'dscp', offset: 45, shape: u8.shape },
-      { name: 'pad', offset: 46, shape: { kind: 'bytes', size: 2 }, padding: true },
+      { name: 'has_balance', offset: 44, shape: u8.shape },
+      { name: 'ttl', offset: 45, shape: u8.shape },
+      { name: 'dscp', offset: 46, shape: u8.shape },
+      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
@@ -721,9 +891,10 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 41, value.hasTransparent, 'mw_config.has_transparent');
     putU8(view, at + 42, value.hasGroup, 'mw_config.has_group');
     putU8(view, at + 43, value.hasChecksum, 'mw_config.has_checksum');
-    putU8(view, at + 44, value.ttl, 'mw_config.ttl');
-    putU8(view, at + 45, value.dscp, 'mw_config.dscp');
-    putZero(view, at + 46, 2);
+    putU8(view, at + 44, value.hasBalance, 'mw_config.has_balance');
+    putU8(view, at + 45, value.ttl, 'mw_config.ttl');
+    putU8(view, at + 46, value.dscp, 'mw_config.dscp');
+    putZero(view, at + 47, 1);
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
@@ -749,8 +920,9 @@ export const config: Codec<Config> = defineCodec(
     hasTransparent: view.getUint8(at + 41),
     hasGroup: view.getUint8(at + 42),
     hasChecksum: view.getUint8(at + 43),
-    ttl: view.getUint8(at + 44),
-    dscp: view.getUint8(at + 45),
+    hasBalance: view.getUint8(at + 44),
+    ttl: view.getUint8(at + 45),
+    dscp: view.getUint8(at + 46),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
@@ -1235,6 +1407,8 @@ export interface MacValue {
   readonly network: number;
   /** u8[6] at byte 8. */
   readonly mac: Uint8Array;
+  /** u16 at byte 14. */
+  readonly flags: number;
 }
 
 export const macValue: Codec<MacValue> = defineCodec(
@@ -1247,19 +1421,20 @@ export const macValue: Codec<MacValue> = defineCodec(
       { name: 'port', offset: 0, shape: u32.shape },
       { name: 'network', offset: 4, shape: u32.shape },
       { name: 'mac', offset: 8, shape: { kind: 'bytes', size: 6 } },
-      { name: 'pad', offset: 14, shape: u16.shape, padding: true },
+      { name: 'flags', offset: 14, shape: u16.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.port, 'mw_mac_value.port');
     putU32(view, at + 4, value.network, 'mw_mac_value.network');
     putBytes(view, at + 8, 6, value.mac, 'mw_mac_value.mac');
-    putZero(view, at + 14, 2);
+    putU16(view, at + 14, value.flags, 'mw_mac_value.flags');
   },
   (view, at) => ({
     port: view.getUint32(at, true),
     network: view.getUint32(at + 4, true),
     mac: getBytes(view, at + 8, 6),
+    flags: view.getUint16(at + 14, true),
   }),
 );
 
@@ -1818,7 +1993,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw2_allow4',
+    name: 'mw3_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -1827,7 +2002,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw2_allow6',
+    name: 'mw3_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -1835,8 +2010,26 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
+  balance: {
+    name: 'mw3_balance',
+    type: 'hash_of_maps',
+    typeNumber: 13,
+    key: u32,
+    value: u32,
+    maxEntries: 4096,
+    flags: 0,
+    inner: {
+      name: 'mw3_balance.inner',
+      type: 'array',
+      typeNumber: 2,
+      key: u32,
+      value: balanceSlot,
+      maxEntries: 1,
+      flags: 4096,
+    },
+  } satisfies OuterMapSpec<number, number, BalanceSlot>,
   dev: {
-    name: 'mw2_dev',
+    name: 'mw3_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -1845,7 +2038,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw2_drops',
+    name: 'mw3_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1854,7 +2047,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Counter>,
   events: {
-    name: 'mw2_events',
+    name: 'mw3_events',
     type: 'ringbuf',
     typeNumber: 27,
     key: bytesCodec(0),
@@ -1863,7 +2056,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw2_flood',
+    name: 'mw3_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -1871,7 +2064,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw2_flood.inner',
+      name: 'mw3_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -1881,7 +2074,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
   ip4: {
-    name: 'mw2_ip4',
+    name: 'mw3_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -1890,7 +2083,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
   ip6: {
-    name: 'mw2_ip6',
+    name: 'mw3_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -1899,7 +2092,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
   limit: {
-    name: 'mw2_limit',
+    name: 'mw3_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -1908,7 +2101,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw2_link',
+    name: 'mw3_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1917,7 +2110,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   local: {
-    name: 'mw2_local',
+    name: 'mw3_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1926,7 +2119,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw2_mac',
+    name: 'mw3_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -1935,7 +2128,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
   meta: {
-    name: 'mw2_meta',
+    name: 'mw3_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -1944,7 +2137,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
   network: {
-    name: 'mw2_network',
+    name: 'mw3_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1953,7 +2146,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw2_node',
+    name: 'mw3_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1962,7 +2155,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Node>,
   port: {
-    name: 'mw2_port',
+    name: 'mw3_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -1971,7 +2164,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw2_scratch',
+    name: 'mw3_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -1980,7 +2173,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw2_segment',
+    name: 'mw3_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -1989,7 +2182,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw2_source_mac',
+    name: 'mw3_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -1998,7 +2191,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw2_traffic',
+    name: 'mw3_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2007,7 +2200,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw2_verdict',
+    name: 'mw3_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2016,7 +2209,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw2_vtep',
+    name: 'mw3_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -2027,4 +2220,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'cb0dedc38bcc050f';
+export const LAYOUT_HASH = '0a0c51c423d377a7';

@@ -1,6 +1,6 @@
 /** ARP and neighbour solicitations that the map can answer: packet-rules.md rule 2.8. */
 import { formatMac, ipBytes, isIpv6Multicast, macBytes, macOfLinkLocal, parseIp } from '../table/address.ts';
-import type { TablePort } from '../table/model.ts';
+import type { TableAddress, TablePort } from '../table/model.ts';
 import { write16 } from './bytes.ts';
 import { checksum, pseudoHeaderSum } from './checksum.ts';
 import { isSolicitedNode } from './guard.ts';
@@ -30,13 +30,18 @@ function isAnsweredProbe(run: Run, asker: TablePort, ethernet: Ethernet): boolea
 }
 
 function answerArp(run: Run, asker: TablePort, ethernet: Ethernet, arp: Arp): Decision | undefined {
-  const probe = isAnsweredProbe(run, asker, ethernet);
-  if (arp.operation !== ARP_REQUEST || (ethernet.destination !== BROADCAST && !probe)) return undefined;
+  if (arp.operation !== ARP_REQUEST) return undefined;
+  const balanced = run.world.balancedOfIp(asker.network, arp.targetIp);
+  const probe = isAnsweredProbe(run, asker, ethernet) || (balanced.state === 'found' && !ethernet.group);
+  if (ethernet.destination !== BROADCAST && !probe) return undefined;
   if (arp.targetIp === arp.senderIp) {
     run.trace.note('2.8', 'a gratuitous ARP request?', 'yes: not answered');
     return undefined;
   }
-  const target = findTarget(run, asker, arp.targetIp);
+  const target =
+    balanced.state === 'found'
+      ? answererOf(run, asker, balanced.value, arp.targetIp, arp.senderIp === '0.0.0.0')
+      : findTarget(run, asker, arp.targetIp);
   if (target === undefined) return undefined;
   const frame = copyFrame(run.frame);
   const at = arp.offset - run.frame.start;
@@ -46,28 +51,62 @@ function answerArp(run: Run, asker: TablePort, ethernet: Ethernet, arp: Arp): De
   frame.copyWithin(at + 18, at + 8, at + 18);
   frame.set(macBytes(target.mac), at + 8);
   frame.set(ipBytes(arp.targetIp), at + 14);
-  return answer(run, { network: asker.network, port: target.id }, 'none', frame);
+  return answer(run, { network: asker.network, ...target.record }, 'none', frame);
 }
 
 function answerNeighbour(run: Run, asker: TablePort, ethernet: Ethernet, ip: Ipv6): Decision | undefined {
   const message = ip.layer4?.kind === 'icmpv6' ? ip.layer4.neighbour : undefined;
   if (message?.type !== NEIGHBOUR_SOLICITATION || ip.extended) return undefined;
-  const probe = isAnsweredProbe(run, asker, ethernet) && ip.source !== '::' && !isIpv6Multicast(ip6(ip.destination));
-  if (!probe && !(ethernet.group && isSolicitedNode(ip.destination))) return undefined;
   const wanted = message.target!;
+  const balanced = run.world.balancedOfIp(asker.network, wanted);
+  const unicast = isAnsweredProbe(run, asker, ethernet) || (balanced.state === 'found' && !ethernet.group);
+  const probe = unicast && ip.source !== '::' && !isIpv6Multicast(ip6(ip.destination));
+  if (!probe && !(ethernet.group && isSolicitedNode(ip.destination))) return undefined;
   if (isIpv6Multicast(ip6(wanted))) return undefined;
-  const target = findTarget(run, asker, wanted);
+  const target =
+    balanced.state === 'found'
+      ? answererOf(run, asker, balanced.value, wanted, ip.source === '::')
+      : findTarget(run, asker, wanted);
   if (target === undefined) return undefined;
   const frame = neighbourAdvertisement(target, wanted, ethernet.source, ip.source);
-  return answer(run, { network: asker.network, port: target.id }, 'none', frame);
+  return answer(run, { network: asker.network, ...target.record }, 'none', frame);
 }
 
 function ip6(text: string): readonly [number, number, number, number] {
   return parseIp(text) as readonly [number, number, number, number];
 }
 
+/** Whose MAC the answer tells. */
+interface Answerer {
+  readonly mac: string;
+  readonly router: boolean;
+  /** The port, in the verdict's record; a balanced address has none. */
+  readonly record: { readonly port?: string };
+}
+
+/** `searching`: whether somebody has the address already, which a member of it is not told. */
+function answererOf(
+  run: Run,
+  asker: TablePort,
+  address: TableAddress,
+  ip: string,
+  searching: boolean,
+): Answerer | undefined {
+  const asked = `who has ${ip} in ${asker.network}?`;
+  if (searching && run.world.allowed(asker, ip).state === 'found' && run.world.serves(asker, ip)) {
+    run.trace.note('2.8', asked, `${address.id}, which the asker serves: not answered`);
+    return undefined;
+  }
+  if (run.world.balance(address.id).state !== 'found') {
+    run.trace.note('2.8', asked, `${address.id}, stale: not answered`);
+    return undefined;
+  }
+  run.trace.note('2.8', asked, `${address.id}, which is balanced: answered`);
+  return { mac: address.mac, router: false, record: {} };
+}
+
 /** The port that owns the address, if it is another one and up. */
-function findTarget(run: Run, asker: TablePort, ip: string): TablePort | undefined {
+function findTarget(run: Run, asker: TablePort, ip: string): Answerer | undefined {
   const { world, trace } = run;
   const asked = `who has ${ip} in ${asker.network}?`;
   const id = ownerOf(run, asker.network, ip);
@@ -84,9 +123,10 @@ function findTarget(run: Run, asker: TablePort, ip: string): TablePort | undefin
     trace.note('2.8', asked, 'the asker itself: not answered');
     return undefined;
   }
-  const up = port.value.at.some((at) => world.usable(at));
+  const up = world.placeOf(port.value) !== undefined;
   trace.note('2.8', asked, up ? `${id}: answered` : `${id}, which is at no live node: not answered`);
-  return up ? port.value : undefined;
+  if (!up) return undefined;
+  return { mac: port.value.mac, router: port.value.role === 'router', record: { port: id } };
 }
 
 /** By address, or (a link-local of EUI-64 form without an entry) by the MAC in it. */
@@ -101,7 +141,7 @@ function ownerOf(run: Run, network: string, ip: string): string | undefined {
 }
 
 /** A whole neighbour advertisement of 86 bytes (RFC 4861 section 4.4). */
-function neighbourAdvertisement(target: TablePort, ip: string, askerMac: string, askerIp: string): Uint8Array {
+function neighbourAdvertisement(target: Answerer, ip: string, askerMac: string, askerIp: string): Uint8Array {
   const duplicateDetection = askerIp === '::';
   const frame = new Uint8Array(86);
   frame.set(macBytes(duplicateDetection ? ALL_NODES_MAC : askerMac), 0);
@@ -114,7 +154,7 @@ function neighbourAdvertisement(target: TablePort, ip: string, askerMac: string,
   frame.set(ipBytes(ip), 22);
   frame.set(ipBytes(duplicateDetection ? ALL_NODES : askerIp), 38);
   frame[54] = NEIGHBOUR_ADVERTISEMENT;
-  frame[58] = (target.role === 'router' ? FLAG_ROUTER : 0) | (duplicateDetection ? 0 : FLAG_SOLICITED) | FLAG_OVERRIDE;
+  frame[58] = (target.router ? FLAG_ROUTER : 0) | (duplicateDetection ? 0 : FLAG_SOLICITED) | FLAG_OVERRIDE;
   frame.set(ipBytes(ip), 62);
   frame[78] = TARGET_LINK_LAYER;
   frame[79] = 1;

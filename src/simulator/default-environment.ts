@@ -16,7 +16,7 @@ const INTERFACE_MACS = 0x0200_5e20_0000;
 
 /**
  * All interfaces of the node's ports present (named as in the table, else `port:<id>`), all next hops resolved over one
- * underlay device, no node down, guard full. Devices take redirected frames and finish their checksums.
+ * underlay device, nodes in the states that the table gives them, guard full. Devices take redirected frames and finish their checksums.
  *
  * @throws ERR_MW_INVALID_ARGUMENT the table has no such node
  */
@@ -52,7 +52,7 @@ export function defaultEnvironment(table: Table, node: string): Environment {
     interfaces,
     underlay: new Set([UNDERLAY_DEVICE]),
     nextHops,
-    down: new Set(),
+    states: new Map(),
     former: new Map(),
     guard: 'full',
     unknownSegment: 'drop',

@@ -66,7 +66,7 @@ function copyForTarget(
 ): OutputFrame | undefined {
   const asked = `copy for ${describe(to)}`;
   const entry = run.world.target(to);
-  const hop = entry.state === 'found' && !entry.value.down ? chooseHop(entry.value, inner.hash) : undefined;
+  const hop = entry.state === 'found' && entry.value.state !== 'down' ? chooseHop(entry.value, inner.hash) : undefined;
   if (entry.state !== 'found' || hop === undefined) {
     run.trace.note(rule, asked, 'none: not ready');
     return undefined;

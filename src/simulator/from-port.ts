@@ -1,11 +1,13 @@
 /** A frame from a local port: packet-rules.md §2, rule by rule. */
-import type { TablePort } from '../table/model.ts';
+import type { TableLocator, TablePort } from '../table/model.ts';
 import { answerFromMap } from './answer.ts';
+import { chooseMember, toMember } from './balance.ts';
 import { finish, type Parsed } from './finish.ts';
 import { flood } from './flood.ts';
 import { guard, underlaySource } from './guard.ts';
 import { bytesToSum, hashOf, innerOf } from './inner.ts';
 import {
+  type FrameView,
   isLinkControl,
   isNeighbourType,
   type Layer3,
@@ -21,7 +23,7 @@ import { tooBig } from './too-big.ts';
 import { type Device, SEGMENTER_DEVICE } from './types.ts';
 import { overhead } from './underlay.ts';
 import { LONGEST_COMPLETED } from './unfinished-checksum.ts';
-import type { NetworkEntry, NodeEntry, PortLink } from './world.ts';
+import { type NetworkEntry, type NodeEntry, type PortLink, PRIORITY_NEVER, type World } from './world.ts';
 
 export function fromPort(run: Run): Decision {
   const { world, trace } = run;
@@ -99,6 +101,13 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
     }
     return floodAll(run, link, network.value, parsed);
   }
+  const balanced = world.balancedOfMac(id, ethernet.destination);
+  if (balanced.state === 'found') {
+    const member = chooseMember(run, balanced.value, parsed, { port: link.port.id });
+    if (typeof member === 'string') return drop(member, id);
+    const asSent = toMember(run, parsed, member);
+    return toPort(asSent.run, link, network.value, asSent.parsed, { port: member, asked: run.frame });
+  }
   const target = world.portOfMac(id, ethernet.destination);
   const asked = `(${id}, ${ethernet.destination})`;
   if (target.state === 'stale') return drop('stale', id);
@@ -113,7 +122,13 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
     trace.note('2.9', `port ${target.value}`, port.state);
     return drop('stale', id);
   }
-  return toPort(run, link, network.value, parsed, port.value);
+  return toPort(run, link, network.value, parsed, { port: port.value });
+}
+
+interface Target {
+  readonly port: TablePort;
+  /** Chosen as a member of a balanced address: the frame as it came. */
+  readonly asked?: FrameView;
 }
 
 /** A network that carries IP alone: does it carry this? Neighbour discovery it does not. */
@@ -161,17 +176,27 @@ function checkSize(
   return length <= limit ? undefined : tooBig(run, network.id, limit, ethernet, layer3);
 }
 
-function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, target: TablePort): Decision {
+function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, to: Target): Decision {
   const { world, trace } = run;
   const id = network.network.id;
-  for (const at of target.at) {
-    const usable = world.usable(at);
-    trace.note('2.9', `locator ${at.node} of ${target.id}`, usable ? 'used' : 'passed over');
-    if (!usable) continue;
-    if (world.isSelf(at.node)) return deliverHere(run, link, network, parsed, target);
-    return sendTo(run, link.device, network, parsed, at.node, world.segmentOf(target, at));
+  const target = to.port;
+  const place = world.placeOf(target);
+  const view = world.viewOf(target);
+  for (const at of target.at)
+    if (!view.includes(at)) trace.note('2.9', `locator ${at.node} of ${target.id}`, 'not for this node');
+  for (const at of view) {
+    trace.note('2.9', `locator ${at.node} of ${target.id}`, at === place ? 'used' : whyNot(world, at, place));
   }
-  return drop('no-locator', id);
+  if (place === undefined) return drop('no-locator', id);
+  if (world.isSelf(place.node)) return deliverHere(run, link, network, parsed, target);
+  return sendTo(run, link.device, network, parsed, to, place);
+}
+
+function whyNot(world: World, at: TableLocator, place: TableLocator | undefined): string {
+  if (at.priority === PRIORITY_NEVER) return 'passed over: priority 255';
+  const state = world.stateOf(at.node);
+  if (state === 'up') return place === undefined ? 'passed over' : 'in reserve';
+  return state === 'down' ? 'passed over: the node is down' : 'passed over: the node is drained';
 }
 
 function deliverHere(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, target: TablePort): Decision {
@@ -201,10 +226,12 @@ function sendTo(
   from: Device,
   network: NetworkEntry,
   parsed: Parsed,
-  nodeId: string,
-  segment: number,
+  target: Target,
+  at: TableLocator,
 ): Decision {
   const { world, trace } = run;
+  const nodeId = at.node;
+  const segment = world.segmentOf(target.port, at);
   const { id, encap } = network.network;
   if (!isCarried(run, network, parsed)) return drop('not-ip', id);
   const node = encap === 'flat' ? world.wire() : world.node(nodeId);
@@ -220,12 +247,17 @@ function sendTo(
   const oversize = checkSize(run, network, parsed, length, nodeLimit);
   if (oversize !== undefined) return oversize;
 
-  const record = { verdict: 'encap', reason: 'none', network: id, node: nodeId, segment } as const;
+  const member = target.asked && { port: target.port.id };
+  const record = { verdict: 'encap', reason: 'none', network: id, ...member, node: nodeId, segment } as const;
   const summed = needsChecksum(network.network, node.value);
   if (summed && run.gsoSize > 0) {
     trace.note('4', 'a super-packet for a node that asks for checksums', 'to be cut first');
     if (!world.environment.segmenter) return drop('no-segmenter', id);
-    const cut = { device: SEGMENTER_DEVICE, frame: copyFrame(run.frame), ...(run.tag && { tag: run.tag.tci }) };
+    const cut = {
+      device: SEGMENTER_DEVICE,
+      frame: copyFrame(target.asked ?? run.frame),
+      ...(run.tag && { tag: run.tag.tci }),
+    };
     return { record: { ...record, device: SEGMENTER_DEVICE }, outputs: [cut] };
   }
   const frame = finish(run, parsed, from, to);

@@ -80,6 +80,7 @@ function guardWire(run: Run, network: string, mac: string): 'stale' | 'guard-rem
   if (world.environment.guard === 'off') return undefined;
   const owner = world.portOfMac(network, mac);
   if (owner.state === 'stale') return 'stale';
+  if (world.balancedOfMac(network, mac).state === 'found') return 'guard-remote';
   if (owner.state === 'missing') return undefined;
   const port = world.port(owner.value);
   if (port.state !== 'found') return 'stale';

@@ -5,6 +5,8 @@ import type { World } from './world.ts';
 
 /** Does a port that may send from this MAC have a place on that node, or had one a moment ago? */
 export function isBehind({ world }: Run, network: string, mac: string, node: TableNode): boolean | 'stale' {
+  const balanced = world.balancedOfMac(network, mac);
+  if (balanced.state === 'found') return false;
   const owner = world.portOfMac(network, mac);
   if (owner.state === 'stale') return 'stale';
   if (owner.state === 'found') {

@@ -88,8 +88,8 @@ function ownsMac(run: Run, port: TablePort, mac: string): boolean | 'stale' {
   return shared.state === 'found' && shared.value.includes(port.id);
 }
 
-/** In `ips` or `allow`. */
-function ownsIp(run: Run, port: TablePort, ip: string): boolean | 'stale' {
+/** In `ips` or `allow`, or (but for a `claim` by ARP or neighbour discovery) a balanced address that it serves. */
+function ownsIp(run: Run, port: TablePort, ip: string, claim = false): boolean | 'stale' {
   const owner = run.world.portOfIp(port.network, ip);
   if (owner.state === 'stale') return 'stale';
   if (owner.state === 'found' && owner.value === port.id) {
@@ -100,6 +100,10 @@ function ownsIp(run: Run, port: TablePort, ip: string): boolean | 'stale' {
   if (allowed.state === 'stale') return 'stale';
   const found = allowed.state === 'found' ? `in ${allowed.value}` : 'no';
   run.trace.note('2.7', `is ${ip} in the ips or allow of ${port.id}?`, found);
+  if (allowed.state === 'found' && claim && run.world.serves(port, ip)) {
+    run.trace.note('2.7', `may ${port.id} claim ${ip}?`, 'no: it is balanced');
+    return false;
+  }
   return allowed.state === 'found';
 }
 
@@ -132,7 +136,7 @@ function guardArp(run: Run, port: TablePort, arp: Arp): Objection {
     run.trace.note('2.7', 'an ARP probe?', 'yes');
     return undefined;
   }
-  return unless(ownsIp(run, port, arp.senderIp), 'guard-arp');
+  return unless(ownsIp(run, port, arp.senderIp, true), 'guard-arp');
 }
 
 function icmpv6Type(ip: Ipv6): number | undefined {
@@ -156,7 +160,12 @@ function guardIpv6(run: Run, port: TablePort, ip: Ipv6): Objection {
   const source = guardIpv6Source(run, port, ip, type);
   if (source !== undefined) return source;
   const neighbour = ip.layer4?.kind === 'icmpv6' ? (ip.layer4 as Icmp).neighbour : undefined;
-  return neighbour === undefined ? undefined : guardNeighbour(run, port, neighbour);
+  if (neighbour === undefined) return undefined;
+  if (run.world.serves(port, ip.source)) {
+    run.trace.note('2.7', `neighbour discovery from ${ip.source}, which is balanced?`, 'yes');
+    return 'guard-nd';
+  }
+  return guardNeighbour(run, port, neighbour);
 }
 
 function guardIpv6Source(run: Run, port: TablePort, ip: Ipv6, type: number | undefined): Objection {
@@ -223,7 +232,9 @@ function guardNeighbour(run: Run, port: TablePort, message: NeighbourMessage): O
   if (type !== NEIGHBOUR_ADVERTISEMENT) return undefined;
   const target = message.target!;
   const address = parseIp(target)!;
-  if (typeof address === 'number' || !isIpv6LinkLocal(address)) return unless(ownsIp(run, port, target), 'guard-nd');
+  if (typeof address === 'number' || !isIpv6LinkLocal(address)) {
+    return unless(ownsIp(run, port, target, true), 'guard-nd');
+  }
   if (anyLinkLocal(run, port)) return undefined;
   return unless(ownsLinkLocal(run, port, target), 'guard-nd');
 }

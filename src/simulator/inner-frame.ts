@@ -1,5 +1,6 @@
 /** A decapsulated frame to its local ports: packet-rules.md rules 3.9 and 3.10. */
 import type { TableNetwork, TablePort } from '../table/model.ts';
+import { chooseMember, toMember } from './balance.ts';
 import { setEcn } from './ecn.ts';
 import { finish, type Parsed } from './finish.ts';
 import { flood } from './flood.ts';
@@ -25,6 +26,12 @@ export function forwardInner(arrival: Arrival): Decision {
   if (network.state !== 'found') return drop('stale', id);
   const { ethernet } = parsed;
   if (ethernet.group) return toGroup(arrival, network.value.network);
+  const balanced = world.balancedOfMac(id, ethernet.destination);
+  if (balanced.state === 'found') {
+    const member = chooseMember(run, balanced.value, parsed, 'underlay');
+    if (typeof member === 'string') return drop(member, id);
+    return toInterface({ ...arrival, ...toMember(run, parsed, member) }, member.id, '3.9');
+  }
   const target = world.portOfMac(id, ethernet.destination);
   trace.note('3.9', `(${id}, ${ethernet.destination})`, target.state === 'found' ? target.value : target.state);
   if (target.state === 'stale') return drop('stale', id);

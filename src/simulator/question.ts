@@ -87,7 +87,10 @@ function addressOf(port: TablePort, family: 4 | 6): string | undefined {
   return port.ips.find((ip) => ip.includes(':') === (family === 6));
 }
 
-function ownerOf(table: Table, network: string, ip: string): TablePort | undefined {
+function ownerOf(table: Table, network: string, ip: string): { readonly mac: string } | undefined {
+  for (const address of table.addresses.values()) {
+    if (address.network === network && address.ips.includes(ip)) return address;
+  }
   for (const port of table.ports()) if (port.network === network && port.ips.includes(ip)) return port;
   return undefined;
 }

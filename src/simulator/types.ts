@@ -3,6 +3,8 @@
  * nodes and networks; names of devices): the model knows no kernel id.
  */
 
+import type { NodeState } from '../table/model.ts';
+
 /** The program that looks at the packet: the two differ in what XDP leaves to TC (packet-rules.md §5). */
 export type Hook = 'xdp' | 'tc';
 
@@ -47,6 +49,7 @@ export const REASON_NAMES = [
   'flood-rate',
   'flood-copy',
   'no-segmenter',
+  'balanced-fragment',
   'outer-malformed',
   'tunnel-header',
   'unknown-segment',
@@ -125,7 +128,8 @@ export type FaultTarget =
   | 'node' // '<node>', 'group <address>' or 'the wire'
   | 'link' // '<device>'
   | 'local' // '<port>'
-  | 'flood'; // '<network>'
+  | 'flood' // '<network>'
+  | 'balance'; // '<address>'
 
 /**
  * A state of the maps that no table produces: an entry that is missing, that carries another key's identity, or that
@@ -155,8 +159,8 @@ export interface Environment {
   readonly underlayVlan: number;
   /** Node id -> largest outer packet that gets there, as routers told. */
   readonly nodeMtu: ReadonlyMap<string, number>;
-  /** Nodes that are known to be down. */
-  readonly down: ReadonlySet<string>;
+  /** Node id -> its state, where that is another than the table says. */
+  readonly states: ReadonlyMap<string, NodeState>;
   /** Port id -> its former place. */
   readonly former: ReadonlyMap<string, Former>;
   readonly guard: Guard;

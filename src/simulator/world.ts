@@ -2,13 +2,24 @@
  * What the data plane knows, as one object: the table seen from one node, with its environment. Each lookup answers like
  * a lookup in the kernel's maps: found, missing, or stale (the value carries another key's identity).
  */
+
 import { ipBytes, ipFromMappedBytes, parseIp, parsePrefix, prefixContains } from '../table/address.ts';
-import type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import { type BalanceLevel, balanceOf, slotsOfLevel } from '../table/balance.ts';
+import type {
+  Encap,
+  NodeState,
+  Table,
+  TableAddress,
+  TableLocator,
+  TableNetwork,
+  TableNode,
+  TablePort,
+} from '../table/model.ts';
 import { isIpOnly } from './encapsulation.ts';
 import type { Device, Environment, Fault, FaultTarget, NextHop } from './types.ts';
 import { addressOf, defaultMtu, type Family, familyOfAddress, pairFamily } from './underlay.ts';
 
-const PRIORITY_NEVER = 255;
+export const PRIORITY_NEVER = 255;
 const MAX_NEXTHOPS = 2;
 
 export type Lookup<T> =
@@ -36,10 +47,11 @@ export interface NetworkEntry {
 /** A node with this one's way to it; or a multicast group, or the wire, which are sent to in the same way. */
 export interface NodeEntry {
   readonly kind: 'node' | 'group' | 'wire';
-  readonly down: boolean;
+  /** Groups and the wire are up. */
+  readonly state: NodeState;
   /** Those that are resolved, at most two. */
   readonly hops: readonly (NextHop & { readonly device: string })[];
-  /** Outer addresses; the wire has none. */
+  /** Outer addresses; the wire has none, nor has this node, nor one with no family in common. */
   readonly ends: { readonly family: Family; readonly remote: string; readonly local: string } | undefined;
   /** Over IPv6: with outer UDP checksums. */
   readonly checksum: boolean;
@@ -64,6 +76,19 @@ export type FloodTarget =
   | { readonly kind: 'group'; readonly address: string }
   | { readonly kind: 'wire' };
 
+/** Members by their ids. */
+export interface LevelSlots {
+  readonly first: readonly (string | undefined)[];
+  readonly second: readonly (string | undefined)[];
+}
+
+/** How a balanced address looks from this node. */
+export interface BalanceEntry {
+  readonly levels: readonly LevelSlots[];
+  /** Of the members here; undefined: there is none. */
+  readonly here: LevelSlots | undefined;
+}
+
 const MISSING = { state: 'missing' } as const;
 const STALE = { state: 'stale' } as const;
 
@@ -84,6 +109,9 @@ export class World {
   readonly #nodesOfGroup = new Map<string, Set<string>>();
   readonly #portsOfNetwork = new Map<string, TablePort[]>();
   readonly #faults = new Map<string, Fault['effect']>();
+  readonly #addressByIp = new Map<string, TableAddress>();
+  readonly #addressByMac = new Map<string, TableAddress>();
+  readonly #balances = new Map<string, BalanceEntry>();
 
   constructor(table: Table, environment: Environment) {
     this.table = table;
@@ -93,6 +121,11 @@ export class World {
       for (const address of node.underlay) this.#ownerByAddress.set(address, { kind: 'node', node });
     }
     for (const port of table.ports()) this.#addPort(port);
+    for (const address of table.addresses.values()) {
+      const { network, mac, ips } = address;
+      this.#addressByMac.set(`${network} ${mac}`, address);
+      for (const ip of ips) this.#addressByIp.set(`${network} ${ip}`, address);
+    }
     for (const [port, device] of environment.interfaces) this.#portByDevice.set(device, port);
     for (const { target, key, effect } of environment.faults) {
       const named = target === 'segment' && !key.includes(' ') ? `vxlan ${key}` : key;
@@ -171,16 +204,51 @@ export class World {
     return this.#lookup('link', device, known);
   }
 
-  /** (network, address) -> id of the port that owns it. */
+  /** (network, address) -> id of the port that owns it. A balanced address is no port's. */
   portOfIp(network: string, ip: string): Lookup<string> {
     const key = `${network} ${ip}`;
-    return this.#lookup('ip', key, this.#portByIp.get(key));
+    return this.#otherwise(this.balancedOfIp(network, ip), this.#lookup('ip', key, this.#portByIp.get(key)));
   }
 
-  /** (network, MAC) -> id of the port. */
+  /** (network, MAC) -> id of the port. That of a balanced address is no port's. */
   portOfMac(network: string, mac: string): Lookup<string> {
     const key = `${network} ${mac}`;
-    return this.#lookup('mac', key, this.#portByMac.get(key));
+    return this.#otherwise(this.balancedOfMac(network, mac), this.#lookup('mac', key, this.#portByMac.get(key)));
+  }
+
+  /** The entry that is one of a balanced address is none of a port, but may be stale. */
+  #otherwise(balanced: Lookup<TableAddress>, port: Lookup<string>): Lookup<string> {
+    return balanced.state === 'stale' ? balanced : port;
+  }
+
+  /** (network, address) -> the balanced address. */
+  balancedOfIp(network: string, ip: string): Lookup<TableAddress> {
+    const key = `${network} ${ip}`;
+    return this.#lookup('ip', key, this.#addressByIp.get(key));
+  }
+
+  /** (network, MAC) -> the balanced address. */
+  balancedOfMac(network: string, mac: string): Lookup<TableAddress> {
+    const key = `${network} ${mac}`;
+    return this.#lookup('mac', key, this.#addressByMac.get(key));
+  }
+
+  /** The slots of a balanced address as this node has them. */
+  balance(id: string): Lookup<BalanceEntry> {
+    const address = this.table.addresses.get(id);
+    let entry = this.#balances.get(id);
+    if (entry === undefined && address !== undefined) {
+      const { levels, here } = balanceOf(address, this.table, this.environment.node);
+      entry = { levels: levels.map(namedSlots), here: here && namedSlots(here) };
+      this.#balances.set(id, entry);
+    }
+    return this.#lookup('balance', id, entry);
+  }
+
+  /** Does the port serve this balanced IP address? */
+  serves(port: TablePort, ip: string): boolean {
+    const address = this.#addressByIp.get(`${port.network} ${ip}`);
+    return address?.members.some((member) => member.port === port.id) ?? false;
   }
 
   /** (network, MAC) -> ids of the ports that may also send from it. */
@@ -189,8 +257,15 @@ export class World {
     return this.#lookup('source-mac', key, this.#portsBySourceMac.get(key));
   }
 
-  /** Does the longest of the port's `allow` prefixes that match hold this address? The value is that prefix. */
+  /**
+   * Does the longest of the port's `allow` prefixes that match hold this address? The value is that prefix. A balanced address
+   * that it serves is one of them, whole.
+   */
   allowed(port: TablePort, ip: string): Lookup<string> {
+    if (this.serves(port, ip)) {
+      const prefix = `${ip}/${ip.includes(':') ? 128 : 32}`;
+      return this.#lookup('allow', `${port.id} ${prefix}`, prefix);
+    }
     const address = parseIp(ip);
     let best: string | undefined;
     let bestLength = -1;
@@ -241,15 +316,15 @@ export class World {
 
   node(id: string): Lookup<NodeEntry> {
     const node = this.table.nodes.get(id);
-    const family = node && this.self && pairFamily(this.self, node);
-    if (family === undefined) return MISSING;
-    const hops = (this.environment.nextHops.get(id) ?? []).slice(0, MAX_NEXTHOPS);
+    if (node === undefined || this.self === undefined) return MISSING;
+    const family = this.isSelf(id) ? undefined : pairFamily(this.self, node);
+    const hops = family === undefined ? [] : (this.environment.nextHops.get(id) ?? []).slice(0, MAX_NEXTHOPS);
     return this.#lookup('node', id, {
       kind: 'node',
-      down: this.environment.down.has(id),
+      state: this.environment.states.get(id) ?? node.state ?? 'up',
       hops: hops.flatMap((hop) => (hop.device === undefined ? [] : [{ ...hop, device: hop.device }])),
-      ends: { family, remote: addressOf(node, family)!, local: this.ownAddress(family)! },
-      checksum: family === 6 && wantsChecksum(node!),
+      ends: family && { family, remote: addressOf(node, family)!, local: this.ownAddress(family)! },
+      checksum: family === 6 && wantsChecksum(node),
       mtu: this.environment.nodeMtu.get(id),
     });
   }
@@ -260,7 +335,7 @@ export class World {
     const others = [...(this.#nodesOfGroup.get(address) ?? [])].filter((id) => !this.isSelf(id));
     return this.#lookup('node', `group ${address}`, {
       kind: 'group',
-      down: false,
+      state: 'up',
       hops: local === undefined ? [] : this.#uplink(),
       ends: { family, remote: address, local: local ?? (family === 4 ? '0.0.0.0' : '::') },
       checksum: family === 6 && others.some((id) => wantsChecksum(this.table.nodes.get(id)!)),
@@ -271,7 +346,7 @@ export class World {
   wire(): Lookup<NodeEntry> {
     return this.#lookup('node', 'the wire', {
       kind: 'wire',
-      down: false,
+      state: 'up',
       hops: this.#uplink(),
       ends: undefined,
       checksum: false,
@@ -307,17 +382,36 @@ export class World {
     return node === this.environment.node;
   }
 
-  /** Usable: not priority 255, and its node is this one or not known to be down. */
-  usable(at: TableLocator): boolean {
-    if (at.priority === PRIORITY_NEVER) return false;
-    if (this.isSelf(at.node)) return true;
-    const node = this.node(at.node);
-    return node.state !== 'found' || !node.value.down;
+  /** The locators that this node has: those it prefers first, the others behind them, both in the order of the table. */
+  viewOf(port: TablePort): TableLocator[] {
+    const had = port.at.filter((at) => this.isSelf(at.node) || at.for === undefined || this.#isAmong(at.for));
+    const preferred = had.filter((at) => at.prefer !== undefined && this.#isAmong(at.prefer));
+    return [...preferred, ...had.filter((at) => !preferred.includes(at))];
   }
 
-  /** The first locator in order that may be used: where the port is, as seen from here. */
+  /** Is this node in a list of nodes and regions? */
+  #isAmong(names: readonly string[]): boolean {
+    const { node } = this.environment;
+    return names.some((name) => name === node || name === `region:${this.self?.region ?? ''}`);
+  }
+
+  /** A node without an entry, or with a stale one, is up. */
+  stateOf(node: string): NodeState {
+    const entry = this.node(node);
+    return entry.state === 'found' ? entry.value.state : 'up';
+  }
+
+  /**
+   * The locator in use, as seen from here: of those that are not priority 255 the first whose node is up, else the first whose
+   * node is drained, else the one here, whatever this node's state.
+   */
   placeOf(port: TablePort): TableLocator | undefined {
-    return port.at.find((at) => this.usable(at));
+    const possible = this.viewOf(port).filter((at) => at.priority !== PRIORITY_NEVER);
+    return (
+      possible.find((at) => this.stateOf(at.node) === 'up') ??
+      possible.find((at) => this.stateOf(at.node) === 'drain') ??
+      possible.find((at) => this.isSelf(at.node))
+    );
   }
 
   flood(network: string): Lookup<FloodMembers> {
@@ -326,7 +420,7 @@ export class World {
     const ports: string[] = [];
     const segments = new Map<string, Set<number>>();
     for (const port of this.#portsOfNetwork.get(network) ?? []) {
-      for (const at of port.at) {
+      for (const at of this.viewOf(port)) {
         if (at.priority === PRIORITY_NEVER) continue;
         if (this.isSelf(at.node)) ports.push(port.id);
         else segments.set(at.node, (segments.get(at.node) ?? new Set()).add(this.segmentOf(port, at)));
@@ -344,6 +438,12 @@ export class World {
       segment: set.has(segment) ? segment : Math.min(...set),
     }));
   }
+}
+
+function namedSlots(level: BalanceLevel): LevelSlots {
+  const { first, second } = slotsOfLevel(level);
+  const name = (index: number): string | undefined => level.members[index]?.port;
+  return { first: Array.from(first, name), second: Array.from(second, name) };
 }
 
 /** Over IPv6: does this node take no packet without an outer UDP checksum? */

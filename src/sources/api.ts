@@ -5,9 +5,9 @@
 
 import { MapwireError } from '../errors.ts';
 import type { CompactTable, TableChanges } from '../table/compact-table.ts';
-import { type DeltaRecord, networkRecord, nodeRecord, portRecord, readDeltas } from '../table/delta.ts';
+import { addressRecord, type DeltaRecord, networkRecord, nodeRecord, portRecord, readDeltas } from '../table/delta.ts';
 import type { Diagnostic } from '../table/diagnostics.ts';
-import type { RecordKind } from '../table/document.ts';
+import { RECORD_KINDS, type RecordKind } from '../table/document.ts';
 import type { Table } from '../table/model.ts';
 import { EditLog, type EditLogOptions, type LogContent } from './api-log.ts';
 import type { MappingSource, SourceSink } from './source.ts';
@@ -37,7 +37,6 @@ interface Key {
   readonly id: string;
 }
 
-const KINDS: readonly RecordKind[] = ['node', 'network', 'port'];
 const COMPACT_AFTER = 4 << 20;
 /** Segments of the log after which a snapshot is written: each start of the daemon begins one. */
 const COMPACT_SEGMENTS = 16;
@@ -47,9 +46,11 @@ const nameOf = ({ kind, id }: Key): string => `${kind} ${id}`;
 
 /** What a delta is about, and whether it removes it. Only for records that were checked. */
 function keyOf(record: DeltaRecord): (Key & { readonly removes: boolean }) | undefined {
-  const word = KINDS.find((kind) => kind === record.delete);
+  const word = RECORD_KINDS.find((kind) => kind === record.delete);
   if (word !== undefined) return { kind: word, id: String(record.id), removes: true };
-  const kind = KINDS.find((one) => typeof record[one] === 'string' && (one !== 'network' || record.port === undefined));
+  // `network` is a network's own key, and a property of ports and addresses.
+  const named = record.port !== undefined || record.address !== undefined;
+  const kind = RECORD_KINDS.find((one) => typeof record[one] === 'string' && !(one === 'network' && named));
   return kind === undefined ? undefined : { kind, id: String(record[kind]), removes: record.delete === true };
 }
 
@@ -62,6 +63,10 @@ function recordOf(table: Table, { kind, id }: Key): DeltaRecord | undefined {
   if (kind === 'node') {
     const node = table.nodes.get(id);
     return node === undefined ? undefined : { node: id, ...nodeRecord(node) };
+  }
+  if (kind === 'address') {
+    const address = table.addresses.get(id);
+    return address === undefined ? undefined : { address: id, ...addressRecord(address) };
   }
   const network = table.networks.get(id);
   // `network` is the record's own key here and a port's property there.

@@ -37,7 +37,7 @@ function factsOf(edit: TableEdit): NodeFacts {
 }
 
 /** Numbers of the nodes that changed, or that a network has come to or changed on. */
-function suspectNodes(edit: TableEdit): Set<number> {
+export function suspectNodes(edit: TableEdit): Set<number> {
   const nodes = nodesToCheck(edit);
   for (const id of edit.nodes.changed) {
     const number = edit.store.nodes.find(id);
@@ -47,7 +47,7 @@ function suspectNodes(edit: TableEdit): Set<number> {
 }
 
 /** Network -> its nodes that are defined; of the networks asked for. */
-function nodesOf(edit: TableEdit, networks: ReadonlySet<number>): Map<TableNetwork, TableNode[]> {
+export function nodesOf(edit: TableEdit, networks: ReadonlySet<number>): Map<TableNetwork, TableNode[]> {
   const found = new Map<TableNetwork, TableNode[]>();
   const { store } = edit;
   for (const [number, present] of store.presence) {

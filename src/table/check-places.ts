@@ -1,6 +1,6 @@
 /** Where the values are that the checks speak of, and how they tell of them. */
 
-import { equalIp, formatIp, type IpNumber, parseIp, parseMac } from './address.ts';
+import { equalIp, formatIp, formatPrefix, type IpNumber, parseIp, parseMac, parsePrefix } from './address.ts';
 import type { Origin } from './compact-table.ts';
 import type { DiagnosticCode } from './diagnostics.ts';
 import type { TableEdit } from './edit.ts';
@@ -19,6 +19,19 @@ export function pathOfUnderlay(value: unknown, address: string): Path {
   return itemPath(value, 'underlay', (item) => {
     const own = typeof item === 'string' ? parseIp(item) : undefined;
     return own !== undefined && formatIp(own) === address;
+  });
+}
+
+/** The port of a member of a balanced address. */
+export function pathOfMember(value: unknown, port: string): Path {
+  return [...itemPath(value, 'members', (item) => isMapping(item) && item.port === port), 'port'];
+}
+
+/** @param prefix canonical text */
+export function pathOfPrefix(value: unknown, prefix: string): Path {
+  return itemPath(value, 'allow', (item) => {
+    const own = typeof item === 'string' ? parsePrefix(item) : undefined;
+    return own !== undefined && formatPrefix(own) === prefix;
   });
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { formatIp, formatMac, type IpNumber, parseIp } from './address.ts';
+import { checkAddresses } from './check-addresses.ts';
 import { checkIpNetworks, checkLocatorSegments } from './check-carried.ts';
 import { checkFamilies, checkGroups, checkIpv6Mtu, checkMtuFits } from './check-families.ts';
 import {
@@ -18,6 +19,7 @@ import {
   related,
   reportPort,
 } from './check-places.ts';
+import { checkLimited, checkViewNames } from './check-views.ts';
 import type { Origin } from './compact-table.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import type { RecordKind } from './document.ts';
@@ -31,7 +33,11 @@ import { nearest } from './suggest.ts';
 const CLASHES_TRACED = 100;
 
 export function runChecks(edit: TableEdit): void {
-  if (!edit.isIncomplete) checkReferences(edit);
+  if (!edit.isIncomplete) {
+    checkReferences(edit);
+    checkViewNames(edit);
+    checkLimited(edit);
+  }
   checkDuplicates(edit);
   checkUnderlays(edit);
   checkSegments(edit);
@@ -42,6 +48,7 @@ export function runChecks(edit: TableEdit): void {
   checkSharedMacs(edit);
   checkFamilies(edit);
   checkGroups(edit);
+  checkAddresses(edit);
 }
 
 // references
@@ -190,6 +197,11 @@ function ownersOf(edit: TableEdit): Map<number | string, string[]> {
     cachedOwners.set(edit.nodes.values, owners);
   }
   return owners;
+}
+
+/** A node that has the address. */
+export function underlayOwner(edit: TableEdit, ip: IpNumber): string | undefined {
+  return ownersOf(edit).get(underlayKey(ip))?.[0];
 }
 
 function checkUnderlays(edit: TableEdit): void {

@@ -6,10 +6,10 @@
 
 import { equalIp, parseIp, parseMac } from './address.ts';
 import type { TableFile } from './document.ts';
-import type { Table, TableNetwork, TableNode, TablePort } from './model.ts';
+import type { Table, TableAddress, TableNetwork, TableNode, TablePort } from './model.ts';
 import { type PortStore, portOfRow, type StoredRow } from './port-store.ts';
 
-/** Where a node or a network was written. */
+/** Where a node, a network or an address was written. */
 export interface Origin {
   readonly file: number;
   readonly line: number;
@@ -19,9 +19,10 @@ export interface Origin {
 export interface Undo {
   readonly rows: Map<number, StoredRow | null>;
   readonly ids: Map<string, StoredRow | null>;
-  /** Nodes and networks that differ. */
+  /** Nodes, networks and addresses that differ. */
   readonly nodes: Set<string>;
   readonly networks: Set<string>;
+  readonly addresses: Set<string>;
 }
 
 /** The ids that differ between two tables: added, removed or changed. */
@@ -29,14 +30,17 @@ export interface TableChanges {
   readonly nodes: ReadonlySet<string>;
   readonly networks: ReadonlySet<string>;
   readonly ports: ReadonlySet<string>;
+  readonly addresses: ReadonlySet<string>;
 }
 
 export interface TableParts {
   readonly revision: number;
   readonly nodes: ReadonlyMap<string, TableNode>;
   readonly networks: ReadonlyMap<string, TableNetwork>;
+  readonly addresses: ReadonlyMap<string, TableAddress>;
   readonly nodeOrigins: ReadonlyMap<string, Origin>;
   readonly networkOrigins: ReadonlyMap<string, Origin>;
+  readonly addressOrigins: ReadonlyMap<string, Origin>;
   readonly store: PortStore;
   readonly files: FileList;
 }
@@ -52,6 +56,7 @@ export class CompactTable implements Table {
   readonly revision: number;
   readonly nodes: ReadonlyMap<string, TableNode>;
   readonly networks: ReadonlyMap<string, TableNetwork>;
+  readonly addresses: ReadonlyMap<string, TableAddress>;
   readonly portCount: number;
   /** For the code of this folder only. */
   parts: TableParts;
@@ -64,6 +69,7 @@ export class CompactTable implements Table {
     this.revision = parts.revision;
     this.nodes = parts.nodes;
     this.networks = parts.networks;
+    this.addresses = parts.addresses;
     this.portCount = parts.store.size;
     this.#limit = parts.store.limit;
   }
@@ -98,6 +104,7 @@ export class CompactTable implements Table {
       ids: new Map(own.ids),
       nodes: new Set(own.nodes),
       networks: new Set(own.networks),
+      addresses: new Set(own.addresses),
     };
     let newest: CompactTable = this;
     for (let at: CompactTable = this.#next!; at.#next !== undefined; at = at.#next) {
@@ -106,6 +113,7 @@ export class CompactTable implements Table {
       for (const [id, was] of undo.ids) if (!folded.ids.has(id)) folded.ids.set(id, was);
       for (const id of undo.nodes) folded.nodes.add(id);
       for (const id of undo.networks) folded.networks.add(id);
+      for (const id of undo.addresses) folded.addresses.add(id);
       newest = at.#next;
     }
     this.#undo = folded;
@@ -188,14 +196,16 @@ export class CompactTable implements Table {
     const nodes = new Set<string>();
     const networks = new Set<string>();
     const ports = new Set<string>();
+    const addresses = new Set<string>();
     let at: CompactTable = this;
     while (at !== later) {
       if (at.#next === undefined) return undefined;
       for (const id of at.#undo!.ids.keys()) ports.add(id);
       for (const id of at.#undo!.nodes) nodes.add(id);
       for (const id of at.#undo!.networks) networks.add(id);
+      for (const id of at.#undo!.addresses) addresses.add(id);
       at = at.#next;
     }
-    return { nodes, networks, ports };
+    return { nodes, networks, ports, addresses };
   }
 }

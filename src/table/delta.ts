@@ -4,7 +4,7 @@ import { bytesOf } from './byte-source.ts';
 import { CompactTable, type TableChanges } from './compact-table.ts';
 import type { TableFile } from './document.ts';
 import { type EditOptions, type EditResult, TableEdit } from './edit.ts';
-import type { Table, TableNetwork, TableNode, TablePort } from './model.ts';
+import type { Table, TableAddress, TableNetwork, TableNode, TablePort } from './model.ts';
 import { readNdjson } from './read-ndjson.ts';
 import { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, isMapping } from './row.ts';
 
@@ -76,6 +76,7 @@ export function diffTables(before: Table, after: Table): TableChanges {
     nodes: differences(before.nodes, after.nodes),
     networks: differences(before.networks, after.networks),
     ports,
+    addresses: differences(before.addresses, after.addresses),
   };
 }
 
@@ -86,7 +87,11 @@ export function equalTables(a: Table, b: Table): boolean {
     const other = b.port(port.id);
     if (other === undefined || !equalValues(port, other)) return false;
   }
-  return differences(a.nodes, b.nodes).size === 0 && differences(a.networks, b.networks).size === 0;
+  return (
+    differences(a.nodes, b.nodes).size === 0 &&
+    differences(a.networks, b.networks).size === 0 &&
+    differences(a.addresses, b.addresses).size === 0
+  );
 }
 
 function differences<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): Set<string> {
@@ -120,6 +125,7 @@ export function nodeRecord(node: TableNode): Record<string, unknown> {
     ...(node.kind !== 'mapwire' && { kind: node.kind }),
     ...(node.guard !== 'full' && { guard: node.guard }),
     ...(node.udp6Checksum !== 'auto' && { 'udp6-checksum': node.udp6Checksum }),
+    ...(node.state !== undefined && { state: node.state }),
   };
 }
 
@@ -144,6 +150,8 @@ export function portRecord(port: TablePort): Record<string, unknown> {
     ...(locator.segment !== undefined && { segment: locator.segment }),
     ...(locator.priority !== DEFAULT_PRIORITY && { priority: locator.priority }),
     ...(locator.weight !== DEFAULT_WEIGHT && { weight: locator.weight }),
+    ...(locator.for !== undefined && { for: locator.for }),
+    ...(locator.prefer !== undefined && { prefer: locator.prefer }),
   }));
   return {
     network: port.network,
@@ -156,6 +164,24 @@ export function portRecord(port: TablePort): Record<string, unknown> {
   };
 }
 
+export function addressRecord(address: TableAddress): Record<string, unknown> {
+  const members = address.members.map((member) => ({
+    port: member.port,
+    ...(member.weight !== DEFAULT_WEIGHT && { weight: member.weight }),
+    ...(member.priority !== DEFAULT_PRIORITY && { priority: member.priority }),
+    ...(member.state !== 'up' && { state: member.state }),
+  }));
+  return {
+    network: address.network,
+    mac: address.mac,
+    ...(address.ips.length > 0 && { ips: address.ips }),
+    ...(address.affinity !== 'flow' && { affinity: address.affinity }),
+    ...(address.prefer !== 'none' && { prefer: address.prefer }),
+    ...(address.slots !== undefined && { slots: address.slots }),
+    members,
+  };
+}
+
 /** The whole table as lines of NDJSON, each with its newline. */
 export function* formatTable(table: Table): Generator<string> {
   yield '{"mapwire":1}\n';
@@ -164,6 +190,9 @@ export function* formatTable(table: Table): Generator<string> {
     yield `${JSON.stringify({ network: network.id, ...networkRecord(network) })}\n`;
   }
   for (const port of table.ports()) yield `${JSON.stringify({ port: port.id, ...portRecord(port) })}\n`;
+  for (const address of table.addresses.values()) {
+    yield `${JSON.stringify({ address: address.id, ...addressRecord(address) })}\n`;
+  }
 }
 
 /** The whole table as an object that a JSON or YAML file may hold. */
@@ -171,5 +200,6 @@ export function tableToObject(table: Table): Record<string, unknown> {
   const nodes = Object.fromEntries([...table.nodes.values()].map((node) => [node.id, nodeRecord(node)]));
   const networks = Object.fromEntries([...table.networks.values()].map((net) => [net.id, networkRecord(net)]));
   const ports = Object.fromEntries([...table.ports()].map((port) => [port.id, portRecord(port)]));
-  return { mapwire: 1, nodes, networks, ports };
+  const addresses = Object.fromEntries([...table.addresses.values()].map((one) => [one.id, addressRecord(one)]));
+  return { mapwire: 1, nodes, networks, ports, ...(table.addresses.size > 0 && { addresses }) };
 }

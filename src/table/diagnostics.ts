@@ -10,8 +10,12 @@ export const DIAGNOSTICS = {
   MW102: { severity: 'error', name: 'missing-key', meaning: 'a required key is missing' },
   MW103: { severity: 'error', name: 'wrong-type', meaning: 'a value of the wrong type' },
   MW104: { severity: 'error', name: 'unknown-node', meaning: "a locator names a node that is not in 'nodes'" },
-  MW105: { severity: 'error', name: 'unknown-network', meaning: "a port names a network that is not in 'networks'" },
-  MW106: { severity: 'error', name: 'duplicate-id', meaning: 'a node, network or port is defined twice' },
+  MW105: {
+    severity: 'error',
+    name: 'unknown-network',
+    meaning: "a port or an address names a network that is not in 'networks'",
+  },
+  MW106: { severity: 'error', name: 'duplicate-id', meaning: 'a node, network, port or address is defined twice' },
   MW107: { severity: 'error', name: 'duplicate-key', meaning: 'the same key stands twice in one mapping' },
   MW108: {
     severity: 'error',
@@ -28,7 +32,11 @@ export const DIAGNOSTICS = {
     meaning: 'a MAC address that no port can have: group, broadcast or zero',
   },
   MW122: { severity: 'error', name: 'bad-ip', meaning: 'text that is no IP address' },
-  MW123: { severity: 'error', name: 'unusable-ip', meaning: 'an IP address that no port can have' },
+  MW123: {
+    severity: 'error',
+    name: 'unusable-ip',
+    meaning: 'an IP address that no port, or no balanced address, can have',
+  },
   MW124: { severity: 'error', name: 'bad-prefix', meaning: 'text that is no address prefix' },
   MW125: { severity: 'error', name: 'host-bits', meaning: 'a prefix with bits set after its length' },
   MW126: { severity: 'error', name: 'duplicate-mac', meaning: 'two ports of one network have the same MAC address' },
@@ -36,7 +44,7 @@ export const DIAGNOSTICS = {
   MW128: {
     severity: 'error',
     name: 'underlay-ip',
-    meaning: 'a port has the underlay address of a node, which guests must not use',
+    meaning: 'a port or a balanced address has the underlay address of a node, which guests must not use',
   },
   MW129: { severity: 'error', name: 'repeated-item', meaning: 'the same item stands twice in one list' },
   MW130: {
@@ -101,6 +109,12 @@ export const DIAGNOSTICS = {
   MW163: { severity: 'error', name: 'bad-interface', meaning: 'a name that no network interface can have' },
   MW164: { severity: 'error', name: 'duplicate-interface', meaning: 'two ports use the same interface of one node' },
   MW165: { severity: 'error', name: 'flat-segment', meaning: 'a locator with a segment of its own in a flat network' },
+  MW166: { severity: 'error', name: 'empty-view', meaning: "an empty list under 'for' or 'prefer'" },
+  MW167: {
+    severity: 'error',
+    name: 'unknown-view',
+    meaning: "'for' or 'prefer' names a node or a region that no node of the table is",
+  },
   // reading
   MW170: { severity: 'error', name: 'unreadable', meaning: 'the file cannot be read' },
   MW171: { severity: 'error', name: 'encoding', meaning: 'the file is not plain UTF-8' },
@@ -112,6 +126,36 @@ export const DIAGNOSTICS = {
   MW177: { severity: 'error', name: 'bad-record', meaning: 'an NDJSON record that is none' },
   MW178: { severity: 'error', name: 'unknown-record', meaning: 'a removal of something that is not in the table' },
   MW179: { severity: 'error', name: 'unsafe-file', meaning: 'the file can be changed by others than its owner' },
+  // balanced addresses
+  MW180: { severity: 'error', name: 'unknown-member', meaning: "an address names a port that is not in 'ports'" },
+  MW181: { severity: 'error', name: 'member-network', meaning: 'a member of an address is in another network' },
+  MW182: { severity: 'error', name: 'no-members', meaning: 'an address without members' },
+  MW183: { severity: 'error', name: 'duplicate-member', meaning: 'an address has the same port twice' },
+  MW184: {
+    severity: 'error',
+    name: 'owned-address',
+    meaning: 'a balanced IP address that a port or another address of the network also has',
+  },
+  MW185: {
+    severity: 'error',
+    name: 'owned-mac',
+    meaning: "a balanced address with the MAC of a port (its own or one of 'macs') or of another address",
+  },
+  MW186: {
+    severity: 'error',
+    name: 'ip-network-address',
+    meaning: 'a balanced address in a network that carries IP packets without MAC addresses',
+  },
+  MW187: {
+    severity: 'error',
+    name: 'member-allow',
+    meaning: "a member has the balanced address under 'allow' too",
+  },
+  MW188: {
+    severity: 'error',
+    name: 'too-many-members',
+    meaning: 'more members, or more priorities of them, than possible',
+  },
   // MW190 was: part of the format, but not of that version of Mapwire
   // the rest
   MW199: { severity: 'error', name: 'more', meaning: 'further mistakes of the file, which are only counted' },
@@ -137,6 +181,17 @@ export const DIAGNOSTICS = {
     severity: 'warning',
     name: 'mtu-too-large',
     meaning: 'the MTU of a network is more than its encapsulation leaves of the MTU of its nodes',
+  },
+  MW207: {
+    severity: 'warning',
+    name: 'no-locator-for',
+    meaning: "'for' leaves a node that has ports in the network without any locator of a port",
+  },
+  MW210: { severity: 'warning', name: 'no-member-up', meaning: 'all members of a balanced address are down' },
+  MW211: {
+    severity: 'warning',
+    name: 'coarse-shares',
+    meaning: 'members whose weights are so far apart that shares are not within 1 %',
   },
 } as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
 

@@ -4,9 +4,11 @@ import type { DiagnosticCode } from './diagnostics.ts';
 import type { MistakeExtra, Path } from './row.ts';
 import type { Position } from './text-position.ts';
 
-export type RecordKind = 'node' | 'network' | 'port';
+export type RecordKind = 'node' | 'network' | 'port' | 'address';
 
-export const SECTION_OF = { node: 'nodes', network: 'networks', port: 'ports' } as const;
+export const SECTION_OF = { node: 'nodes', network: 'networks', port: 'ports', address: 'addresses' } as const;
+
+export const RECORD_KINDS = Object.keys(SECTION_OF) as readonly RecordKind[];
 
 /** A text whose values can be found again. */
 export interface Document {

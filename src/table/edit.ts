@@ -5,12 +5,13 @@
  * same mistakes.
  */
 
+import { addressOfValue } from './address-row.ts';
 import { runChecks } from './checks.ts';
 import { CompactTable, type FileList, type Origin, type TableChanges, type Undo } from './compact-table.ts';
 import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
 import type { Document, RecordKind, RecordSink, TableFile } from './document.ts';
 import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts';
-import type { TableNetwork, TableNode } from './model.ts';
+import type { TableAddress, TableNetwork, TableNode } from './model.ts';
 import { PortStore, type StoredRow } from './port-store.ts';
 import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
 import { nearest } from './suggest.ts';
@@ -42,7 +43,7 @@ export interface ReportExtra extends Pick<FoundMistake, 'hint' | 'related'> {
   readonly key?: boolean;
 }
 
-/** Nodes or networks during an edit: copied from the base when the first of them changes. */
+/** Nodes, networks or addresses during an edit: copied from the base when the first of them changes. */
 export class Definitions<T extends { readonly id: string }> {
   values: ReadonlyMap<string, T>;
   origins: ReadonlyMap<string, Origin>;
@@ -109,12 +110,19 @@ export class TableEdit implements RecordSink {
   readonly store: PortStore;
   readonly nodes: Definitions<TableNode>;
   readonly networks: Definitions<TableNetwork>;
+  readonly addresses: Definitions<TableAddress>;
   readonly mistakes: Mistakes;
   /** The base that the new version will share its store with. */
   readonly #base: CompactTable | undefined;
   readonly #options: EditOptions;
   readonly #files: (TableFile | undefined)[];
-  readonly #undo: Undo = { rows: new Map(), ids: new Map(), nodes: new Set(), networks: new Set() };
+  readonly #undo: Undo = {
+    rows: new Map(),
+    ids: new Map(),
+    nodes: new Set(),
+    networks: new Set(),
+    addresses: new Set(),
+  };
   /** Row, file and line of ports that only moved inside their files. */
   readonly #relocated: number[] = [];
   readonly #replaced = new Set<number>();
@@ -138,11 +146,26 @@ export class TableEdit implements RecordSink {
     this.#files = [...(parts?.files ?? NO_FILES).byNumber];
     this.nodes = new Definitions(parts?.nodes ?? new Map(), parts?.nodeOrigins ?? new Map());
     this.networks = new Definitions(parts?.networks ?? new Map(), parts?.networkOrigins ?? new Map());
+    this.addresses = new Definitions(parts?.addresses ?? new Map(), parts?.addressOrigins ?? new Map());
+  }
+
+  get #definitions() {
+    return [this.nodes, this.networks, this.addresses] as const;
   }
 
   /** Rows that this edit put in or took out; undefined: all. */
   get touchedRows(): Iterable<number> | undefined {
     return this.#base === undefined ? undefined : this.#undo.rows.keys();
+  }
+
+  /** Ids of ports that this edit put in or took out; undefined: all. */
+  get touchedPorts(): Iterable<string> | undefined {
+    return this.#base === undefined ? undefined : this.#undo.ids.keys();
+  }
+
+  /** Is something of this id written, right or wrong? */
+  isKnownPort(id: string): boolean {
+    return this.store.findId(id) >= 0 || this.#brokenPorts.has(id);
   }
 
   /** True when part of the files was not read, so that definitions may be missing for that reason. */
@@ -189,7 +212,7 @@ export class TableEdit implements RecordSink {
   #unusedFile(): number {
     const used = new Set<number>(this.#replaced);
     for (let row = 0; row < this.store.limit; row++) if (this.store.isLive(row)) used.add(this.store.file(row));
-    for (const definitions of [this.nodes, this.networks]) {
+    for (const definitions of this.#definitions) {
       for (const origin of definitions.origins.values()) used.add(origin.file);
     }
     for (let number = 0; number < MAX_FILES; number++) if (!used.has(number)) return number;
@@ -206,7 +229,10 @@ export class TableEdit implements RecordSink {
     if (kind === 'port') this.#port(id, value, line);
     else if (kind === 'node')
       this.#define('node', this.nodes, id, nodeOf(id, value, this.#reporter(kind, id, line)), line);
-    else {
+    else if (kind === 'address') {
+      const address = addressOfValue(id, value, this.#reporter(kind, id, line));
+      this.#define('address', this.addresses, id, address, line);
+    } else {
       const network = networkOfValue(id, value, this.#reporter(kind, id, line));
       this.#define('network', this.networks, id, network, line);
     }
@@ -322,7 +348,7 @@ export class TableEdit implements RecordSink {
   }
 
   remove(kind: RecordKind, id: string, line: number): void {
-    const definitions = kind === 'node' ? this.nodes : this.networks;
+    const definitions = kind === 'node' ? this.nodes : kind === 'address' ? this.addresses : this.networks;
     const row = kind === 'port' ? this.store.findId(id) : -1;
     const origin =
       row >= 0 ? { file: this.store.file(row), line: this.store.line(row) } : this.#definedAt(kind, definitions, id);
@@ -346,7 +372,7 @@ export class TableEdit implements RecordSink {
 
   #definedAt(
     kind: RecordKind,
-    definitions: Definitions<TableNode> | Definitions<TableNetwork>,
+    definitions: Definitions<TableNode> | Definitions<TableNetwork> | Definitions<TableAddress>,
     id: string,
   ): Origin | undefined {
     if (kind === 'port') return this.#brokenPorts.get(id);
@@ -480,17 +506,20 @@ export class TableEdit implements RecordSink {
     const changes: TableChanges = {
       nodes: this.nodes.changed,
       networks: this.networks.changed,
+      addresses: this.addresses.changed,
       ports: new Set(this.#undo.ids.keys()),
     };
-    const unchanged = changes.nodes.size + changes.networks.size + this.#undo.rows.size === 0;
+    const unchanged = changes.nodes.size + changes.networks.size + changes.addresses.size + this.#undo.rows.size === 0;
     const { revision } = this.#options;
     const keep = base !== undefined && unchanged && (typeof revision !== 'number' || revision === base.revision);
     const parts = {
       revision: keep ? base.revision : nextRevision(revision, base),
       nodes: this.nodes.values,
       networks: this.networks.values,
+      addresses: this.addresses.values,
       nodeOrigins: this.nodes.origins,
       networkOrigins: this.networks.origins,
+      addressOrigins: this.addresses.origins,
       store: this.store,
       files: { byNumber: this.#files },
     };
@@ -503,6 +532,7 @@ export class TableEdit implements RecordSink {
     const table = new CompactTable(parts);
     for (const id of changes.nodes) this.#undo.nodes.add(id);
     for (const id of changes.networks) this.#undo.networks.add(id);
+    for (const id of changes.addresses) this.#undo.addresses.add(id);
     base?.succeed(table, this.#undo);
     this.store.settle();
     return { table, ...(base !== undefined && { changes }), diagnostics };
@@ -522,8 +552,7 @@ export class TableEdit implements RecordSink {
       if (store.isLive(row) && deltas.has(store.file(row))) store.relocate(row, store.file(row), 0);
     }
     for (const file of deltas) {
-      this.nodes.forgetLines(file);
-      this.networks.forgetLines(file);
+      for (const definitions of this.#definitions) definitions.forgetLines(file);
     }
   }
 
@@ -542,7 +571,7 @@ export class TableEdit implements RecordSink {
     for (let row = 0; row < store.limit; row++) {
       if (store.isLive(row) && this.#seen[row] !== 1 && this.#replaced.has(store.file(row))) this.#take(row);
     }
-    for (const definitions of [this.nodes, this.networks]) {
+    for (const definitions of this.#definitions) {
       for (const [id, origin] of definitions.origins) {
         if (!definitions.seen.has(id) && this.#replaced.has(origin.file)) definitions.delete(id);
       }

@@ -4,8 +4,10 @@
  */
 
 export * from './address.ts';
+export { type Balance, type BalanceLevel, balanceOf } from './balance.ts';
 export { CompactTable, type TableChanges } from './compact-table.ts';
 export {
+  addressRecord,
   applyDelta,
   type DeltaOptions,
   type DeltaRecord,
@@ -33,7 +35,18 @@ export {
 export type { RecordKind } from './document.ts';
 export { type EditOptions, type EditResult, TableEdit } from './edit.ts';
 export { type Family, overhead, pairFamily } from './encapsulation.ts';
-export type { Encap, Table, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
+export { maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from './maglev.ts';
+export type {
+  Encap,
+  NodeState,
+  Table,
+  TableAddress,
+  TableLocator,
+  TableMember,
+  TableNetwork,
+  TableNode,
+  TablePort,
+} from './model.ts';
 export { HOLD_FILE, type TableFormat } from './read-file.ts';
 export {
   type ParseOptions,
@@ -46,3 +59,4 @@ export {
 } from './read-table.ts';
 export { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_LOCATORS, NEVER_USED } from './row.ts';
 export { nearest } from './suggest.ts';
+export { hasLocator, isViewed, viewOf } from './view.ts';

@@ -4,6 +4,9 @@
  * demand from the compact store: do not keep them by the million.
  */
 
+/** Is a node to be used? `drain`: only for ports that are at no other live node. */
+export type NodeState = 'up' | 'down' | 'drain';
+
 export type Encap = 'vxlan' | 'vxlan-gpe' | 'geneve' | 'gre' | 'lisp' | 'flat';
 
 export interface TableNode {
@@ -19,6 +22,8 @@ export interface TableNode {
   readonly guard: 'full' | 'open' | 'off';
   /** Outer UDP checksums over IPv6 to this node; `auto`: zero to our own kind, computed to a foreign node. */
   readonly udp6Checksum: 'auto' | 'zero' | 'computed';
+  /** For the whole fleet; undefined: the table does not say. */
+  readonly state?: NodeState;
 }
 
 export interface TableNetwork {
@@ -46,6 +51,10 @@ export interface TableLocator {
   /** Lower is preferred; 255 is never used (RFC 9300). */
   readonly priority: number;
   readonly weight: number;
+  /** Nodes (ids, or `region:ID`) that have this locator, beside its own node; undefined: all. */
+  readonly for?: readonly string[];
+  /** Nodes that prefer it to the port's others. */
+  readonly prefer?: readonly string[];
 }
 
 export interface TablePort {
@@ -61,11 +70,40 @@ export interface TablePort {
   readonly at: readonly TableLocator[];
 }
 
+/** A port that serves a balanced address. */
+export interface TableMember {
+  readonly port: string;
+  /** 1–100: its part of the flows, beside others of its priority. */
+  readonly weight: number;
+  /** 0–254: lower is preferred; the next is used while nobody of this one is live. */
+  readonly priority: number;
+  /** `down`: gets no flows; it may still send from the address. */
+  readonly state: 'up' | 'down';
+}
+
+/** An address that several ports serve: each flow goes to one of them. */
+export interface TableAddress {
+  readonly id: string;
+  readonly network: string;
+  /** What ARP and neighbour discovery answer with; no port's. */
+  readonly mac: string;
+  readonly ips: readonly string[];
+  /** `source`: all that one source address sends goes to one member. */
+  readonly affinity: 'flow' | 'source';
+  /** Of equal priority first: members at the sender's node, or in its region. */
+  readonly prefer: 'none' | 'local' | 'region';
+  /** At least so many slots. */
+  readonly slots?: number;
+  /** In the order of their ports' ids. */
+  readonly members: readonly TableMember[];
+}
+
 /** A complete, valid table at one revision. Immutable: an edit makes a new one that shares what did not change. */
 export interface Table {
   readonly revision: number;
   readonly nodes: ReadonlyMap<string, TableNode>;
   readonly networks: ReadonlyMap<string, TableNetwork>;
+  readonly addresses: ReadonlyMap<string, TableAddress>;
   readonly portCount: number;
   port(id: string): TablePort | undefined;
   ports(): IterableIterator<TablePort>;

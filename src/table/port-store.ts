@@ -11,6 +11,7 @@ import type { TableLocator, TablePort } from './model.ts';
 import { NameTable } from './name-table.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
 import { TextHeap } from './text-heap.ts';
+import { isViewed } from './view.ts';
 
 /** A row and where it was written. */
 export interface StoredRow {
@@ -72,7 +73,8 @@ function isPlain(at: readonly TableLocator[]): boolean {
     only !== undefined &&
     only.segment === undefined &&
     only.priority === DEFAULT_PRIORITY &&
-    only.weight === DEFAULT_WEIGHT
+    only.weight === DEFAULT_WEIGHT &&
+    !isViewed(at)
   );
 }
 
@@ -87,6 +89,27 @@ function hasIpv6(row: PortRow): boolean {
   return false;
 }
 
+function namesOf(at: readonly TableLocator[]): Set<string> {
+  return new Set(at.flatMap((locator) => [...(locator.for ?? []), ...(locator.prefer ?? [])]));
+}
+
+/** May a node be left without a locator? */
+function isLimited(at: readonly TableLocator[]): boolean {
+  return at.every((locator) => locator.for !== undefined);
+}
+
+function addTo<K>(map: Map<K, Set<number>>, key: K, row: number): void {
+  const rows = map.get(key);
+  if (rows === undefined) map.set(key, new Set([row]));
+  else rows.add(row);
+}
+
+function removeFrom<K>(map: Map<K, Set<number>>, key: K, row: number): void {
+  const rows = map.get(key);
+  rows?.delete(row);
+  if (rows?.size === 0) map.delete(key);
+}
+
 // Keys of rows that are second.
 const macKey = (network: number, mac: number): string => `m${network} ${mac}`;
 const ipKey = (network: number, ip: IpNumber): string => `i${network} ${formatIp(ip)}`;
@@ -97,6 +120,10 @@ export class PortStore {
   readonly networks = new NameTable();
   /** Node number -> network number -> presence. */
   readonly presence = new Map<number, Map<number, Presence>>();
+  /** What `for` and `prefer` name -> rows that do. */
+  readonly views = new Map<string, Set<number>>();
+  /** Network number -> rows of which every locator has a `for`. */
+  readonly limited = new Map<number, Set<number>>();
   /** Network number -> ports with IPv6 addresses. */
   readonly #ipv6Ports = new Map<number, number>();
   /** Network number -> MAC -> ports that list it under `macs`. */
@@ -108,6 +135,10 @@ export class PortStore {
   dirtyNodes = new Set<number>();
   /** Network numbers that got a port with IPv6. */
   dirtyIpv6 = new Set<number>();
+  /** Names under `for` and `prefer` that rows were put in with. */
+  dirtyViews = new Set<string>();
+  /** Network numbers that got a row of `limited`. */
+  dirtyLimited = new Set<number>();
   /** Network number and MAC of `macs` entries that were put in. */
   dirtyShared: [number, number][] = [];
 
@@ -529,6 +560,16 @@ export class PortStore {
       }
       this.#present(node, network, locator.segment, 1);
     }
+    if (isViewed(port.at)) {
+      for (const name of namesOf(port.at)) {
+        addTo(this.views, name, row);
+        this.dirtyViews.add(name);
+      }
+      if (isLimited(port.at)) {
+        addTo(this.limited, network, row);
+        this.dirtyLimited.add(network);
+      }
+    }
     if (hasIpv6(port)) {
       this.#ipv6Ports.set(network, this.ipv6Ports(network) + 1);
       this.dirtyIpv6.add(network);
@@ -554,6 +595,10 @@ export class PortStore {
         this.#removeKey(this.#byInterface, hashInterface(node, name), row, () => interfaceKey(node, name));
       }
       this.#present(node, network, locator.segment, -1);
+    }
+    if (isViewed(port.at)) {
+      for (const name of namesOf(port.at)) removeFrom(this.views, name, row);
+      if (isLimited(port.at)) removeFrom(this.limited, network, row);
     }
     if (hasIpv6(port)) {
       const left = this.ipv6Ports(network) - 1;
@@ -641,6 +686,8 @@ export class PortStore {
     this.dirtyNodes = new Set();
     this.dirtyIpv6 = new Set();
     this.dirtyShared = [];
+    this.dirtyViews = new Set();
+    this.dirtyLimited = new Set();
     this.nodes.fresh.clear();
     this.networks.fresh.clear();
   }
@@ -652,13 +699,19 @@ function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boo
   return true;
 }
 
+function sameNames(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && sameList(a, b, Object.is));
+}
+
 function equalLocator(a: TableLocator, b: TableLocator): boolean {
   return (
     a.node === b.node &&
     a.interface === b.interface &&
     a.segment === b.segment &&
     a.priority === b.priority &&
-    a.weight === b.weight
+    a.weight === b.weight &&
+    sameNames(a.for, b.for) &&
+    sameNames(a.prefer, b.prefer)
   );
 }
 

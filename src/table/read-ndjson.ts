@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { ByteSource } from './byte-source.ts';
 import { quote } from './diagnostics.ts';
-import type { Document, RecordKind, RecordSink } from './document.ts';
+import { type Document, RECORD_KINDS, type RecordKind, type RecordSink } from './document.ts';
 import { JsonLocator, JsonMistake, parseJson } from './json.ts';
 import { checkVersion } from './read-tree.ts';
 import { describe, idMistake, isMapping, type Path } from './row.ts';
@@ -18,7 +18,7 @@ export const MAX_LINE_BYTES = 1024 * 1024;
 const CHUNK = 256 * 1024;
 const LINES_A_MARK = 1024;
 const NEWLINE = 0x0a;
-const KINDS: readonly RecordKind[] = ['node', 'network', 'port'];
+const KINDS_TEXT = `${RECORD_KINDS.slice(0, -1).join(', ')} and ${RECORD_KINDS.at(-1)}`;
 
 interface Line {
   readonly number: number;
@@ -246,16 +246,17 @@ function emit(value: Record<string, unknown>, line: number, deltas: boolean, sin
     removal(value, value.delete, value.id, line, ['delete', 'id'], sink);
     return;
   }
-  const kinds = KINDS.filter((kind) => kind in value);
+  const kinds = RECORD_KINDS.filter((kind) => kind in value);
   const kind = kinds[0];
   if (kind === undefined || kinds.length > 1) {
-    // A port names its network by 'network' and never has a 'node': the record's own key decides.
-    if (kinds.length === 2 && kinds.includes('port') && kinds.includes('network')) {
-      record('port', value, line, deltas, sink);
+    // A port and an address name their network by 'network' and never have a 'node': the record's own key decides.
+    const own = kinds.length === 2 && kinds[0] === 'network' ? kinds[1] : undefined;
+    if (own === 'port' || own === 'address') {
+      record(own, value, line, deltas, sink);
       return;
     }
     const found = kinds.length === 0 ? 'none of them' : kinds.join(' and ');
-    sink.mistake('MW177', [line], `a record has one of the keys node, network and port; this one has ${found}`);
+    sink.mistake('MW177', [line], `a record has one of the keys ${KINDS_TEXT}; this one has ${found}`);
     sink.incomplete();
     return;
   }
@@ -287,8 +288,8 @@ function removal(
   known: readonly string[],
   sink: RecordSink,
 ): void {
-  if (!KINDS.includes(kind as RecordKind)) {
-    sink.mistake('MW109', [line, 'delete'], `'delete' must be one of ${KINDS.join(', ')}, not ${quote(kind)}`);
+  if (!RECORD_KINDS.includes(kind as RecordKind)) {
+    sink.mistake('MW109', [line, 'delete'], `'delete' must be one of ${RECORD_KINDS.join(', ')}, not ${quote(kind)}`);
     return;
   }
   for (const key in value) {

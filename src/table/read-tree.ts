@@ -1,13 +1,12 @@
 /** A whole table as one value — from YAML, JSON or a program — into records. */
 
 import { quote } from './diagnostics.ts';
-import { type RecordKind, type RecordSink, SECTION_OF } from './document.ts';
+import { RECORD_KINDS, type RecordKind, type RecordSink, SECTION_OF } from './document.ts';
 import { describe, idMistake, isMapping } from './row.ts';
 import { nearest } from './suggest.ts';
 
 export const FORMAT_VERSION = 1;
-const TOP_KEYS = ['mapwire', 'nodes', 'networks', 'ports'];
-const KINDS: readonly RecordKind[] = ['node', 'network', 'port'];
+const TOP_KEYS = ['mapwire', ...Object.values(SECTION_OF)];
 
 /** Reports a missing or wrong version; true when it is right. */
 export function checkVersion(version: unknown, sink: RecordSink, path: readonly (string | number)[]): boolean {
@@ -50,7 +49,7 @@ export function readTree(root: unknown, sink: RecordSink, line: (kind: RecordKin
     });
     sink.incomplete();
   }
-  for (const kind of KINDS) readSection(kind, root[SECTION_OF[kind]], sink, line);
+  for (const kind of RECORD_KINDS) readSection(kind, root[SECTION_OF[kind]], sink, line);
 }
 
 function readSection(

@@ -26,6 +26,7 @@ import { type DiagnosticCode, quote } from './diagnostics.ts';
 import { carriesTags, ENCAPS, isIpOnly, MAX_SEGMENT, maxSegment, segmentName } from './encapsulation.ts';
 import type { Encap, TableLocator, TableNetwork, TableNode } from './model.ts';
 import { nearest } from './suggest.ts';
+import { REGION_PREFIX } from './view.ts';
 
 /** Keys and indexes from the record down to a value. */
 export type Path = readonly (string | number)[];
@@ -63,13 +64,13 @@ const MIN_MTU = 576;
 const MAX_MTU = 65535;
 const MAX_INTERFACE_NAME = 15;
 
-const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum'];
+const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state'];
 const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'group', 'unknown', 'vlan', 'link-local'];
 const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'at'];
-const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight'];
+const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight', 'for', 'prefer'];
 const NONE: readonly never[] = Object.freeze([]);
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /** True for a mapping: what JSON calls an object. */
 export function isMapping(value: unknown): value is Fields {
@@ -88,7 +89,7 @@ export function describe(value: unknown): string {
 
 // Control characters, line and paragraph separators, and the marks that turn the direction of text around.
 const FORBIDDEN_IN_ID = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/u;
-const PLAIN_ID = /^[A-Za-z0-9._:@/+-]{1,64}$/;
+export const PLAIN_ID = /^[A-Za-z0-9._:@/+-]{1,64}$/;
 
 /** Why a text is no id; undefined when it is one. */
 export function idMistake(id: string): string | undefined {
@@ -107,7 +108,13 @@ export function isInterfaceName(name: string): boolean {
   return name !== '.' && name !== '..' && !/[/:\s\u0000-\u001f\u007f-\u009f]/.test(name);
 }
 
-function checkKeys(value: Fields, known: readonly string[], path: Path, subject: string, report: RowReport): void {
+export function checkKeys(
+  value: Fields,
+  known: readonly string[],
+  path: Path,
+  subject: string,
+  report: RowReport,
+): void {
   for (const key in value) {
     if (known.includes(key)) continue;
     const meant = nearest(key, known);
@@ -127,7 +134,7 @@ function text(value: unknown, path: Path, what: string, report: RowReport): stri
 }
 
 /** A reference to a node or network, or another id. */
-function idText(value: unknown, path: Path, what: string, report: RowReport): string | undefined {
+export function idText(value: unknown, path: Path, what: string, report: RowReport): string | undefined {
   const id = text(value, path, what, report);
   if (id === undefined) return undefined;
   const mistake = idMistake(id);
@@ -136,7 +143,7 @@ function idText(value: unknown, path: Path, what: string, report: RowReport): st
   return undefined;
 }
 
-function choice<T extends string>(
+export function choice<T extends string>(
   value: unknown,
   words: readonly T[],
   path: Path,
@@ -156,7 +163,7 @@ function choice<T extends string>(
   return undefined;
 }
 
-function whole(
+export function whole(
   value: unknown,
   low: number,
   high: number,
@@ -175,7 +182,7 @@ function whole(
   return undefined;
 }
 
-function list(value: unknown, path: Path, what: string, report: RowReport): readonly unknown[] {
+export function list(value: unknown, path: Path, what: string, report: RowReport): readonly unknown[] {
   if (Array.isArray(value)) return value;
   report('MW103', path, `${what} must be a list, not ${describe(value)}`, {
     hint: typeof value === 'string' ? `write [${value.length > 40 ? '…' : value}]` : undefined,
@@ -259,12 +266,25 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     });
   }
   const udp6Checksum = optionalChoice(value, 'udp6-checksum', ['auto', 'zero', 'computed'], subject, strict);
+  const state =
+    value.state === undefined
+      ? undefined
+      : choice(value.state, ['up', 'down', 'drain'] as const, ['state'], `'state' of ${subject}`, strict);
   if (!good || mtu === undefined || !kind || !guard || !udp6Checksum) return undefined;
-  return Object.freeze({ id, underlay, ...(region !== undefined && { region }), mtu, kind, guard, udp6Checksum });
+  return Object.freeze({
+    id,
+    underlay,
+    ...(region !== undefined && { region }),
+    mtu,
+    kind,
+    guard,
+    udp6Checksum,
+    ...(state !== undefined && { state }),
+  });
 }
 
 /** A word of a list, by default its first; undefined after a report. */
-function optionalChoice<T extends string>(
+export function optionalChoice<T extends string>(
   fields: Fields,
   key: string,
   words: readonly [T, ...T[]],
@@ -475,9 +495,9 @@ export function portOf(id: string, value: unknown, report: RowReport): PortRow |
   return { id, network, mac, macs, ips, allow, role, at };
 }
 
-type Subject = { toString(): string };
+export type Subject = { toString(): string };
 
-function networkReference(value: unknown, subject: Subject, report: RowReport): string | undefined {
+export function networkReference(value: unknown, subject: Subject, report: RowReport): string | undefined {
   if (typeof value === 'string' && PLAIN_ID.test(value)) return value;
   if (value === undefined) {
     report('MW102', [], `${subject} has no 'network'`, { key: true, hint: "add 'network: ID'" });
@@ -486,7 +506,7 @@ function networkReference(value: unknown, subject: Subject, report: RowReport): 
   return idText(value, ['network'], `the network of ${subject}`, report);
 }
 
-function ownMac(value: unknown, subject: Subject, report: RowReport): number | undefined {
+export function ownMac(value: unknown, subject: Subject, report: RowReport): number | undefined {
   if (value === undefined) {
     report('MW102', [], `${subject} has no 'mac'`, { key: true, hint: "add 'mac: 02:…'" });
     return undefined;
@@ -551,7 +571,7 @@ function ipsOf(value: unknown, subject: Subject, report: RowReport): readonly Ip
   return found;
 }
 
-function notIp(item: unknown, index: number, subject: Subject, report: RowReport): undefined {
+export function notIp(item: unknown, index: number, subject: Subject, report: RowReport): undefined {
   const written = text(item, ['ips', index], `an address of ${subject}`, report);
   if (written === undefined) return undefined;
   report('MW122', ['ips', index], `${quote(written)} of ${subject} is no IP address`, {
@@ -560,7 +580,7 @@ function notIp(item: unknown, index: number, subject: Subject, report: RowReport
   return undefined;
 }
 
-function repeats(found: readonly IpNumber[], ip: IpNumber): boolean {
+export function repeats(found: readonly IpNumber[], ip: IpNumber): boolean {
   if (typeof ip === 'number') return found.includes(ip);
   return found.some(
     (other) =>
@@ -643,7 +663,9 @@ function locatorsOf(value: unknown, subject: Subject, report: RowReport, warn: R
     const locator = locatorOf(value[index], ['at', index], subject, report);
     if (locator === undefined) continue;
     if (found.some((other) => other.node === locator.node)) {
-      report('MW162', ['at', index, 'node'], `${subject} names node ${quote(locator.node)} twice`);
+      report('MW162', ['at', index, 'node'], `${subject} names node ${quote(locator.node)} twice`, {
+        hint: 'a standby is on another node; a node has one locator of a port',
+      });
       continue;
     }
     found.push(locator);
@@ -703,6 +725,9 @@ function locatorOf(value: unknown, path: Path, subject: Subject, report: RowRepo
           report,
         );
   const name = value.interface === undefined ? undefined : interfaceOf(value.interface, path, subject, report);
+  const limit = value.for === undefined ? undefined : namedNodes(value.for, [...path, 'for'], subject, report);
+  const prefer =
+    value.prefer === undefined ? undefined : namedNodes(value.prefer, [...path, 'prefer'], subject, report);
   if (node === undefined || priority === undefined || weight === undefined) return undefined;
   return {
     node,
@@ -710,7 +735,31 @@ function locatorOf(value: unknown, path: Path, subject: Subject, report: RowRepo
     ...(segment !== undefined && { segment }),
     priority,
     weight,
+    ...(limit !== undefined && { for: limit }),
+    ...(prefer !== undefined && { prefer }),
   };
+}
+
+/** Nodes and regions of `for` or `prefer`, the last key of the path: one, or a list. */
+function namedNodes(value: unknown, path: Path, subject: Subject, report: RowReport): readonly string[] | undefined {
+  const key = `'${path.at(-1)}' of a locator of ${subject}`;
+  const many = Array.isArray(value);
+  const items: readonly unknown[] = many ? value : [value];
+  if (items.length === 0) {
+    report('MW166', path, `${key} is an empty list`, {
+      hint: `name nodes or regions: [host-a, ${REGION_PREFIX}north], or leave it out`,
+    });
+    return undefined;
+  }
+  const found: string[] = [];
+  items.forEach((item, index) => {
+    const place = many ? [...path, index] : path;
+    const name = idText(item, place, `a node in ${key}`, report);
+    if (name === undefined) return;
+    if (found.includes(name)) report('MW129', place, `${key} has ${quote(name)} twice`);
+    else found.push(name);
+  });
+  return found;
 }
 
 function nodeReference(value: unknown, path: Path, subject: Subject, report: RowReport): string | undefined {

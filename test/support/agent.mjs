@@ -10,6 +10,8 @@ const SLOW = Number(process.env.MAPWIRE_SLOW ?? 1);
 
 /** Listeners by name: socket and how often each text came. */
 const listeners = new Map();
+/** TCP connections that are kept, by name. */
+const kept = new Map();
 /** Streams of numbered datagrams by name. */
 const streams = new Map();
 
@@ -121,6 +123,79 @@ const actions = {
   async served({ name }) {
     await listeners.get(name).done;
     return {};
+  },
+  /** Answers every line over TCP, and every datagram, with its own name, at these addresses. */
+  async serveName({ name, port, addresses }) {
+    for (const address of addresses) {
+      const server = net.createServer((socket) => {
+        socket.on('error', () => socket.destroy());
+        socket.on('data', (data) => socket.write(`${name}\n`.repeat(data.toString().split('\n').length - 1)));
+      });
+      await new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, address, resolve);
+      });
+      const socket = await bound(net.isIPv6(address) ? 6 : 4, address, port);
+      socket.on('message', (_, { port: to, address: host }) => socket.send(name, to, host));
+    }
+    return {};
+  },
+  /** Opens connections, one after the other, and keeps them. */
+  async keep({ name, to, port, count }) {
+    const connections = [];
+    for (let i = 0; i < count; i++) {
+      const socket = net.connect({ port, host: to });
+      const connection = { socket, heard: '', error: undefined };
+      socket.on('error', (error) => {
+        connection.error ??= error.message;
+      });
+      socket.on('data', (data) => {
+        connection.heard += data.toString();
+      });
+      await new Promise((resolve, reject) => {
+        socket.once('connect', resolve);
+        socket.once('error', reject);
+      });
+      connections.push(connection);
+    }
+    kept.set(name, connections);
+    return {};
+  },
+  /** Says something on each of them: who answers within `wait` ms ('' or an error: nobody). */
+  async poll({ name, wait }) {
+    const connections = kept.get(name);
+    for (const connection of connections) {
+      connection.heard = '';
+      if (connection.error === undefined) connection.socket.write('who\n');
+    }
+    const end = Date.now() + wait;
+    while (Date.now() < end && connections.some(({ heard, error }) => heard === '' && error === undefined))
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    return { answers: connections.map(({ heard, error }) => error ?? heard.split('\n')[0]) };
+  },
+  async unkeep({ name }) {
+    for (const { socket } of kept.get(name)) socket.destroy();
+    kept.delete(name);
+    return {};
+  },
+  /** One datagram from each of so many ports: who answers. */
+  async askNames({ to, port, count, first, wait }) {
+    const answers = await Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const socket = await bound(net.isIPv6(to) ? 6 : 4, undefined, first + i);
+        const answer = await new Promise((resolve) => {
+          const timer = setTimeout(() => resolve(''), wait);
+          socket.once('message', (message, { address }) => {
+            clearTimeout(timer);
+            resolve(address === to ? message.toString() : `from ${address}`);
+          });
+          socket.send('who', port, to);
+        });
+        socket.close();
+        return answer;
+      }),
+    );
+    return { answers };
   },
   async transfer({ from, to, port, bytes }) {
     const started = process.hrtime.bigint();

@@ -4,7 +4,9 @@ import type { Mapwire } from './mapwire.ts';
 import { dumpMap } from './pinned-maps.ts';
 
 /** Maps whose entries follow from the table and the devices; the others are arrays. */
-const TABLES = 'ip4 ip6 mac source_mac allow4 allow6 port network segment vtep node link local dev flood'.split(' ');
+const TABLES = 'ip4 ip6 mac source_mac allow4 allow6 port network segment vtep node link local dev flood balance'.split(
+  ' ',
+);
 
 export interface Holdings {
   /** Map -> entries. */

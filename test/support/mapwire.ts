@@ -142,8 +142,11 @@ export class Mapwire {
 
   /** `mapwire down`: whatever state this instance is in, nothing of it is left. */
   async down(): Promise<void> {
-    if (existsSync(`/run/netns/${this.host.name}`))
-      await this.command(['down', '--config', this.config], { check: false });
+    if (existsSync(`/run/netns/${this.host.name}`)) {
+      const { code } = await this.command(['down', '--config', this.config], { check: false });
+      // The daemon is gone then; what it ran under may take a little longer.
+      if (this.#wrapped && code === 0) await this.daemon?.exit();
+    }
     await this.stop();
   }
 

@@ -38,7 +38,7 @@ export interface OverlayPort {
   network: string;
   mac: string;
   ips: string[];
-  at: { node: string; interface?: string }[];
+  at: { node: string; interface?: string; [key: string]: unknown }[];
   [key: string]: unknown;
 }
 

@@ -54,14 +54,16 @@ export function membersFor(scene: Scene, from: string, network: string, hasList 
   return here + (encap === 'flat' || flood === 'multicast' ? 1 : others);
 }
 
-/** Ports of the network here but the sender, and the other nodes that have one; places that are never used do not count. */
+/** Ports of the network here but the sender, and the other nodes that have one; places that this node never uses do not count. */
 function placesOf(table: Table, node: string, network: string, sender: string | undefined) {
   let here = 0;
+  const names = [node, `region:${table.nodes.get(node)?.region}`];
   const others = new Set<string>();
   for (const port of table.ports()) {
     if (port.network !== network) continue;
     for (const at of port.at) {
       if (at.priority === NEVER) continue;
+      if (at.node !== node && at.for?.some((name) => names.includes(name)) === false) continue;
       if (at.node !== node) others.add(at.node);
       else if (port.id !== sender) here++;
     }

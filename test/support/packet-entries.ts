@@ -1,7 +1,7 @@
 /** What the maps hold for a table and an environment: the compiler's entries, and what a data plane adds to them. */
 
 import { groupOwner } from '../../src/compiler/ids.ts';
-import { ENTRY_CODECS, type Entry, encapNumber, type Plan } from '../../src/compiler/index.ts';
+import { ENTRY_CODECS, type Entry, encapNumber, type Plan, STATE_FLAGS, stateFlags } from '../../src/compiler/index.ts';
 import {
   DeviceFlags,
   Guard,
@@ -11,7 +11,6 @@ import {
   local as localCodec,
   type Nexthop,
   NODE_WIRE,
-  NodeFlags,
 } from '../../src/generated/layout.ts';
 import type { Device, Environment, Fault, NextHop } from '../../src/simulator/types.ts';
 import {
@@ -63,15 +62,16 @@ export function packEntries(plan: Plan, environment: Environment, numbers: Devic
   return packed;
 }
 
-/** What the compiler leaves to the data plane: next hops, nodes that are down, MTUs that routers told, former places. */
+/** What the compiler leaves to the data plane: next hops, states of nodes, MTUs that routers told, former places. */
 function withState(entry: Entry, plan: Plan, environment: Environment, numbers: DeviceNumbers): Entry {
   if (entry.map === 'node') {
     const name = entry.key === NODE_WIRE ? undefined : plan.ids.nodeName(entry.key);
     const found = hopsOf(entry.key, plan, environment).map((hop) => nexthopOf(hop, environment, numbers));
     const nexthop = entry.value.nexthop.map((empty, i) => found[i] ?? empty);
-    const down = name !== undefined && environment.down.has(name) ? NodeFlags.DOWN : 0;
+    const state = environment.states.get(name ?? '');
+    const flags = state === undefined ? entry.value.flags : (entry.value.flags & ~STATE_FLAGS) | stateFlags(state);
     const mtu = environment.nodeMtu.get(name ?? '') ?? 0;
-    return { ...entry, value: { ...entry.value, flags: entry.value.flags | down, mtu, nexthop } };
+    return { ...entry, value: { ...entry.value, flags, mtu, nexthop } };
   }
   if (entry.map === 'port') {
     const former = environment.former.get(plan.ids.portName(entry.key)!);
@@ -209,6 +209,12 @@ function targetOf({ target, key }: Fault, plan: Plan, { ifindexes }: DeviceNumbe
       return ['local', u32(portId(first)), 0];
     case 'flood':
       return ['flood', u32(network()), 0];
+    case 'balance':
+      return [
+        'balance',
+        u32(ids.addresses.idOf(`${ids.networks.idOf(plan.table.addresses.get(first)!.network)} ${first}`)!),
+        0,
+      ];
   }
 }
 

@@ -25,8 +25,8 @@ export interface PacketFixture {
   readonly firstBuffer?: number;
   /**
    * The verdict record:
-   * `drop REASON [NETWORK]` · `stack` · `left` · `deliver NETWORK PORT DEVICE` · `encap NETWORK NODE SEGMENT DEVICE` ·
-   * `answer NETWORK PORT DEVICE` · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
+   * `drop REASON [NETWORK]` · `stack` · `left` · `deliver NETWORK PORT DEVICE` · `encap NETWORK NODE SEGMENT DEVICE [MEMBER]` ·
+   * `answer NETWORK PORT DEVICE` (port `-`: of a balanced address) · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
    */
   readonly expect: string;
   /** The same for XDP, where it differs. */
@@ -45,7 +45,7 @@ export function frameOf(text: FrameText): Uint8Array {
 
 export function recordOf(text: string): VerdictRecord {
   const [verdict, ...words] = text.split(' ');
-  const [first, second, third, fourth] = words;
+  const [first, second, third, fourth, fifth] = words;
   switch (verdict) {
     case 'drop':
       return { verdict, reason: first as ReasonName, ...(second !== undefined && { network: second }) };
@@ -55,9 +55,18 @@ export function recordOf(text: string): VerdictRecord {
     case 'deliver':
       return { verdict, reason: 'none', network: first!, port: second!, device: third! };
     case 'encap':
-      return { verdict, reason: 'none', network: first!, node: second!, segment: Number(third), device: fourth! };
+      return {
+        verdict,
+        reason: 'none',
+        network: first!,
+        node: second!,
+        segment: Number(third),
+        device: fourth!,
+        ...(fifth !== undefined && { port: fifth }),
+      };
     case 'answer':
       if (first === 'too-big') return { verdict, reason: first, network: second!, device: third! };
+      if (second === '-') return { verdict, reason: 'none', network: first!, device: third! };
       return { verdict, reason: 'none', network: first!, port: second!, device: third! };
     case 'flood':
       return { verdict, reason: 'none', network: first!, copies: Number(second) };

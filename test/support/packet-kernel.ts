@@ -8,6 +8,7 @@ import { readBtf } from '../../src/bintools/btf.ts';
 import { packageRoot } from '../../src/bintools/package-root.ts';
 import { IdBook, type Plan, plan } from '../../src/compiler/index.ts';
 import {
+  balanceSlot,
   type Config,
   config as configCodec,
   counter as counterCodec,
@@ -228,7 +229,7 @@ export class PacketKernel implements AsyncDisposable {
       const [before, after] = [this.#held.get(name) ?? new Map(), packed.get(name) ?? new Map()] as [Entries, Entries];
       const gone = [...before].filter(([key]) => !after.has(key)).map(([, [key]]) => key);
       const changed = [...after].flatMap(([key, entry]) => (isSame(before.get(key)?.[1], entry[1]) ? [] : [entry]));
-      if (name === 'flood') this.#writeFlood(gone, changed);
+      if (name in LISTS) await this.#writeLists(name as keyof typeof LISTS, gone, changed);
       else await this.#writeMap(this.#map(name), gone, changed);
     }
     this.#held = packed;
@@ -244,39 +245,48 @@ export class PacketKernel implements AsyncDisposable {
   }
 
   /** An inner map with the types of the outer one's template: 6.1 takes no other. */
-  #makeList(): RawMap {
+  #makeList(kind: keyof typeof LISTS, elements: number): RawMap {
     const { btfId, btfKeyTypeId } = this.#map('network').info();
+    const { struct, size } = LISTS[kind];
     using btf = Btf.fromId(btfId);
-    const value = readBtf(btf.raw()).types.find((type) => type.kind === 'struct' && type.name === 'mw_flood_target');
-    if (value === undefined) throw new Error('the objects have no struct mw_flood_target');
+    const value = readBtf(btf.raw()).types.find((type) => type.kind === 'struct' && type.name === struct);
+    if (value === undefined) throw new Error(`the objects have no struct ${struct}`);
     return RawMap.create({
       type: 'array',
-      name: 'flood_list',
+      name: `${kind}_list`,
       keySize: 4,
-      valueSize: floodTarget.size,
-      maxEntries: LIST_LENGTH,
+      valueSize: size,
+      maxEntries: elements,
       flags: MapFlag.INNER_MAP,
       btf: { btf, keyTypeId: btfKeyTypeId, valueTypeId: value.id },
     });
   }
 
-  #writeFlood(gone: readonly Uint8Array[], changed: readonly MapEntry[]): void {
-    const outer = this.#map('flood');
+  async #writeLists(
+    kind: keyof typeof LISTS,
+    gone: readonly Uint8Array[],
+    changed: readonly MapEntry[],
+  ): Promise<void> {
+    const outer = this.#map(kind);
+    const { size, room } = LISTS[kind];
+    const nameOf = (key: Uint8Array): string => `${kind} ${hex(key)}`;
     for (const key of gone) {
       outer.delete(key);
-      this.#lists.get(hex(key))?.close();
-      this.#lists.delete(hex(key));
+      this.#lists.get(nameOf(key))?.close();
+      this.#lists.delete(nameOf(key));
     }
     for (const [key, list] of changed) {
-      const count = list.length / floodTarget.size;
-      if (count > LIST_LENGTH) throw new Error(`a flood list of ${count} targets is too long`);
-      let inner = this.#lists.get(hex(key));
-      const made = inner === undefined;
-      inner ??= this.#makeList();
-      this.#lists.set(hex(key), inner);
-      for (let i = 0; i < count; i++)
-        inner.update(u32(i), list.subarray(i * floodTarget.size, (i + 1) * floodTarget.size));
-      if (made) outer.update(key, u32(inner.fd));
+      const count = list.length / size;
+      const known = this.#lists.get(nameOf(key));
+      const inner =
+        known !== undefined && known.maxEntries >= count ? known : this.#makeList(kind, Math.max(room, count));
+      const keys = new Uint8Array(Uint32Array.from({ length: count }, (_, i) => i).buffer);
+      const error = inner.batchError(await inner.updateBatch(keys, list, count));
+      if (error !== undefined) throw error;
+      if (inner === known) continue;
+      outer.update(key, u32(inner.fd));
+      known?.close();
+      this.#lists.set(nameOf(key), inner);
     }
   }
 
@@ -411,6 +421,7 @@ export class PacketKernel implements AsyncDisposable {
       hasTransparent: flag(features.transparent),
       hasGroup: flag(features.group),
       hasChecksum: flag(features.checksum || allFeatures),
+      hasBalance: flag(features.balance || allFeatures),
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
@@ -510,8 +521,11 @@ export class PacketKernel implements AsyncDisposable {
   }
 }
 
-/** Elements of a flood list; unused ones are behind its count. */
-const LIST_LENGTH = 64;
+/** Maps of lists, with the least room of one: unused elements are behind what its head says. */
+const LISTS = {
+  flood: { struct: 'mw_flood_target', size: floodTarget.size, room: 64 },
+  balance: { struct: 'mw_balance_slot', size: balanceSlot.size, room: 1 },
+} as const;
 
 function isSame(one: Uint8Array | undefined, other: Uint8Array): boolean {
   return one !== undefined && Buffer.compare(one, other) === 0;

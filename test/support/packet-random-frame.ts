@@ -110,6 +110,12 @@ function tagLayer(random: Random): string {
   return `vlan ${random.chance(0.5) ? random.below(4096) : random.below(0x10000)}${random.chance(0.3) ? ' tpid=0x88a8' : ''}`;
 }
 
+/** The balanced addresses of a network, as if they were ports. */
+function balancedIn(world: RandomWorld, network: string): TablePort[] {
+  const found = [...world.table.addresses.values()].filter((address) => address.network === network);
+  return found.map(({ id, mac, ips }) => ({ id, network, mac, macs: [], ips, allow: [], at: [] }));
+}
+
 function inNetwork(world: RandomWorld, network: string): TablePort[] {
   return [...world.table.ports()].filter((port) => port.network === network);
 }
@@ -118,10 +124,22 @@ function inNetwork(world: RandomWorld, network: string): TablePort[] {
 export function layers(random: Random, world: RandomWorld, port: TablePort, toHere = false): string {
   const others = inNetwork(world, port.network);
   const likely = others.filter(({ id, at }) => id !== port.id && (!toHere || at.some(({ node }) => node === 'a')));
-  const target = likely.length > 0 && random.chance(0.92) ? random.pick(likely) : random.pick([...world.table.ports()]);
+  const balanced = balancedIn(world, port.network);
+  const target =
+    balanced.length > 0 && random.chance(0.25)
+      ? random.pick(balanced)
+      : likely.length > 0 && random.chance(0.92)
+        ? random.pick(likely)
+        : random.pick([...world.table.ports()]);
   const source = random.chance(0.93)
     ? port.mac
-    : random.pick([...port.macs, random.pick(others).mac, '02:00:00:00:00:fe', '03:00:00:00:00:01']);
+    : random.pick([
+        ...port.macs,
+        ...balanced.map(({ mac }) => mac),
+        random.pick(others).mac,
+        '02:00:00:00:00:fe',
+        '03:00:00:00:00:01',
+      ]);
   const kind = random.below(100);
   if (kind < 3)
     return `eth ${source}>${control(random)} ${random.pick(['type=len', 'type=0x88cc', 'type=0x8808'])} | data 46`;
@@ -153,6 +171,9 @@ function ipOf(random: Random, port: TablePort, family: 4 | 6): string {
 
 /** The source address: mostly the port's own. */
 function sourceIp(random: Random, world: RandomWorld, port: TablePort, family: 4 | 6): string {
+  const serves = (id: string) => world.table.addresses.get(id)!.members.some((member) => member.port === port.id);
+  const balanced = balancedIn(world, port.network).filter(({ id }) => serves(id) || random.chance(0.1));
+  if (balanced.length > 0 && random.chance(0.12)) return ipOf(random, random.pick(balanced), family);
   if (random.chance(0.9)) return ipOf(random, port, family);
   const node = random.pick([...world.table.nodes.values()]).underlay.find((ip) => ip.includes(':') === (family === 6));
   return random.pick([
@@ -241,7 +262,7 @@ function neighbour(random: Random, world: RandomWorld, port: TablePort, source: 
       return `eth ${source}>${target.mac} | ip6 ${from}>${wanted}${hop} | ${wrap}redirect ${wanted} fd00::9${option(2)}`;
     case 3:
     case 4: {
-      const own = random.chance(0.8) ? ipOf(random, port, 6) : wanted;
+      const own = random.chance(0.8) ? sourceIp(random, world, port, 6) : wanted;
       const to = random.chance(0.5) ? target.mac : '33:33:00:00:00:01';
       return `eth ${source}>${to} | ip6 ${from}>ff02::1${hop} | ${wrap}na ${own} flags=0x60${option(2)}`;
     }

@@ -2,11 +2,12 @@
 import { formatIp, formatMac, linkLocalOfMac, parseMac } from '../../src/table/address.ts';
 import type { LoadClass } from './packet-random-classes.ts';
 import type { Random } from './random.ts';
-import type { NetworkObject, NodeObject, PortObject, TableObject } from './table-object.ts';
+import type { AddressObject, NetworkObject, NodeObject, PortObject, TableObject } from './table-object.ts';
 
 const NODE_NAMES = ['a', 'b', 'c', 'd', 'e'] as const;
 /** The table asks for it where it has IPv6. */
 const SMALLEST_IPV6_MTU = 1280;
+const REGIONS = ['north', 'south'] as const;
 const IP_ONLY: readonly (string | undefined)[] = ['vxlan-gpe', 'lisp'];
 const CARRY_TAGS: readonly (string | undefined)[] = ['vxlan', 'geneve', 'gre'];
 
@@ -17,12 +18,15 @@ export function macOf(n: number): string {
 export function randomTableObject(random: Random, loadClass: LoadClass): TableObject {
   const nodes = randomNodes(random, loadClass);
   const networks = randomNetworks(random, loadClass);
-  return { nodes, networks, ports: randomPorts(random, loadClass, nodes, networks) };
+  const ports = randomPorts(random, loadClass, nodes, networks);
+  return { nodes, networks, ports, addresses: randomAddresses(random, loadClass, networks, ports) };
 }
 
 function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<string, NodeObject> {
   const count = random.between(2, NODE_NAMES.length);
-  const nodes: Record<string, NodeObject> = { a: { underlay, mtu: random.pick([1500, 9000]) } };
+  const nodes: Record<string, NodeObject> = {
+    a: { underlay, mtu: random.pick([1500, 9000]), ...randomState(random), region: random.pick(REGIONS) },
+  };
   for (let i = 1; i < count; i++) {
     const [ip4, ip6] = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
     const lists = lean === true ? [[ip4]] : [[ip4], [ip6], [ip4, ip6], [ip6, ip4]];
@@ -34,9 +38,16 @@ function randomNodes(random: Random, { underlay, lean }: LoadClass): Record<stri
       ...(foreign && { kind: 'foreign', guard: random.pick(['full', 'open', 'off'] as const) }),
       ...(lean !== true &&
         random.chance(0.4) && { 'udp6-checksum': random.pick(['auto', 'zero', 'computed', 'computed'] as const) }),
+      ...randomState(random),
+      ...(random.chance(0.5) && { region: random.pick(REGIONS) }),
     };
   }
   return nodes;
+}
+
+/** What the table says; an environment may say something else. */
+function randomState(random: Random): Pick<NodeObject, 'state'> {
+  return random.chance(0.2) ? { state: random.pick(['up', 'down', 'drain'] as const) } : {};
 }
 
 function isV6(address: string): boolean {
@@ -138,10 +149,54 @@ function randomPorts(
       ips,
       allow,
       ...(role !== undefined && { role }),
-      at: randomLocators(random, i < networks.length ? ['a'] : places.get(network)!, network, overrides),
+      at: randomLocators(
+        random,
+        i < networks.length ? ['a'] : places.get(network)!,
+        network,
+        overrides,
+        nodes.a!.region!,
+      ),
     };
   }
   return ports;
+}
+
+/** Balanced addresses of some of the networks that carry Ethernet. */
+function randomAddresses(
+  random: Random,
+  { lean }: LoadClass,
+  networks: Readonly<Record<string, NetworkObject>>,
+  ports: Readonly<Record<string, PortObject>>,
+): Record<string, AddressObject> {
+  const addresses: Record<string, AddressObject> = {};
+  for (const [i, network] of Object.keys(networks).entries()) {
+    const { encap, mtu } = networks[network]!;
+    if (lean === true || IP_ONLY.includes(encap)) continue;
+    for (let j = 0; j < 2 && random.chance(0.55); j++) {
+      const left = Object.keys(ports).filter((id) => ports[id]!.network === network);
+      const members: AddressObject['members'][number][] = [];
+      const count = random.between(1, 5);
+      while (members.length < count && left.length > 0) {
+        const [port] = left.splice(random.below(left.length), 1) as [string];
+        members.push({
+          port,
+          weight: random.pick([1, 1, 1, 2, 7]),
+          priority: random.pick([1, 1, 1, 2, 3]),
+          state: random.chance(0.12) ? 'down' : 'up',
+        });
+      }
+      const ip6 = (mtu ?? SMALLEST_IPV6_MTU) >= SMALLEST_IPV6_MTU;
+      addresses[`b${i}${j}`] = {
+        network,
+        mac: macOf(0xa0 + 2 * i + j),
+        ips: [`10.0.${i}.${200 + j}`, ...(ip6 ? [`fd00::b${j}`] : [])].filter(() => random.chance(0.85)),
+        affinity: random.chance(0.6) ? 'flow' : 'source',
+        prefer: random.pick(['none', 'local', 'region'] as const),
+        members,
+      };
+    }
+  }
+  return addresses;
 }
 
 function freeName(taken: Set<string>, network: string, make: () => string): string {
@@ -165,14 +220,23 @@ function randomLocators(
   nodes: readonly string[],
   network: string,
   overrides: ReadonlyMap<string, number>,
+  region: string,
 ): PortObject['at'] {
   const left = [...nodes];
+  // The region of this node, which is somebody's always.
+  const names = [...nodes, 'a', `region:${region}`];
   const at: PortObject['at'][number][] = [];
   const count = random.chance(0.75) ? 1 : random.between(2, 4);
   while (at.length < count && left.length > 0) {
     const [node] = left.splice(random.below(left.length), 1) as [string];
     const segment = overrides.get(`${network} ${node}`);
-    at.push({ node, priority: random.pick([1, 1, 1, 2, 2, 3, 255]), ...(segment !== undefined && { segment }) });
+    at.push({
+      node,
+      priority: random.pick([1, 1, 1, 2, 2, 3, 255]),
+      ...(segment !== undefined && { segment }),
+      ...(random.chance(0.15) && { for: [random.pick(names)] }),
+      ...(random.chance(0.2) && { prefer: [random.pick(names)] }),
+    });
   }
   return at;
 }

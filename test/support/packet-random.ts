@@ -53,7 +53,8 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     ttl: loadClass.ttl,
     dscp: loadClass.dscp,
     segmenter: loadClass.segmenter,
-    down: others.filter(() => random.chance(0.12)),
+    down: [...table.nodes.keys()].filter(() => random.chance(0.12)),
+    drained: [...table.nodes.keys()].filter(() => random.chance(0.12)),
     former: randomFormers(random, table),
     nodeMtu: Object.fromEntries(
       others.flatMap((node) => (random.chance(0.2) ? [[node, random.pick([576, 1280, 1400, 1500, 9000])]] : [])),
@@ -125,6 +126,16 @@ function randomFaults(random: Random, table: Table, devices: Readonly<Record<str
     // the way to the port itself is what most frames for it need
     for (const { node } of port.at)
       if (nodesWithEntry(table, ports).includes(node)) choices.push({ target: 'node', key: node, effect: 'missing' });
+    for (const { id, network: its, mac, ips, members } of table.addresses.values()) {
+      if (its !== port.network) continue;
+      choices.push({ target: 'balance', key: id, effect }, { target: 'mac', key: `${its} ${mac}`, effect });
+      for (const ip of ips) {
+        choices.push({ target: 'ip', key: `${its} ${ip}`, effect });
+        const here = members.some((member) => member.port === port.id) && port.at.some(({ node }) => node === 'a');
+        const prefix = `${ip}/${ip.includes(':') ? 128 : 32}`;
+        if (here) choices.push({ target: 'allow', key: `${port.id} ${prefix}`, effect });
+      }
+    }
     if (network.encap === 'flat') choices.push({ target: 'node', key: 'the wire', effect });
     if (network.group !== undefined) {
       choices.push(

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { type Plan, plan, replan } from '../../src/compiler/index.ts';
 import { Dataplane, type DataplaneOptions } from '../../src/dataplane/index.ts';
 import { MapwireError } from '../../src/errors.ts';
-import { diffTables, tableFromObject } from '../../src/table/index.ts';
+import { diffTables, type NodeState, tableFromObject } from '../../src/table/index.ts';
 
 let plane: Dataplane | undefined;
 let current: Plan | undefined;
@@ -20,6 +20,7 @@ interface Command {
     | 'replan'
     | 'finish'
     | 'hops'
+    | 'states'
     | 'pathMtu'
     | 'status'
     | 'dump'
@@ -37,6 +38,8 @@ interface Command {
   /** Hex. */
   readonly frame?: string;
   readonly ms?: number;
+  /** By node: up, down or drain. */
+  readonly states?: Record<string, NodeState>;
   readonly address?: string;
   readonly mtu?: number;
 }
@@ -80,6 +83,8 @@ async function run(command: Command): Promise<unknown> {
       return plane.apply(next.plan, next.changes);
     case 'hops':
       return plane.waitForNextHops(command.ms ?? 2000);
+    case 'states':
+      return plane.setStates(new Map(Object.entries(command.states ?? {})));
     case 'pathMtu':
       return plane.pathMtu(command.address ?? '', command.mtu ?? 0);
     case 'status':

@@ -35,6 +35,7 @@ export interface SceneChange {
   readonly ttl?: number;
   readonly dscp?: number | 'uniform';
   readonly down?: readonly string[];
+  readonly drained?: readonly string[];
   readonly former?: Readonly<Record<string, Former>>;
   readonly tooBigSpent?: boolean;
   readonly floodSpent?: boolean;
@@ -75,7 +76,10 @@ export function environmentOf(scene: Scene, change: SceneChange = {}): Environme
     nextHops,
     underlayVlan: scene.underlayVlan ?? 0,
     uplink: uplink === undefined ? undefined : { device: uplink, source: scene.devices[uplink]!.mac },
-    down: new Set(change.down),
+    states: new Map([
+      ...(change.down ?? []).map((node) => [node, 'down'] as const),
+      ...(change.drained ?? []).map((node) => [node, 'drain'] as const),
+    ]),
     former: new Map(Object.entries(change.former ?? {})),
     guard: change.guard ?? 'full',
     unknownSegment: change.unknownSegment ?? 'drop',

@@ -6,6 +6,7 @@ export interface TableObject {
   readonly nodes: Readonly<Record<string, NodeObject>>;
   readonly networks: Readonly<Record<string, NetworkObject>>;
   readonly ports: Readonly<Record<string, PortObject>>;
+  readonly addresses?: Readonly<Record<string, AddressObject>>;
 }
 
 /** Keys as the format writes them. */
@@ -15,6 +16,8 @@ export interface NodeObject {
   readonly kind?: 'mapwire' | 'foreign';
   readonly guard?: 'full' | 'open' | 'off';
   readonly 'udp6-checksum'?: 'auto' | 'zero' | 'computed';
+  readonly region?: string;
+  readonly state?: 'up' | 'down' | 'drain';
 }
 
 export interface NetworkObject {
@@ -41,7 +44,19 @@ export interface PortObject {
     segment?: number;
     priority?: number;
     weight?: number;
+    for?: readonly string[];
+    prefer?: readonly string[];
   }[];
+}
+
+export interface AddressObject {
+  readonly network: string;
+  readonly mac: string;
+  readonly ips?: readonly string[];
+  readonly affinity?: 'flow' | 'source';
+  readonly prefer?: 'none' | 'local' | 'region';
+  readonly slots?: number;
+  readonly members: readonly { port: string; weight?: number; priority?: number; state?: 'up' | 'down' }[];
 }
 
 /** @throws ERR_MW_TABLE with all mistakes */

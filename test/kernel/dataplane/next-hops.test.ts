@@ -93,9 +93,10 @@ interface NodeValue {
   readonly nexthop: readonly { ifindex: number; dmac: number[]; smac: number[]; vlan: number; slot: number }[];
 }
 
-/** Entries of `node` as bpftool shows them. */
+/** Entries of `node` as bpftool shows them, but that of this node, which nothing is sent to. */
 async function nodes(): Promise<NodeValue[]> {
-  return (await scene.dumpMap('node')).map((text) => JSON.parse(text).formatted.value as NodeValue);
+  const all = (await scene.dumpMap('node')).map((text) => JSON.parse(text).formatted.value as NodeValue);
+  return all.filter(({ node, remote }) => node === NODE_WIRE || remote.some((byte) => byte !== 0));
 }
 
 /** What is in use of the only node: `[device, MAC it goes to]` each. */

@@ -170,6 +170,7 @@ export const ENTRY_MAPS = [
   'local',
   'dev',
   'flood',
+  'balance',
   'meta',
 ];
 

@@ -33,6 +33,7 @@ const EVERYTHING: Config = {
   hasTransparent: 1,
   hasGroup: 1,
   hasChecksum: 1,
+  hasBalance: 1,
   ttl: 64,
   dscp: DSCP_UNIFORM,
   segmenter: 1,

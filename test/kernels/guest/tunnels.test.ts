@@ -9,6 +9,8 @@ import { gpeRoute, kernelTunnel } from '../../support/peers/kernel-tunnel.ts';
 
 const BYTES = 128 * 1024;
 const SIZES = [0, 1, 1200, 3000];
+/** Of every guest at the far ends, and so of the networks: a bridge answers no "too big". */
+const MTU = 1400;
 
 const peers = [
   { network: 'geneve4', encap: 'geneve', kind: 'geneve', family: 4 },
@@ -27,14 +29,14 @@ describe('the kernel’s Geneve and GRE devices, and VXLAN with gpe', () => {
     const a = await overlay.host('host-a', 1);
     overlay.node('host-a', [4, 6]);
     for (const [index, { network, encap }] of peers.entries()) {
-      overlay.network(network, { encap, segment: (encap === 'gre' ? 0x7fff_0000 : 6000) + index });
+      overlay.network(network, { encap, segment: (encap === 'gre' ? 0x7fff_0000 : 6000) + index, mtu: MTU });
     }
     overlay.network('gpe4', { encap: 'vxlan-gpe', segment: 6100 });
     for (const [index, { network, kind, family }] of peers.entries()) {
       const host = await overlay.host(network, 11 + index);
       overlay.node(network, [family], { kind: 'foreign' });
       await overlay.guest('host-a', network, { n: 1 });
-      const guest = await overlay.guest(network, network, { n: 2, foreign: true, mtu: 1400 });
+      const guest = await overlay.guest(network, network, { n: 2, foreign: true, mtu: MTU });
       const [local, remote] = family === 4 ? [host.ip4, a.ip4] : [host.ip6, a.ip6];
       const segment = overlay.table.networks[network]!.segment as number;
       await kernelTunnel(host.namespace, { kind, segment, local, peers: [remote] });
@@ -96,9 +98,9 @@ describe('a tagged underlay with VLAN devices', () => {
     const [a, k] = hosts;
     overlay.node('host-a');
     overlay.node('kernel', [4], { kind: 'foreign' });
-    overlay.network('blue', { encap: 'vxlan', segment: 5001 });
+    overlay.network('blue', { encap: 'vxlan', segment: 5001, mtu: MTU });
     await overlay.guest('host-a', 'blue', { n: 1 });
-    const guest = await overlay.guest('kernel', 'blue', { n: 2, foreign: true, mtu: 1400 });
+    const guest = await overlay.guest('kernel', 'blue', { n: 2, foreign: true, mtu: MTU });
     await kernelTunnel(k.namespace, {
       kind: 'vxlan',
       segment: 5001,

@@ -118,7 +118,7 @@ describe('a map in the kernel', () => {
       { field: 'type', kernel: 'lru_hash', expected: 'hash' },
       { field: 'flags', kernel: 1, expected: 0 },
     ]);
-    expect(compareMap({ ...bare, type: 'lpm_trie', keySize: 12, valueSize: 4 }, allow4)).toEqual([
+    expect(compareMap({ ...bare, type: 'lpm_trie', keySize: 12, valueSize: 8 }, allow4)).toEqual([
       { field: 'flags', kernel: 0, expected: 1 },
     ]);
     // the kernel makes devmaps read-only to programs

@@ -62,7 +62,7 @@ describe('usage', () => {
     expect(await mapwire('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
     const help = await mapwire('--help');
     expect(help.code).toBe(0);
-    const commands = 'check compile simulate inspect run status nodes networks ports drops dump trace doctor down';
+    const commands = 'check compile simulate inspect run status nodes networks ports drops dump trace node doctor down';
     for (const command of commands.split(' ')) expect(help.stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'));
   });
 
@@ -73,6 +73,8 @@ describe('usage', () => {
     [['check', 'x', '--frob'], /unknown option/],
     [['simulate', 'x', '--from', 'a', '--to', 'b', '--size', 'big'], /28 to 65535/],
     [['simulate', 'x', '--from', 'a', '--to', 'b', '--kind', 'song'], /echo, resolve/],
+    [['node', 'off', 'a'], /up, down, drain, clear/],
+    [['node', 'down'], /missing required argument 'id'/],
   ])('wrong usage of %j ends with 2 and a word on stderr', async (argv, words) => {
     const { code, stdout, stderr } = await mapwire(...argv);
     expect([code, stdout]).toEqual([2, '']);
@@ -119,6 +121,25 @@ describe('compile', () => {
     expect(await mapwire('compile', table, '--node', 'a')).toEqual(first);
     const json = JSON.parse((await mapwire('compile', table, '--node', 'a', '--json')).stdout);
     expect(json).toMatchObject({ node: 'a', entries: { mac: [{ port: 'p1' }, { port: 'p2' }] } });
+  });
+
+  it('shows what the node sees, with states of nodes', async () => {
+    const at = 'at: [{ node: b, prefer: [b] }, { node: a, priority: 0, for: [b] }]';
+    writeFileSync(table, TABLE.replace('at: { node: b }', at).replace('192.0.2.2', '192.0.2.2, state: drain'));
+    for (const [node, places] of [
+      ['a', ['a:5001 priority 0 weight 1', 'b:5001 priority 1 weight 1']],
+      ['b', ['b:5001 priority 1 weight 1', 'a:5001 priority 0 weight 1']],
+    ] as const) {
+      const { entries } = JSON.parse((await mapwire('compile', table, '--node', node, '--json')).stdout);
+      expect(entries.port[1].at).toEqual(places);
+      expect(entries.node.map((row: { node: string; flags: string[] }) => [row.node, ...row.flags])).toEqual([
+        ['a'],
+        ['b', 'drain'],
+      ]);
+    }
+    const simulated = (await mapwire('simulate', table, '--from', 'p1', '--to', '10.1.0.2')).stdout;
+    expect(simulated).toContain('locator a of p2: used');
+    expect(simulated).toContain('locator b of p2: passed over: the node is drained');
   });
 
   it('refuses a node that is not there, with what was probably meant', async () => {

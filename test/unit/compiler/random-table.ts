@@ -13,7 +13,8 @@ export function randomFrom(seed: number): (below: number) => number {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: Mutable<T[K]> };
-export type Draft = Mutable<TableObject>;
+export type Draft = Mutable<TableObject> & { addresses: Record<string, Address> };
+type Address = Mutable<NonNullable<TableObject['addresses']>[string]>;
 type Port = Draft['ports'][string];
 type Network = Draft['networks'][string];
 
@@ -25,7 +26,7 @@ const COMMON_SEGMENT = 77;
 
 /** Edits a table at random; everything stays valid, `n0` stays in it. */
 export class RandomTable {
-  readonly draft: Draft = { nodes: {}, networks: {}, ports: {} };
+  readonly draft: Draft = { nodes: {}, networks: {}, ports: {}, addresses: {} };
   readonly #random: (below: number) => number;
   #serial = 0;
 
@@ -34,6 +35,7 @@ export class RandomTable {
     for (let i = 0; i < NODES; i++) this.#setNode(`n${i}`);
     for (let i = 0; i < NETWORKS; i++) this.#setNetwork(`w${i}`);
     for (let i = 0; i < 12; i++) this.#setPort(`p${this.#random(20)}`);
+    for (let i = 0; i < 3; i++) this.#setAddress(i);
     this.#mend();
   }
 
@@ -46,7 +48,18 @@ export class RandomTable {
 
   #edit(): string {
     const port = `p${this.#random(20)}`;
-    switch (this.#random(13)) {
+    switch (this.#random(16)) {
+      case 13:
+      case 14: {
+        const address = this.#random(4);
+        this.#setAddress(address);
+        return `address ${address}`;
+      }
+      case 15: {
+        const address = `a${this.#random(4)}`;
+        delete this.draft.addresses[address];
+        return `delete ${address}`;
+      }
       case 0:
       case 12: {
         const node = `n${this.#random(NODES)}`;
@@ -108,7 +121,11 @@ export class RandomTable {
       // Mostly the same: it must not be the MTU that makes other changes seen.
       mtu: (this.#random(4) > 0 ? before?.mtu : undefined) ?? 1400 + 10 * this.#random(20),
       ...(foreign ? { kind: 'foreign', guard: this.#one('full', 'open', 'off') } : {}),
+      ...(this.#random(2) === 0 ? { region: this.#one('north', 'south') } : {}),
       ...(this.#random(3) === 0 ? { 'udp6-checksum': this.#one('auto', 'zero', 'computed') } : {}),
+      // Somebody is in each region, whatever the others do.
+      ...(id === 'n4' ? { region: 'north' } : id === 'n5' ? { region: 'south' } : {}),
+      ...(this.#random(3) === 0 ? { state: this.#one('up', 'down', 'drain') } : {}),
     };
   }
 
@@ -139,7 +156,17 @@ export class RandomTable {
 
   /** What no edit alone can see: what ports may have in their network, and groups that all nodes of it can send to. */
   #mend(): void {
-    const { nodes, networks, ports } = this.draft;
+    const { nodes, networks, ports, addresses } = this.draft;
+    for (const [id, address] of Object.entries(addresses)) {
+      const { encap } = networks[address.network] as Network;
+      // What a port has by now, or a new address of the same number, it has no more.
+      const owned = new Set(
+        Object.values(ports).flatMap((port) => (port.network === address.network ? (port.ips ?? []) : [])),
+      );
+      address.ips = (address.ips ?? []).filter((ip) => !owned.has(ip));
+      address.members = address.members.filter(({ port }) => ports[port]?.network === address.network);
+      if (address.members.length === 0 || encap === 'vxlan-gpe' || encap === 'lisp') delete addresses[id];
+    }
     for (const port of Object.values(ports)) {
       const { encap } = networks[port.network] as Network;
       if (encap === 'flat') for (const at of port.at) delete at.segment;
@@ -163,6 +190,53 @@ export class RandomTable {
     }
   }
 
+  /** Nodes and regions, often this node's: those that are there always. */
+  #names(): string[] {
+    const all = ['n0', 'n1', 'n2', 'n3', 'region:north', 'region:south'];
+    return [...new Set([this.#one(...all), this.#one(...all)])];
+  }
+
+  /** Mostly what it was but for one thing. */
+  #setAddress(number: number): void {
+    const id = `a${number}`;
+    const before = this.draft.addresses[id];
+    const ports = Object.entries(this.draft.ports);
+    if (ports.length === 0) return;
+    const network =
+      before !== undefined && this.#random(4) > 0 ? before.network : (this.#one(...ports)[1] as Port).network;
+    const own = ports.filter(([, port]) => port.network === network).map(([port]) => port);
+    const member = (port: string): Address['members'][number] => ({
+      port,
+      weight: this.#one(1, 1, 2, 5),
+      priority: this.#one(1, 1, 2),
+      state: this.#random(6) === 0 ? 'down' : 'up',
+    });
+    const keep = before?.network === network && this.#random(3) > 0;
+    const members = keep
+      ? before.members.map((one) => (this.#random(3) === 0 ? member(one.port) : one))
+      : own.filter(() => this.#random(3) > 0).map(member);
+    const ips = [`10.77.${number}.${1 + this.#random(2)}`];
+    if (this.#random(2) === 0) ips.push(`fd77::${number}`);
+    // Now and then it takes a port's address over.
+    const robbed = own.map((port) => this.draft.ports[port] as Port).find((port) => (port.ips?.length ?? 0) > 0);
+    const taken = Object.values(this.draft.addresses).flatMap((one) => one.ips ?? []);
+    if (robbed !== undefined && this.#random(3) === 0) {
+      const [ip] = robbed.ips as [string];
+      if (!taken.includes(ip)) {
+        robbed.ips = robbed.ips?.slice(1) ?? [];
+        ips.push(ip);
+      }
+    }
+    this.draft.addresses[id] = {
+      network,
+      mac: `02:bb:00:00:0${number}:0${this.#random(2)}`,
+      ips: keep ? (before?.ips ?? []) : ips,
+      affinity: this.#one('flow', 'flow', 'source'),
+      prefer: this.#one('none', 'local', 'region'),
+      members,
+    };
+  }
+
   #setPort(id: string): void {
     // Mostly what the port had before, else addresses that nobody has.
     const before = this.draft.ports[id];
@@ -177,6 +251,8 @@ export class RandomTable {
         node,
         priority: this.#random(6) === 0 ? 255 : 1 + this.#random(3),
         weight: 1 + this.#random(2),
+        ...(this.#random(4) === 0 ? { for: this.#names() } : {}),
+        ...(this.#random(4) === 0 ? { prefer: this.#names() } : {}),
         ...(this.#random(4) === 0 ? { segment: 50_000 + 1000 * Number(network.slice(1)) + this.#random(3) } : {}),
       });
     }

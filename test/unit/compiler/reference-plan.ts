@@ -1,5 +1,12 @@
 import { type Entry, encapNumber, keyText, type Plan, renderEntry, valueBytes } from '../../../src/compiler/index.ts';
-import type { Table, TableNetwork, TableNode } from '../../../src/table/model.ts';
+import type {
+  Table,
+  TableAddress,
+  TableLocator,
+  TableNetwork,
+  TableNode,
+  TablePort,
+} from '../../../src/table/model.ts';
 
 /** The whole of a plan, key to value, for comparing two. */
 export function content(entries: Iterable<Entry>): Map<string, string> {
@@ -12,12 +19,17 @@ export function content(entries: Iterable<Entry>): Map<string, string> {
   return found;
 }
 
+/** Locators are in the order of preference. */
+function isUnordered(name: string, value: unknown): value is unknown[] {
+  return Array.isArray(value) && name !== 'at';
+}
+
 /** The plan with names for ids, as sorted lines. */
 export function named(plan: Plan): string[] {
   return [...plan.entries()]
     .map((entry) => {
       const { id: _, ...row } = renderEntry(entry, plan.ids) as Record<string, unknown>;
-      for (const [name, value] of Object.entries(row)) if (Array.isArray(value)) row[name] = [...value].sort();
+      for (const [name, value] of Object.entries(row)) if (isUnordered(name, value)) row[name] = [...value].sort();
       return `${entry.map} ${JSON.stringify(row)}`;
     })
     .sort();
@@ -50,6 +62,17 @@ function mtuOf(network: TableNetwork, nodes: readonly TableNode[]): number {
     pairs.some(([a, b]) => find(a, IP4) === undefined && find(b, IP6) !== undefined);
   const more = over6 && network.encap !== 'flat' ? 20 : 0;
   return Math.min(...nodes.map((node) => node.mtu)) - OVERHEAD[network.encap] - more;
+}
+
+/** "A node has the locators that are on it, and those whose `for` names it or is not there. What it prefers comes first." */
+function viewOf(port: TablePort, self: TableNode): TableLocator[] {
+  const names = [self.id, `region:${self.region}`];
+  const named = (list: readonly string[] | undefined) => list?.some((name) => names.includes(name));
+  const seen = port.at.map((at) => {
+    const had = at.node === self.id || at.for === undefined || named(at.for);
+    return { at: { ...at, priority: had ? at.priority : 255 }, first: had && at.priority !== 255 && named(at.prefer) };
+  });
+  return seen.sort((a, b) => Number(b.first ?? false) - Number(a.first ?? false)).map(({ at }) => at);
 }
 
 /** The networks of a node, with their ports and the nodes that these are at. */
@@ -120,6 +143,41 @@ export function facts(plan: Plan): ReturnType<typeof referenceFacts> {
   } as ReturnType<typeof referenceFacts>;
 }
 
+/** The slots of each member, level by level: shares by weight, what is left over to the largest remainders. */
+function levels(table: Table, node: string, id: string): string[] {
+  const { members, prefer } = table.addresses.get(id) as TableAddress;
+  const self = table.nodes.get(node) as TableNode;
+  const { region } = self;
+  const far = (port: string): boolean => {
+    const [at] = viewOf(table.port(port) as TablePort, self).filter(({ priority }) => priority !== 255);
+    if (prefer === 'none') return false;
+    if (at === undefined) return true;
+    if (at.node === node) return false;
+    return prefer === 'local' || region === undefined || table.nodes.get(at.node)?.region !== region;
+  };
+  const up = members.filter((member) => member.state === 'up');
+  const ranks = [...new Set(up.map((member) => `${member.priority}${far(member.port) ? 'b' : 'a'}`))].sort();
+  return ranks.map((rank) => {
+    const level = up.filter((member) => `${member.priority}${far(member.port) ? 'b' : 'a'}` === rank);
+    const sum = level.reduce((total, { weight }) => total + weight, 0);
+    const wanted = Math.max(
+      ...level.map(({ weight }) => (level.length > 1 ? (100 * sum) / weight : 1)),
+      10 * level.length * level.length,
+    );
+    const size = [4093, 32749, 262139, 1048573].find((one) => one >= wanted) as number;
+    const shares = level.map(({ port, weight }) => ({ port, exact: (size * weight) / sum }));
+    const order = [...shares].sort((a, b) => (b.exact % 1) - (a.exact % 1) || (a.port < b.port ? -1 : 1));
+    const left = size - shares.reduce((total, { exact }) => total + Math.floor(exact), 0);
+    return shares
+      .map(
+        ({ port, exact }) =>
+          `${port} ${Math.floor(exact) + (order.slice(0, left).some((one) => one.port === port) ? 1 : 0)}/${size}`,
+      )
+      .sort()
+      .join(' ');
+  });
+}
+
 /**
  * The plan's content by the words of the design, written without the compiler: slow, from scratch, by names. What
  * `named` gives for a plan must be these lines.
@@ -127,7 +185,7 @@ export function facts(plan: Plan): ReturnType<typeof referenceFacts> {
 export function referencePlan(table: Table, node: string): string[] {
   const lines: string[] = [];
   const add = (map: string, row: Record<string, unknown>): void => {
-    for (const [name, value] of Object.entries(row)) if (Array.isArray(value)) row[name] = [...value].sort();
+    for (const [name, value] of Object.entries(row)) if (isUnordered(name, value)) row[name] = [...value].sort();
     lines.push(`${map} ${JSON.stringify(row)}`);
   };
   const { self, here, networks, members, nodesOf } = scene(table, node);
@@ -137,13 +195,18 @@ export function referencePlan(table: Table, node: string): string[] {
     const guard = each.guard === 'full' ? {} : { guard: each.guard };
     for (const underlay of each.underlay) add('vtep', { underlay, node: each.id, self: each.id === node, ...guard });
   }
-  const way = (name: string, remote: string, local: string, checksum: boolean): void => {
-    const flags = [...(IP6.test(remote) ? ['ip6'] : []), ...(checksum ? ['checksum'] : [])];
-    add('node', { node: name, remote, local, flags, nexthops: [] });
+  const way = (name: string, remote: string | undefined, local: string | undefined, checksum: boolean): void => {
+    const state = table.nodes.get(name)?.state ?? 'up';
+    const flags = [
+      ...(IP6.test(remote ?? '') ? ['ip6'] : []),
+      ...(checksum ? ['checksum'] : []),
+      ...(state === 'up' ? [] : [state]),
+    ];
+    const reached = remote !== undefined && local !== undefined;
+    add('node', { node: name, ...(reached ? { remote, local } : {}), flags, nexthops: [] });
   };
-  for (const { node: name, remote, local, checksum } of peers) {
-    if (remote !== undefined && local !== undefined) way(name, remote, local, checksum);
-  }
+  for (const { node: name, remote, local, checksum } of peers) way(name, remote, local, checksum);
+  if (networks.length > 0) way(node, undefined, undefined, false);
   for (const { address, local, networks: own } of groups) {
     const receivers = networks.filter((network) => own.includes(network.id)).flatMap(nodesOf);
     const checksum = IP6.test(address) && receivers.some((receiver) => receiver !== self && isComputed(receiver));
@@ -154,7 +217,7 @@ export function referencePlan(table: Table, node: string): string[] {
   for (const network of networks) {
     const own = members.filter((port) => port.network === network.id);
     const places = own.flatMap((port) =>
-      port.at.map((at) => ({ port: port.id, ...at, segment: at.segment ?? network.segment })),
+      viewOf(port, self).map((at) => ({ port: port.id, ...at, segment: at.segment ?? network.segment })),
     );
     add('network', {
       network: network.id,
@@ -193,7 +256,7 @@ export function referencePlan(table: Table, node: string): string[] {
         port: port.id,
         network: network.id,
         mac: port.mac,
-        at: port.at.map(
+        at: viewOf(port, self).map(
           (at) => `${at.node}:${at.segment ?? network.segment} priority ${at.priority} weight ${at.weight}`,
         ),
         ...(port.role === undefined ? {} : { role: port.role }),
@@ -204,6 +267,25 @@ export function referencePlan(table: Table, node: string): string[] {
       }
       if (!here.includes(port)) continue;
       for (const prefix of port.allow) add(prefix.includes(':') ? 'allow6' : 'allow4', { port: port.id, prefix });
+    }
+    for (const address of [...table.addresses.values()].filter((one) => one.network === network.id)) {
+      const { id, mac, ips, members: served } = address;
+      add('mac', { network: network.id, mac, balanced: id });
+      for (const ip of ips) {
+        add(ip.includes(':') ? 'ip6' : 'ip4', { network: network.id, address: ip, balanced: id, answer: true });
+        for (const { port } of served) {
+          if (!here.some((one) => one.id === port)) continue;
+          const prefix = ip.includes(':') ? `${ip}/128` : `${ip}/32`;
+          add(ip.includes(':') ? 'allow6' : 'allow4', { port, prefix, balanced: true });
+        }
+      }
+      add('balance', {
+        balanced: id,
+        network: network.id,
+        mac,
+        affinity: address.affinity,
+        levels: levels(table, node, id),
+      });
     }
   }
   return lines.sort();

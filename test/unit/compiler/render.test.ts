@@ -52,7 +52,11 @@ describe('the plan of one node', () => {
       features: { encaps: ['vxlan'], ip6: true, allow: true, macs: true, unknownFlood: false, group: false },
     });
     expect(rendered.entries).toEqual({
-      node: [{ node: 'b', id: 2, remote: '192.0.2.2', local: '192.0.2.1', flags: [], nexthops: [] }],
+      balance: [],
+      node: [
+        { node: 'a', id: 1, flags: [], nexthops: [] },
+        { node: 'b', id: 2, remote: '192.0.2.2', local: '192.0.2.1', flags: [], nexthops: [] },
+      ],
       vtep: [
         { underlay: '192.0.2.1', node: 'a', self: true },
         { underlay: '192.0.2.2', node: 'b', self: false },
@@ -164,6 +168,7 @@ describe('the plan of a node with everything', () => {
   it('has a way to each peer in their common family, to groups and to the wire', () => {
     const hops = { nexthops: [] };
     expect(entries.node.map(({ id: _, ...row }) => row)).toEqual([
+      { node: 'a', flags: [], ...hops },
       { node: 'b', remote: '2001:db8::2', local: '2001:db8::1', flags: ['ip6'], ...hops },
       { node: 'c', remote: '192.0.2.3', local: '192.0.2.1', flags: [], ...hops },
       { node: 'd', remote: '2001:db8::4', local: '2001:db8::1', flags: ['ip6', 'checksum'], ...hops },
@@ -221,6 +226,7 @@ describe('the plan of a node with everything', () => {
       'lisp 7 lisp',
     ]);
     expect(features).toEqual({
+      balance: false,
       encaps: ['geneve', 'gre', 'lisp', 'flat'],
       ...{ ip6: true, allow: false, macs: false, unknownFlood: true },
       ...{ transparent: true, group: true, checksum: true },

@@ -10,7 +10,7 @@ import {
   valueBytes,
   WRITE_ORDER,
 } from '../../../src/compiler/index.ts';
-import { NodeFlags, VtepFlags } from '../../../src/generated/layout.ts';
+import { AllowFlags, BalanceFlags, MacFlags, NodeFlags, VtepFlags } from '../../../src/generated/layout.ts';
 import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
 import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from './random-table.ts';
@@ -69,6 +69,7 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
             nodes: changesBetween(draft.nodes, next.nodes),
             networks: changesBetween(draft.networks, next.networks),
             ports: changesBetween(draft.ports, next.ports),
+            addresses: changesBetween(draft.addresses, next.addresses),
           };
           const kernel = content(current.entries());
           const localsBefore = new Map([...current.localPorts()].map((port) => [port.port, JSON.stringify(port)]));
@@ -99,9 +100,10 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
           note(met, current);
 
           // Ids are held for what is in the plan, and for nothing else.
-          expect([ids.ports.size, ids.networks.size, ids.nodes.size], why).toEqual([
+          expect([ids.ports.size, ids.networks.size, ids.addresses.size, ids.nodes.size], why).toEqual([
             current.sizes.port,
             current.sizes.network,
+            current.sizes.balance,
             nextTable.nodes.size + [...current.groups()].length,
           ]);
 
@@ -159,6 +161,7 @@ describe(`random edits, MAPWIRE_SEED=${SEED}`, () => {
 const EVERYTHING = [
   ...['vxlan', 'vxlan-gpe', 'geneve', 'gre', 'lisp', 'flat', 'untagged', 'transparent', 'IP only'],
   ...['over 4', 'over 6', 'no family', 'checksum', 'flat peer', 'group of 4', 'group of 6', 'shared group', 'wire'],
+  ...['balanced', 'levels', 'source', 'members here', 'members elsewhere', 'may send from it'],
 ];
 
 function note(met: Set<string>, plan: Plan): void {
@@ -180,6 +183,17 @@ function note(met: Set<string>, plan: Plan): void {
     if (networks.length > 1) met.add('shared group');
   }
   if (plan.wire) met.add('wire');
+  for (const entry of plan.entries('balance')) {
+    if (entry.map !== 'balance') continue;
+    const { head } = entry.value;
+    met.add('balanced');
+    if (head.levels > 1) met.add('levels');
+    if ((head.flags & BalanceFlags.SOURCE) !== 0) met.add('source');
+    met.add((head.flags & BalanceFlags.HERE) !== 0 ? 'members here' : 'members elsewhere');
+  }
+  for (const entry of plan.entries('allow4')) {
+    if (entry.map === 'allow4' && (entry.value.flags & AllowFlags.BALANCED) !== 0) met.add('may send from it');
+  }
 }
 
 function adopt(ids: IdBook, entry: Entry): void {
@@ -189,5 +203,7 @@ function adopt(ids: IdBook, entry: Entry): void {
     ids.nodes.adopt(entry.value.node, isGroup ? groupNatural(address) : address);
   }
   if (entry.map === 'network') ids.networks.adopt(entry.key, `${entry.value.encap}/${entry.value.segment}`);
+  if (entry.map === 'mac' && (entry.value.flags & MacFlags.BALANCED) !== 0)
+    ids.addresses.adopt(entry.value.port, `${entry.key.network} ${macFromBytes(entry.key.mac)}`);
   if (entry.map === 'port') ids.ports.adopt(entry.key, `${entry.value.network} ${macFromBytes(entry.value.mac)}`);
 }

@@ -99,6 +99,31 @@ it('takes edits that the next start finds again: ports, networks and nodes', asy
   expect(second.set.table?.revision).toBeGreaterThan(revision);
 });
 
+it('takes balanced addresses, which name a network as ports do, and finds them again, also from a snapshot', async () => {
+  const address = (weight: number) => ({
+    address: 'web',
+    network: 'blue',
+    mac: '02:00:00:00:0a:01',
+    ips: ['10.1.0.100'],
+    members: [{ port: 'p1', weight }],
+  });
+  const first = await start(1);
+  await first.api.edit(text(port(1), address(3))).durable;
+  await first.api.edit(text(address(5), { ...address(1), address: 'other', mac: '02:00:00:00:0a:02', ips: [] }))
+    .durable;
+  await first.api.edit(text({ delete: 'address', id: 'other' })).durable;
+  await first.close();
+  const second = await start();
+  const found = second.set.table?.addresses;
+  expect([...(found?.keys() ?? [])]).toEqual(['web']);
+  expect(found?.get('web')).toMatchObject({ ips: ['10.1.0.100'], members: [{ port: 'p1', weight: 5 }] });
+  expect(() => second.api.edit(text({ delete: 'port', id: 'p1' }))).toThrow(
+    expect.objectContaining({
+      details: expect.objectContaining({ diagnostics: [expect.objectContaining({ code: 'MW180' })] }),
+    }),
+  );
+});
+
 it('refuses a whole edit for one mistake in it, and writes none of it', async () => {
   const scene = await start();
   expect(() => scene.api.edit(text(port(1), port(2, { at: { node: 'z' } })))).toThrow(

@@ -46,6 +46,7 @@ it('fills what is not written with defaults', () => {
     guard: 'full',
     unknownSegment: 'drop',
     guardGraceMs: 5000,
+    returnPolicy: 0,
     vxlanPort: 4789,
     gpePort: 4790,
     genevePort: 6081,
@@ -158,6 +159,23 @@ describe('two tunnels on one UDP port', () => {
   });
 });
 
+describe('return', () => {
+  it.each([
+    ['at-once', 0],
+    ['by-hand', 'by-hand'],
+    ['after 30s', 30_000],
+    ['after 24h', 86_400_000],
+  ])('%s', (text, expected) => {
+    expect(loadDaemonConfig({ file: write(`${MINIMAL}return: ${text}\n`) }).returnPolicy).toBe(expected);
+  });
+
+  it.each(['30s', 'after', 'after 25h', 'never', '5', '[after, 5s]', ''])('refuses %j', (text) => {
+    expect(mistakesOf(`${MINIMAL}return: ${text}\n`)).toMatchObject([
+      { message: expect.stringContaining("'return' must be") },
+    ]);
+  });
+});
+
 describe('refuses', () => {
   it.each([
     ['broken YAML', 'node: [a\n'],
@@ -195,7 +213,8 @@ it.each([
   ['2m', 120_000],
   [3, 3000],
   ['1.5s', 1500],
-  ['5h', undefined],
+  ['5h', 18_000_000],
+  ['5d', undefined],
   ['', undefined],
   ['-1s', undefined],
 ])('reads the duration %j as %j ms', (text, expected) => {

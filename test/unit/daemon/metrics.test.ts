@@ -16,6 +16,11 @@ const STATUS: StatusView = {
   ports: { table: 3, local: 2, attached: 1 },
   lastApply: null,
   failure: null,
+  nodes: [
+    { node: 'b', state: 'down', by: 'command', until: null },
+    { node: 'c', state: 'drain', by: 'return', until: null },
+    { node: 'd', state: 'up', by: 'command', until: null },
+  ],
   dataplane: {
     revision: 4,
     generation: 2,
@@ -103,6 +108,7 @@ it('has every drop reason, exact 64-bit counters, and both revisions', () => {
   expect(text).toContain('mapwire_drop_packets_total{reason="guard-mac"} 1152921504606846976\n');
   expect(text).toContain('mapwire_drop_packets_total{reason="guard-ip"} 0\n');
   expect(text).toContain('\nmapwire_planned_revision 5\n');
+  expect(text).toContain('mapwire_nodes_not_up{state="down"} 1\nmapwire_nodes_not_up{state="drain"} 1\n');
   expect(text).toContain('\nmapwire_applied_revision 4\n');
   expect(text).toContain('mapwire_map_entries{map="mac"} 3\n');
   expect(text).toContain('mapwire_map_capacity{map="mac"} 4096\n');

@@ -143,6 +143,7 @@ describe('constants of the programs', () => {
     hasTransparent: 0,
     hasGroup: 0,
     hasChecksum: 0,
+    hasBalance: 0,
     ttl: 64,
     dscp: 0,
     segmenter: 0,
@@ -182,6 +183,7 @@ describe('sizes', () => {
     expect([...ENTRY_ORDER].sort()).toEqual([
       'allow4',
       'allow6',
+      'balance',
       'dev',
       'flood',
       'ip4',

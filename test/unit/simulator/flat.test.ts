@@ -65,7 +65,7 @@ describe('to the wire', () => {
       { faults: [{ target: 'node', key: 'b', effect: 'missing' }] },
       'encap',
     ],
-    ['the node is down', { down: new Set(['b']) }, 'no-locator'],
+    ['the node is down', { states: new Map([['b', 'down' as const]]) }, 'no-locator'],
   ] as const)('%s: %s', (_, change, wanted) => {
     expect(outcome(send('office', macIn('office', 'b'), { change }))).toBe(wanted);
   });
@@ -197,7 +197,9 @@ describe('from the wire', () => {
     });
     const input = onWire('office', frame(`eth ${macOf(1, '1')}>${macOf(1, '2')} | data 46`));
     expect(outcome(arrive(input, { table: two }))).toBe('deliver');
-    expect(outcome(arrive(input, { table: two, change: { down: new Set(['b']) } }))).toBe('guard-remote');
+    expect(outcome(arrive(input, { table: two, change: { states: new Map([['b', 'down' as const]]) } }))).toBe(
+      'guard-remote',
+    );
   });
 
   test.each([

@@ -82,9 +82,9 @@ describe('not-ip', () => {
   test('after flood-off and no-locator, before no-node and the size', () => {
     const quiet = (to: string) => `eth ${macOf(2, '1')}>${to} | data 46`;
     expect(outcome(send(quiet(ALL), { device: 'quiet1' }))).toBe('flood-off');
-    expect(outcome(send(quiet(macOf(2, 'b')), { device: 'quiet1', change: { down: new Set(['b']) } }))).toBe(
-      'no-locator',
-    );
+    expect(
+      outcome(send(quiet(macOf(2, 'b')), { device: 'quiet1', change: { states: new Map([['b', 'down' as const]]) } })),
+    ).toBe('no-locator');
     const faults = [{ target: 'node', key: 'b', effect: 'missing' }] as const;
     expect(outcome(send(quiet(macOf(2, 'b')), { device: 'quiet1', change: { faults } }))).toBe('not-ip');
     expect(outcome(send(`eth ${own}>${ALL} | data 2000`))).toBe('not-ip');

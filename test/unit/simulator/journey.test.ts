@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { journey, questionFrame } from '../../../src/simulator/index.ts';
+import { tableFromObject } from '../../../src/table/index.ts';
 import { mac, mixed } from '../../fixtures/packets/scenes.ts';
 import { frame, toHex } from '../../support/packet.ts';
 import { packetFaults } from '../../support/packet-check.ts';
@@ -132,5 +133,40 @@ describe('a journey by every encapsulation', () => {
       expect(hops.map(({ simulation }) => simulation.record.verdict)).toEqual(['flood', 'flood', 'flood', 'flood']);
       expect(hops[1]!.simulation.record).toMatchObject({ network: name, copies: 1 });
     }
+  });
+});
+
+describe('a balanced address', () => {
+  const balanced = tableFromObject({
+    nodes: { a: { underlay: '192.0.2.1' }, b: { underlay: '192.0.2.2' } },
+    networks: { blue: { segment: 5001 } },
+    ports: {
+      client: { network: 'blue', mac: '02:00:00:00:00:01', ips: ['10.1.0.1', 'fd00:1::1'], at: { node: 'a' } },
+      server: { network: 'blue', mac: '02:00:00:00:00:02', ips: ['10.1.0.2'], at: { node: 'b' } },
+    },
+    addresses: {
+      web: { network: 'blue', mac: '02:00:00:00:0a:01', ips: ['10.1.0.100'], members: [{ port: 'server' }] },
+    },
+  });
+
+  test('the journey ends at the member, which its steps and its record name', () => {
+    const hops = journey(balanced, { from: 'client', to: '10.1.0.100' });
+    expect(hops.map(({ node }) => node)).toEqual(['a', 'b']);
+    expect(hops[0]?.simulation.record).toMatchObject({ verdict: 'encap', node: 'b', port: 'server' });
+    expect(hops[0]?.simulation.steps.map(({ asked, found }) => `${asked}: ${found}`).join('\n')).toMatch(
+      /members of web: slot \d+ of 4093: server, its first/,
+    );
+    expect(hops[1]?.simulation.record).toMatchObject({ verdict: 'deliver', port: 'server' });
+  });
+
+  test('it is looked for at its own MAC', () => {
+    const [hop] = journey(balanced, { from: 'client', to: '10.1.0.100', kind: 'resolve' });
+    expect(hop?.simulation.record).toEqual({
+      verdict: 'answer',
+      reason: 'none',
+      network: 'blue',
+      device: expect.any(String),
+    });
+    expect(toHex(hop!.simulation.outputs[0]!.frame.subarray(6, 12))).toBe('020000000a01');
   });
 });

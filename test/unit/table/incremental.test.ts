@@ -156,7 +156,7 @@ describe('deltas', { timeout: 60_000 }, () => {
 
   test('met every clash on the way', () => {
     const codes =
-      'MW104 MW105 MW126 MW127 MW128 MW130 MW131 MW141 MW143 MW150 MW151 MW153 MW156 MW164 MW165 MW204 MW205 MW206'.split(
+      'MW104 MW105 MW126 MW127 MW128 MW130 MW131 MW141 MW143 MW150 MW151 MW153 MW156 MW164 MW165 MW180 MW181 MW184 MW185 MW186 MW204 MW205 MW206'.split(
         ' ',
       );
     expect(codes.filter((code) => !seen.has(code))).toEqual([]);
@@ -182,6 +182,11 @@ function checkChanges(
   expect(touched('port')).toEqual(expect.arrayContaining([...changes.ports]));
   expect(touched('node')).toEqual(expect.arrayContaining([...changes.nodes]));
   expect(touched('network')).toEqual(expect.arrayContaining([...changes.networks]));
+  expect(touched('address')).toEqual(expect.arrayContaining([...changes.addresses]));
+  for (const id of touched('address')) {
+    const differs = JSON.stringify(before.addresses.get(id)) !== JSON.stringify(after.addresses.get(id));
+    if (differs) expect(changes.addresses).toContain(id);
+  }
   for (const id of touched('node')) {
     const differs = JSON.stringify(before.nodes.get(id)) !== JSON.stringify(after.nodes.get(id));
     if (differs) expect(changes.nodes).toContain(id);

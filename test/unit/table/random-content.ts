@@ -7,6 +7,7 @@ export interface Content {
   readonly nodes: Record<string, Fields>;
   readonly networks: Record<string, Fields>;
   readonly ports: Record<string, Fields>;
+  readonly addresses: Record<string, Fields>;
 }
 
 const hex = (n: number): string => n.toString(16).padStart(2, '0');
@@ -30,6 +31,7 @@ export function tableObject(): fc.Arbitrary<Content> {
     addresses: fc.constantFrom('one', 'common first', 'common last'),
     mtu: optional(fc.integer({ min: 1500, max: 65535 })),
     region: optional(fc.constantFrom('north', 'süd')),
+    state: optional(fc.constantFrom('up', 'down', 'drain')),
     kind: optional(fc.constantFrom('mapwire', 'foreign')),
     guard: optional(fc.constantFrom('full', 'open', 'off')),
     checksum: optional(fc.constantFrom('auto', 'zero', 'computed')),
@@ -56,6 +58,8 @@ export function tableObject(): fc.Arbitrary<Content> {
     priority: optional(fc.integer({ min: 0, max: 254 })),
     weight: optional(fc.integer({ min: 1, max: 100 })),
     segment: fc.boolean(),
+    limit: fc.option(fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }), { nil: undefined }),
+    prefer: fc.option(fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }), { nil: undefined }),
     single: fc.boolean(),
   });
   return fc
@@ -65,7 +69,9 @@ export function tableObject(): fc.Arbitrary<Content> {
       networks: fc.array(network, { minLength: 4, maxLength: 5 }),
       ports: fc.array(port, { maxLength: 12 }),
     })
-    .map(({ common, nodes, networks, ports }) => ({
+    .map((parts) => ({ ...parts, addresses: addressesOf(parts.networks, parts.ports) }))
+    .map(({ common, nodes, networks, ports, addresses }) => ({
+      addresses,
       nodes: Object.fromEntries(
         nodes.map(({ addresses, kind, guard, checksum, ...rest }, i) => {
           const both = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
@@ -107,13 +113,17 @@ export function tableObject(): fc.Arbitrary<Content> {
             ...Array.from({ length: port.ip4 + (ipOnly ? 1 : 0) }, (_, n) => `10.${n}.0.${i + 1}`),
             ...Array.from({ length: port.ip6 }, (_, n) => `fd00:${n}::${hex(i + 1)}`),
           ];
-          const at = port.nodes.map((n) =>
+          const names = (list: readonly number[] | undefined) => list?.map((n) => `node-${n}`);
+          const at = port.nodes.map((n, place) =>
             given({
               node: `node-${n}`,
               interface: port.interfaces ? `tap${i}` : undefined,
               segment: port.segment && encap !== 'flat' && flood !== 'multicast' ? 1000 + port.network : undefined,
               priority: port.priority,
               weight: port.weight,
+              // Every node has the first one.
+              for: place > 0 ? names(port.limit) : undefined,
+              prefer: names(port.prefer),
             }),
           );
           const fields = given({
@@ -134,8 +144,32 @@ export function tableObject(): fc.Arbitrary<Content> {
     }));
 }
 
+/** A balanced address for each network that has ports and carries Ethernet; everything about it follows from its ports. */
+function addressesOf(
+  networks: readonly { readonly encap: string | undefined }[],
+  ports: readonly { readonly network: number; readonly weight: number | undefined }[],
+): Record<string, Fields> {
+  const addresses: Record<string, Fields> = {};
+  networks.forEach(({ encap }, n) => {
+    const own = ports.flatMap(({ network, weight }, i) => (network === n ? [{ port: `port/${i}`, weight }] : []));
+    if (own.length === 0 || IP_ONLY.includes(encap ?? '')) return;
+    addresses[`net ${n}`] = given({
+      network: `net ${n}`,
+      mac: `02:00:00:00:0b:${hex(n)}`,
+      ips: own.length > 1 ? [`10.77.0.${n + 1}`, `fd77::${n}`] : undefined,
+      affinity: own.length > 2 ? 'source' : undefined,
+      prefer: ['none', 'local', 'region'][own.length],
+      slots: own.length > 3 ? 5000 : undefined,
+      members: own.map((member, i) =>
+        given({ ...member, priority: i % 2 === 1 ? 2 : undefined, state: i > 2 ? 'down' : undefined }),
+      ),
+    });
+  });
+  return addresses;
+}
+
 export interface RandomRecord {
-  readonly kind: 'node' | 'network' | 'port';
+  readonly kind: 'node' | 'network' | 'port' | 'address';
   readonly id: string;
   /** undefined: the record is removed. */
   readonly fields: Fields | undefined;
@@ -154,13 +188,14 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
       addresses: rare(fc.constantFrom('4', '4', '46'), fc.constantFrom('6', 'the same 6'), 10),
       mtu: rare(fc.constant<number | undefined>(undefined), fc.constantFrom(1300, 1340), 6),
       kind: optional(fc.constant('foreign')),
+      region: optional(fc.constantFrom('x', 'y')),
     })
-    .map(({ id, last, addresses, mtu, kind }) => {
+    .map(({ id, last, addresses, mtu, kind, region }) => {
       const own = [`192.0.2.${last}`, `2001:db8::${hex(last + 2)}`];
       let underlay = own.slice(0, addresses.length);
       if (addresses === '6') underlay = [own[1]!];
       if (addresses === 'the same 6') underlay = ['2001:db8::1'];
-      return { kind: 'node' as const, id, fields: given({ underlay, mtu, kind }) };
+      return { kind: 'node' as const, id, fields: given({ underlay, mtu, kind, region }) };
     });
   const network = fc
     .record({
@@ -192,8 +227,19 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
         6,
       ),
       allow: rare(fc.constant<string[] | undefined>(undefined), fc.constant<string[] | undefined>(['10.9.0.0/16']), 4),
+      views: rare(
+        fc.constant<Fields>({}),
+        fc.record(
+          {
+            for: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'region:x', 'region:y'), { minLength: 1, maxLength: 2 }),
+            prefer: fc.uniqueArray(fc.constantFrom('a', 'd', 'region:x'), { minLength: 1, maxLength: 2 }),
+          },
+          { requiredKeys: [] },
+        ),
+        4,
+      ),
     })
-    .map(({ id, network, mac, macs, ips, nodes, interface: tap, segment, allow }) => ({
+    .map(({ id, network, mac, macs, ips, nodes, interface: tap, segment, allow, views }) => ({
       kind: 'port' as const,
       id,
       fields: given({
@@ -208,10 +254,42 @@ export function clashingRecord(): fc.Arbitrary<RandomRecord> {
               ? `fd00::${hex(n)}`
               : `10.0.0.${n}`,
         ),
-        at: nodes.map((name) => given({ node: name, interface: tap === undefined ? undefined : `tap${tap}`, segment })),
+        at: nodes.map((name) =>
+          given({ node: name, interface: tap === undefined ? undefined : `tap${tap}`, segment, ...views }),
+        ),
+      }),
+    }));
+  const address = fc
+    .record({
+      id: fc.constantFrom('v1', 'v2', 'v3'),
+      network: rare(fc.constantFrom('n1', 'n1', 'n2'), fc.constant('n4'), 30),
+      mac: rare(fc.integer({ min: 100, max: 120 }), fc.nat(60), 10),
+      shared: rare(fc.constant(false), fc.constant(true), 20),
+      ips: fc.uniqueArray(rare(fc.integer({ min: 200, max: 220 }), fc.oneof(fc.nat(80), fc.constant(201)), 8), {
+        maxLength: 2,
+      }),
+      underlay: rare(fc.constant(false), fc.constant(true), 20),
+      members: fc.uniqueArray(
+        rare(fc.constantFrom('s1', 's2', 's3'), fc.constantFrom('p1', 'p2', 'p3', 'p4', 'p99'), 3),
+        { minLength: 1, maxLength: 3 },
+      ),
+      down: fc.boolean(),
+      prefer: optional(fc.constantFrom('local', 'region')),
+      weight: rare(fc.constant<number | undefined>(undefined), fc.constantFrom(7, 100), 5),
+    })
+    .map(({ id, network, mac, shared, ips, underlay, members, down, prefer, weight }) => ({
+      kind: 'address' as const,
+      id,
+      fields: given({
+        network,
+        mac: shared ? SHARED[0] : `02:00:00:00:00:${hex(mac)}`,
+        ips: [...ips.map((n) => (n % 3 === 0 ? `fd00::${hex(n)}` : `10.0.0.${n}`)), ...(underlay ? ['192.0.2.1'] : [])],
+        prefer,
+        members: members.map((port, i) => given({ port, weight, state: down && i === 1 ? 'down' : undefined })),
       }),
     }));
   const full = fc.oneof(
+    { weight: 2, arbitrary: address },
     { weight: 2, arbitrary: node },
     { weight: 2, arbitrary: network },
     { weight: 6, arbitrary: port },

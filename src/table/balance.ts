@@ -1,0 +1,72 @@
+/** Who serves a balanced address, in which order, as one node sees it (packet-rules.md, "Balanced addresses"). */
+
+import { maglev, type Slots, slotsFor } from './maglev.ts';
+import type { Table, TableAddress, TableMember, TableNode, TablePort } from './model.ts';
+import { NEVER_USED } from './row.ts';
+import { viewOf } from './view.ts';
+
+/** Members that share the flows among themselves while one of them is live. */
+export interface BalanceLevel {
+  /** In the order of their ids. */
+  readonly members: readonly TableMember[];
+  /** Size of the table of slots. */
+  readonly size: number;
+}
+
+export interface Balance {
+  /** The first is asked first. */
+  readonly levels: readonly BalanceLevel[];
+  /** Members with a locator on this node, for what comes from the underlay; undefined: there is none. */
+  readonly here: BalanceLevel | undefined;
+}
+
+/** What the order depends on beside the address. */
+type Places = Pick<Table, 'nodes' | 'port'>;
+
+/** Who looks. */
+type Self = Pick<TableNode, 'id' | 'region'>;
+
+export function balanceOf(address: TableAddress, table: Places, node: string): Balance {
+  const self = table.nodes.get(node) ?? { id: node };
+  const up = address.members.filter(({ state }) => state === 'up');
+  const ranked = new Map<number, TableMember[]>();
+  const here: TableMember[] = [];
+  for (const member of up) {
+    const port = table.port(member.port);
+    if (port === undefined) continue;
+    const rank = 2 * member.priority + (isFar(address, port, table, self) ? 1 : 0);
+    const level = ranked.get(rank);
+    if (level === undefined) ranked.set(rank, [member]);
+    else level.push(member);
+    if (port.at.some((at) => at.node === node)) here.push(member);
+  }
+  const levels = [...ranked].sort(([a], [b]) => a - b).map(([, members]) => levelOf(address, members));
+  return { levels, here: here.length === 0 ? undefined : levelOf(address, here) };
+}
+
+/** A member is where the first locator is that this node has, whatever lives. */
+function isFar({ prefer }: TableAddress, port: TablePort, { nodes }: Places, self: Self): boolean {
+  if (prefer === 'none') return false;
+  const at = viewOf(port.at, self).find(({ priority }) => priority !== NEVER_USED);
+  if (at === undefined) return true;
+  if (at.node === self.id) return false;
+  return prefer === 'local' || self.region === undefined || nodes.get(at.node)?.region !== self.region;
+}
+
+function levelOf(address: TableAddress, members: readonly TableMember[]): BalanceLevel {
+  return { members, size: slotsFor(weighted(members), address.slots) };
+}
+
+function weighted(members: readonly TableMember[]) {
+  return members.map(({ port, weight }) => ({ id: port, weight }));
+}
+
+/** Which members, by index, have the slots of a level. */
+export function slotsOfLevel({ members, size }: BalanceLevel): Slots {
+  return maglev(weighted(members), size);
+}
+
+/** The same levels have the same slots. */
+export function levelKey({ members, size }: BalanceLevel): string {
+  return JSON.stringify([size, ...members.map(({ port, weight }) => [port, weight])]);
+}

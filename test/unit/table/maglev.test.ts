@@ -1,0 +1,131 @@
+/** Shares and movements of balanced addresses. What docs/packet-rules.md and docs/decisions say of them is printed here. */
+import { describe, expect, test } from 'vitest';
+import { hashWords } from '../../../src/simulator/hash.ts';
+import { MAX_SLOTS, maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from '../../../src/table/maglev.ts';
+import { randomFrom } from '../compiler/random-table.ts';
+
+function members(count: number, weight: (i: number) => number = () => 1): Weighted[] {
+  return Array.from({ length: count }, (_, i) => ({ id: `m${String(i).padStart(3, '0')}`, weight: weight(i) }));
+}
+
+function counts(slots: Int32Array, members: number): number[] {
+  const found = new Array<number>(members).fill(0);
+  for (const member of slots) (found[member] as number)++;
+  return found;
+}
+
+/** How many slots are another member's, by id. */
+function moved(before: readonly [Weighted[], Slots], after: readonly [Weighted[], Slots]): number {
+  let count = 0;
+  for (let slot = 0; slot < before[1].first.length; slot++) {
+    const [a, b] = [before, after].map(([list, slots]) => list[slots.first[slot] as number]?.id);
+    if (a !== b) count++;
+  }
+  return count;
+}
+
+/** Upper tail of the chi-square distribution, by Wilson and Hilferty's approximation. */
+function chiSquareP(statistic: number, freedom: number): number {
+  const spread = 2 / (9 * freedom);
+  const z = ((statistic / freedom) ** (1 / 3) - (1 - spread)) / Math.sqrt(spread);
+  const t = 1 / (1 + 0.2316419 * Math.abs(z));
+  const tail =
+    (Math.exp(-z * z * 0.5) / Math.sqrt(2 * Math.PI)) *
+    t *
+    (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  return z > 0 ? tail : 1 - tail;
+}
+
+describe('shares', () => {
+  test.each([
+    ['two equals', members(2)],
+    ['1 and 100', members(2, (i) => (i === 0 ? 1 : 100))],
+    ['7 of all weights', members(7, (i) => [1, 3, 10, 33, 50, 99, 100][i] as number)],
+    ['20 equals', members(20)],
+    ['100 with weights 1 to 100', members(100, (i) => i + 1)],
+  ])('%s: every share is that of its weight, within a hundredth', (...[, list]) => {
+    const { first, second } = maglev(list, slotsFor(list));
+    const sum = list.reduce((total, { weight }) => total + weight, 0);
+    for (const [i, count] of counts(first, list.length).entries()) {
+      const share = (first.length * (list[i] as Weighted).weight) / sum;
+      expect(Math.abs(count - share)).toBeLessThan(1);
+      expect(Math.abs(count / share - 1)).toBeLessThanOrEqual(0.01);
+    }
+    // a million slots are too many for a million expectations
+    expect(second.every((member, slot) => member >= 0 && member !== first[slot])).toBe(true);
+  });
+
+  test('what a member leaves is spread over the others by weight', () => {
+    const list = members(5, (i) => i + 1);
+    const { first, second } = maglev(list, slotsFor(list));
+    const heirs = new Array<number>(5).fill(0);
+    first.forEach((member, slot) => {
+      if (member === 4) (heirs[second[slot] as number] as number)++;
+    });
+    const left = heirs.reduce((total, count) => total + count, 0);
+    expect(heirs[4]).toBe(0);
+    for (let i = 0; i < 4; i++) expect(Math.abs((heirs[i] as number) / left - (i + 1) / 10)).toBeLessThan(0.03);
+  });
+
+  test('one member has them all, and there is no second', () => {
+    const { first, second } = maglev(members(1), slotsFor(members(1)));
+    expect(new Set(first)).toEqual(new Set([0]));
+    expect(new Set(second)).toEqual(new Set([-1]));
+  });
+
+  test('the order of filling is that of the ids alone: twice the same', () => {
+    const list = members(9, (i) => 1 + (i % 3));
+    expect(maglev(list, 4093)).toEqual(maglev(structuredClone(list), 4093));
+  });
+
+  test('sizes are primes, and grow with members and weights', () => {
+    for (const size of SLOT_SIZES) for (let i = 2; i * i <= size; i++) expect(size % i).not.toBe(0);
+    expect(slotsFor(members(20))).toBe(4093);
+    expect(slotsFor(members(21))).toBe(32749);
+    expect(slotsFor(members(2), 5000)).toBe(32749);
+    expect(slotsFor(members(256, (i) => (i === 0 ? 1 : 100)))).toBe(MAX_SLOTS);
+  });
+});
+
+test('100,000 flows agree with the slots (chi-square)', () => {
+  const list = members(10, (i) => [1, 1, 2, 3, 5, 8, 13, 21, 34, 55][i] as number);
+  const { first } = maglev(list, slotsFor(list));
+  const random = randomFrom(5);
+  const word = (): number => random(0x1_0000_0000);
+  const hits = new Array<number>(10).fill(0);
+  for (let flow = 0; flow < 100_000; flow++) {
+    const hash = hashWords([word(), 0x0a010064, 6, random(65536) * 65536 + 443]);
+    (hits[first[Math.floor((hash * first.length) / 2 ** 32)] as number] as number)++;
+  }
+  const expected = counts(first, 10).map((count) => (100_000 * count) / first.length);
+  const statistic = hits.reduce(
+    (sum, hit, i) => sum + (hit - (expected[i] as number)) ** 2 / (expected[i] as number),
+    0,
+  );
+  const p = chiSquareP(statistic, 9);
+  console.info(`maglev: 100,000 flows over 10 members: chi-square ${statistic.toFixed(1)}, p = ${p.toFixed(3)}`);
+  expect(p).toBeGreaterThan(0.001);
+});
+
+describe('who moves', () => {
+  test.each([2, 3, 5, 10, 20, 40, 57, 100])(
+    '%i equals: one comes or goes, under 1.5 / N of the flows move',
+    (count) => {
+      const all = members(count + 1);
+      // one size for both: it changes at few numbers of members
+      const size = slotsFor(all);
+      let most = 0;
+      const whole = maglev(all, size);
+      for (const gone of new Set([0, Math.floor(count / 2), count])) {
+        const rest = all.filter((_, i) => i !== gone);
+        const share = (moved([all, whole], [rest, maglev(rest, size)]) * (count + 1)) / size;
+        most = Math.max(most, share);
+      }
+      console.info(
+        `maglev: ${count + 1} members, ${size} slots: one goes (or comes) and ${most.toFixed(2)} / N flows move`,
+      );
+      expect(most).toBeGreaterThanOrEqual(0.99);
+      expect(most).toBeLessThan(1.5);
+    },
+  );
+});
