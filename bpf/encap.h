@@ -64,7 +64,7 @@ static __always_inline void mw_write_ip4(__be16 *word, const struct mw_packet *p
 	word[1] = bpf_htons(MW_IP4_SIZE + payload);
 	word[2] = 0;
 	word[3] = bpf_htons(0x4000);	/* DF: RFC 6864 lets id be 0 */
-	word[4] = bpf_htons((mw_config.ttl << 8) | (path->encap == MW_ENCAP_GRE ? MW_PROTO_GRE : MW_PROTO_UDP));
+	word[4] = bpf_htons((mw_config.ttl << 8) | mw_outer_proto(path->encap));
 	word[5] = 0;
 	memcpy(&word[6], &path->local[3], 4);
 	memcpy(&word[8], &path->remote[3], 4);
@@ -78,7 +78,7 @@ static __always_inline void mw_write_ip6(__be16 *word, const struct mw_packet *p
 
 	memcpy(&word[0], &first, 4);
 	word[2] = bpf_htons(payload);
-	word[3] = bpf_htons(((path->encap == MW_ENCAP_GRE ? MW_PROTO_GRE : MW_PROTO_UDP) << 8) | mw_config.ttl);
+	word[3] = bpf_htons((mw_outer_proto(path->encap) << 8) | mw_config.ttl);
 	memcpy(&word[4], path->local, 16);
 	memcpy(&word[12], path->remote, 16);
 }
@@ -118,7 +118,7 @@ __noinline int mw_write_outer(mw_ctx *ctx, const struct mw_packet *p, const stru
 	if (!p || !path)
 		return MW_REASON_INTERNAL;
 	ip6 = path->flags & MW_NODE_IP6;
-	hash = mw_flow_hash(p);
+	hash = path->hash;
 	payload = p->len + 4 * (p->tags - p->tags_inside) - (mw_carries_ip(path->encap) ? MW_ETH_HLEN : 0) +
 		  MW_TUNNEL_SIZE + (path->encap == MW_ENCAP_GRE ? 0 : MW_UDP_SIZE);
 	c = (struct mw_cursor)MW_CURSOR(ctx, 0, MW_MAX_BASE);
@@ -184,7 +184,6 @@ static __always_inline bool mw_wants_checksum(const struct mw_path *path)
 
 #if MW_TC
 
-/* include/uapi/linux/bpf.h has the macro only as part of an enum */
 static __always_inline __u64 mw_room_flags(const struct mw_packet *p, const struct mw_path *path)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;

@@ -15,6 +15,7 @@ struct mw_path {
 	__be32 remote[4];	/* IPv4 in mapped form */
 	__be32 local[4];
 	__u32 flags;		/* enum mw_node_flags */
+	__u32 hash;		/* of the flow */
 	__u16 mtu;
 	__u8 encap;		/* enum mw_encap */
 	__u8 pad;
@@ -148,6 +149,7 @@ __noinline int mw_find_path(struct mw_path *path, __u32 hash)
 
 	if (!path)
 		return MW_REASON_INTERNAL;
+	path->hash = hash;
 	id = path->encap == MW_ENCAP_FLAT ? MW_NODE_WIRE : path->node;
 	for (attempt = 0; attempt < 2; attempt++) {
 		node = bpf_map_lookup_elem(&MW_MAP(node), &id);

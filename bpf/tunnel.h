@@ -60,6 +60,12 @@ static __always_inline bool mw_carries_ip(__u32 encap)
 	return encap == MW_ENCAP_VXLAN_GPE || encap == MW_ENCAP_LISP;
 }
 
+/* What the outer IP header carries. */
+static __always_inline __u8 mw_outer_proto(__u32 encap)
+{
+	return encap == MW_ENCAP_GRE ? MW_PROTO_GRE : MW_PROTO_UDP;
+}
+
 /* Bytes of the outer headers behind the outer Ethernet header. */
 static __always_inline __u32 mw_outer_size(__u32 encap, bool ip6)
 {
