@@ -15,6 +15,8 @@ import { isViewed } from './view.ts';
 
 /** A row and where it was written. */
 export interface StoredRow {
+  /** Number of the row. */
+  readonly place: number;
   readonly row: PortRow;
   readonly file: number;
   readonly line: number;
@@ -35,6 +37,19 @@ interface Extra {
   readonly allow: readonly string[];
   readonly role: 'router' | 'dhcp' | undefined;
   readonly at: readonly TableLocator[] | undefined;
+}
+
+/** The columns as they are now, for reading: another array after the store has grown. */
+export interface PortColumns {
+  /** Number of the network's name. */
+  readonly network: Uint32Array;
+  readonly macHigh: Uint16Array;
+  readonly macLow: Uint32Array;
+  readonly ip4: Uint32Array;
+  /** Four words a row. */
+  readonly ip6: Uint32Array | undefined;
+  /** Number of the node's name. */
+  readonly node: Uint32Array;
 }
 
 const TWO_32 = 0x1_0000_0000;
@@ -208,8 +223,37 @@ export class PortStore {
     return this.#limit;
   }
 
+  /** For how many rows there is room. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
   isLive(row: number): boolean {
     return row < this.#limit && this.#id[row] !== FREE;
+  }
+
+  columns(): PortColumns {
+    return {
+      network: this.#network,
+      macHigh: this.#macHigh,
+      macLow: this.#macLow,
+      ip4: this.#ip4,
+      ip6: this.#ip6,
+      node: this.#node,
+    };
+  }
+
+  /** True when the row is live and all of it lies in columns. */
+  isPlain(row: number): boolean {
+    return this.isLive(row) && (this.#flags[row]! & HAS_EXTRA) === 0;
+  }
+
+  hasIp4(row: number): boolean {
+    return (this.#flags[row]! & HAS_IP4) !== 0;
+  }
+
+  hasIp6(row: number): boolean {
+    return (this.#flags[row]! & HAS_IP6) !== 0;
   }
 
   // reading one row
@@ -266,6 +310,7 @@ export class PortStore {
   stored(row: number): StoredRow {
     const extra = this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)! : undefined;
     return {
+      place: row,
       row: {
         id: this.id(row),
         network: this.network(row),
