@@ -70,6 +70,10 @@ export class MapWriter {
    */
   async putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
     const raw = this.generation.map(map);
+    if (count === 1) {
+      await this.#putOne(map, { map, key: keys.subarray(0, raw.keySize), value: values.subarray(0, raw.valueSize) });
+      return;
+    }
     for (let done = 0; done < count; ) {
       const result = await raw.updateBatch(
         keys.subarray(done * raw.keySize, count * raw.keySize),
@@ -115,6 +119,10 @@ export class MapWriter {
   async removePacked(map: EntryMap, keys: Uint8Array, count: number): Promise<void> {
     if (count === 0) return;
     const raw = this.generation.map(map);
+    if (count === 1) {
+      if (raw.delete(keys.subarray(0, raw.keySize))) this.#count(map, 1);
+      return;
+    }
     const result = await raw.deleteBatch(keys, count);
     this.#count(map, result.applied);
     const error = raw.batchError(result);
