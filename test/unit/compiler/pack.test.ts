@@ -11,7 +11,7 @@ import {
   valueBytes,
   WRITE_ORDER,
 } from '../../../src/compiler/index.ts';
-import { applyDelta } from '../../../src/table/index.ts';
+import { applyDelta, type CompactTable } from '../../../src/table/index.ts';
 import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from './random-table.ts';
 
@@ -45,7 +45,7 @@ it(`packs what it lists (MAPWIRE_SEED=${SEED})`, () => {
     const random = new RandomTable(SEED + run);
     const table = tableOf(random.draft);
     const one = plan(table, 'n0', new IdBook());
-    let newest = table;
+    let newest = table as CompactTable;
     for (const map of WRITE_ORDER) {
       if (!isPortMap(map)) continue;
       const expected = told(one, map);
