@@ -12,12 +12,15 @@ import type { FileStamp } from '../table/byte-source.ts';
 import type { TableFile } from '../table/document.ts';
 import type { TableEdit } from '../table/edit.ts';
 import { readTableFile, systemMessage, warnOfIgnored } from '../table/read-file.ts';
-import { ageOf, type FileState, lookAt, sameStamps, sameState } from './file-state.ts';
+import { ageOf, type FileState, lookAt, sameStamps, sameState, stampOf } from './file-state.ts';
+import { FolderEvents } from './folder-events.ts';
 import type { MappingSource, Offer, SourceSink, Verdict } from './source.ts';
 
 export interface FileSourceOptions {
   /** Milliseconds for which files must be the same before they are read (50). */
   readonly settle?: number;
+  /** The same for files that took the place of others by a rename: they are whole (20). */
+  readonly settleRenamed?: number;
   /** Milliseconds between looks without an event, for file systems that give none (2000). */
   readonly poll?: number;
   /** Ask the kernel for events (true). */
@@ -42,6 +45,7 @@ export class FileSource implements MappingSource {
   readonly name: string;
   readonly #path: string;
   readonly #settle: number;
+  readonly #settleRenamed: number;
   readonly #poll: number;
   readonly #trusted: boolean;
   readonly #watching: boolean;
@@ -56,11 +60,16 @@ export class FileSource implements MappingSource {
   /** The state that must last before it is read. */
   #candidate: FileState | undefined;
   #heldTold = false;
+  /** What the last look saw. */
+  #seen: FileState | undefined;
+  /** What the kernel told since: which files of the folder, and whether they were written to. */
+  #events = new FolderEvents();
 
   constructor(path: string, options: FileSourceOptions = {}) {
     this.#path = path;
     this.name = `file:${path}`;
     this.#settle = options.settle ?? 50;
+    this.#settleRenamed = Math.min(this.#settle, options.settleRenamed ?? 20);
     this.#poll = options.poll ?? 2000;
     this.#trusted = options.trusted ?? true;
     this.#watching = options.watch ?? true;
@@ -76,7 +85,10 @@ export class FileSource implements MappingSource {
     const state = this.#look();
     if (!state.held && ageOf(state) > this.#settle) this.#read(state);
     else this.#consider(state);
-    this.#pollTimer = setInterval(() => this.#check(), this.#poll);
+    this.#pollTimer = setInterval(() => {
+      this.#events.lookAtAll();
+      this.#check();
+    }, this.#poll);
     this.#pollTimer.unref();
   }
 
@@ -91,10 +103,18 @@ export class FileSource implements MappingSource {
   /** Looks now and does not wait for an event (as on SIGHUP). What is bad is read again. */
   rescan(): void {
     this.#judged = undefined;
+    this.#events.lookAtAll();
     this.#check();
   }
 
   #look(): FileState {
+    const few = this.#seen && this.#events.few(this.#path, this.#seen);
+    this.#seen = few ?? this.#lookAtAll();
+    this.#events.looked();
+    return this.#seen;
+  }
+
+  #lookAtAll(): FileState {
     // Watching begins before looking: what happens in between is an event.
     let state = this.#lookOnce();
     while (this.#watch(state.folders)) state = this.#lookOnce();
@@ -128,11 +148,15 @@ export class FileSource implements MappingSource {
   #watchFolder(folder: string): boolean {
     try {
       const inode = inodeOf(folder);
-      const watcher = watch(folder, { persistent: false }, () => this.#check());
+      const watcher = watch(folder, { persistent: false }, (type, name) => {
+        this.#events.note(folder, type, name);
+        this.#check();
+      });
       // A folder that goes away, or no more watches: the next look finds out what is left.
       watcher.on('error', () => {
         watcher.close();
         if (this.#watchers.get(folder)?.watcher === watcher) this.#watchers.delete(folder);
+        this.#events.lookAtAll();
       });
       this.#watchers.set(folder, { watcher, inode });
       return true;
@@ -160,7 +184,8 @@ export class FileSource implements MappingSource {
     this.#heldTold = false;
     if (this.#judged !== undefined && sameState(this.#judged, state)) return;
     this.#candidate = state;
-    this.#timer = setTimeout(() => this.#settled(), this.#settle);
+    const replaced = this.#watching && this.#events.onlyReplaced();
+    this.#timer = setTimeout(() => this.#settled(), replaced ? this.#settleRenamed : this.#settle);
   }
 
   #settled(): void {
@@ -178,6 +203,7 @@ export class FileSource implements MappingSource {
   #read(state: FileState): void {
     this.#candidate = undefined;
     this.#judged = state;
+    this.#events.judged();
     const offer = this.#offerOf(state);
     const verdict = this.#sink!.offer(offer);
     if (verdict.state !== 'waiting') offer.settled(verdict);
@@ -224,8 +250,12 @@ export class FileSource implements MappingSource {
       // What cannot be opened has no stamp, and is told as it is.
       if (read.stamp !== undefined && !sameStamps(read.stamp, state.files.get(path))) stable = false;
     }
-    if (stable && sameState(state, this.#lookOnce())) return known;
-    return undefined;
+    if (!stable) return undefined;
+    // Of files that the kernel tells of, those that were read are all that can have changed without a word of it.
+    if (this.#watching && this.#seen === state && state.kind === 'folder') {
+      return changed.every((path) => sameStamps(state.files.get(path), stampOf(path))) ? known : undefined;
+    }
+    return sameState(state, this.#lookOnce()) ? known : undefined;
   }
 
   /** What is to be said of a folder as a whole; false when its files must not be read. */

@@ -15,7 +15,7 @@ export interface FileState {
   readonly folders: readonly string[];
 }
 
-function stampOf(path: string): FileStamp | undefined {
+export function stampOf(path: string): FileStamp | undefined {
   try {
     const stat = statSync(path, { bigint: true });
     return { device: stat.dev, inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs };

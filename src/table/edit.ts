@@ -604,9 +604,7 @@ export class TableEdit implements RecordSink {
   #sweep(): void {
     if (this.#replaced.size === 0 || this.#base === undefined) return;
     const { store } = this;
-    for (let row = 0; row < store.limit; row++) {
-      if (store.isLive(row) && this.#seen[row] !== 1 && this.#replaced.has(store.file(row))) this.#take(row);
-    }
+    for (const row of store.rowsOfFiles(this.#replaced, this.#seen)) this.#take(row);
     for (const definitions of this.#definitions) {
       for (const [id, origin] of definitions.origins) {
         if (!definitions.seen.has(id) && this.#replaced.has(origin.file)) definitions.delete(id);

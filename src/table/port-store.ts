@@ -325,6 +325,18 @@ export class PortStore {
     return this.#file[row]!;
   }
 
+  /** Live rows of these files that are not marked (1) in `seen`. */
+  rowsOfFiles(files: ReadonlySet<number>, seen: Uint8Array): number[] {
+    const wanted = new Uint8Array(0x1_0000);
+    for (const file of files) wanted[file] = 1;
+    const column = this.#file;
+    const found: number[] = [];
+    for (let row = 0; row < this.#limit; row++) {
+      if (wanted[column[row]!] === 1 && seen[row] !== 1 && this.isLive(row)) found.push(row);
+    }
+    return found;
+  }
+
   line(row: number): number {
     return this.#line[row]!;
   }
