@@ -55,6 +55,11 @@ export class IdSpace {
     return this.#live.size;
   }
 
+  /** Ids that have an owner, with their natural keys. */
+  bindings(): [number, string][] {
+    return [...this.#live].map(([id, { natural }]) => [id, natural]);
+  }
+
   idOf(owner: string): number | undefined {
     return this.#byOwner.get(owner);
   }

@@ -54,7 +54,7 @@ export {
   replan,
   type TableEdits,
 } from './plan.ts';
-export { isPortMap, type PortMap, PRIORITY_NEVER } from './port-entries.ts';
+export { isPortMap, PORT_MAPS, type PortMap, PRIORITY_NEVER } from './port-entries.ts';
 export {
   formatPlan,
   formatRows,

@@ -49,6 +49,8 @@ export class Applier {
   #timer: NodeJS.Timeout | undefined;
   #dirty = false;
   #closed = false;
+  /** The table that the kernel's maps were last written for, by an earlier process that says so. */
+  #trusted: CompactTable | undefined;
 
   constructor(plane: ApplyPlane, node: string, events: ApplierEvents) {
     this.#plane = plane;
@@ -73,6 +75,30 @@ export class Applier {
 
   get busy(): boolean {
     return this.#running !== undefined;
+  }
+
+  /**
+   * The maps of ports hold this table already, by the word of an earlier process: they are not read before it is in force. Before the first
+   * `want`.
+   */
+  trust(table: CompactTable): void {
+    this.#trusted = table;
+  }
+
+  /** Does something while nothing is applied; edits wait for it. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    const result = (this.#running ?? Promise.resolve()).then(task);
+    const running: Promise<void> = result.then(
+      () => {},
+      () => {},
+    );
+    this.#running = running;
+    void running.then(() => {
+      if (this.#running !== running) return;
+      this.#running = undefined;
+      if (this.#dirty && this.#timer === undefined) this.#kick();
+    });
+    return result;
   }
 
   /** Makes this the table to bring into force. */
@@ -140,6 +166,13 @@ export class Applier {
       throw new MapwireError('ERR_MW_TABLE', `the table has no node '${this.#node}'`, {
         hint: `add this host to 'nodes', or change 'node' in the configuration; the nodes are: ${[...table.nodes.keys()].slice(0, 8).join(', ')}`,
       });
+    }
+    const trusted = this.#trusted;
+    this.#trusted = undefined;
+    if (this.#plan === undefined && trusted?.nodes.has(this.#node)) {
+      this.#plan = plan(trusted, this.#node, this.#plane.ids);
+      const report = await this.#plane.apply(this.#plan, undefined, this.#events.states(trusted), true);
+      if (table === trusted) return report;
     }
     const before = this.#plan;
     if (before === undefined) {

@@ -1,12 +1,13 @@
 /** The daemon: sources to table, table to plan, plan to kernel; and the API beside it. */
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { PORT_MAPS } from '../compiler/index.ts';
 import { Dataplane, type DataplaneEvent } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import { DirectoryLock, sdNotify } from '../libbpf/index.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import { ApiSource } from '../sources/api.ts';
-import { FileSource, SourceSet, type SourceSetEvent } from '../sources/index.ts';
+import { FileSource, fileSourceName, SourceSet, type SourceSetEvent } from '../sources/index.ts';
 import { type CompactTable, type NodeState, renderDiagnostic } from '../table/index.ts';
 import { makeApi } from './api.ts';
 import { Applier } from './applier.ts';
@@ -14,12 +15,17 @@ import type { Config } from './config-schema.ts';
 import { Liveness, type NodeCommand } from './liveness.ts';
 import { livenessFile } from './liveness-file.ts';
 import type { Logger } from './log.ts';
+import { LEAST_PORTS, type ResumePoint, readResumePoint, resumePath, writeResumePoint } from './resume.ts';
 import { type ApiServer, serve } from './server.ts';
 import { version } from './version.ts';
 import { type DaemonState, type StatusView, statusView, wayText } from './views.ts';
 
 /** How long `ready` waits for underlay next hops. */
 const NEXT_HOP_WAIT_MS = 2_000;
+/** Milliseconds without a change after which a snapshot is written. */
+const SNAPSHOT_AFTER_MS = 10_000;
+/** Milliseconds after `ready` that the maps of ports are compared, when they were not before. */
+const VERIFY_AFTER_MS = 200;
 /** Diagnostics of one reading that the log shows; all are in `status`. */
 const LOGGED_DIAGNOSTICS = 10;
 
@@ -38,12 +44,22 @@ export class Daemon {
   #server: ApiServer | undefined;
   #stateLock: DirectoryLock | undefined;
   #ready = false;
+  #snapshotTimer: NodeJS.Timeout | undefined;
+  #saving: Promise<unknown> | undefined;
+  /** The maps of ports were not read at the start. */
+  #unverified = false;
   #stopping: Promise<void> | undefined;
   #ended!: () => void;
   /** Resolves when the daemon was asked to end and has ended. */
   readonly ended: Promise<void>;
 
-  private constructor(config: Config, log: Logger, plane: Dataplane, opened: { source: ApiSource; revision: number }) {
+  private constructor(
+    config: Config,
+    log: Logger,
+    plane: Dataplane,
+    opened: { source: ApiSource; revision: number },
+    resume: ResumePoint | undefined,
+  ) {
     this.#config = config;
     this.#log = log;
     this.#plane = plane;
@@ -53,7 +69,7 @@ export class Daemon {
       this.#ended = resolve;
     });
     // Revisions rise over restarts: from what is pinned and what the log of edits knows.
-    let last = Math.max(plane.adoptedRevision, opened.revision);
+    let last = Math.max(plane.adoptedRevision, opened.revision, resume?.table.revision ?? 0);
     this.#set = new SourceSet({ revision: () => ++last });
     this.#set.add(this.#file);
     this.#set.add(this.#api);
@@ -68,12 +84,26 @@ export class Daemon {
           { revision, writes: total, ms: Math.round(milliseconds), ports: table.portCount, switched },
           'applied',
         );
+        this.#saveSoon();
         if (!this.#ready) void this.#becomeReady();
       },
       failed: (error, retryMs) =>
         this.#complain(retryMs > 0 ? `not applied; again in ${retryMs} ms` : 'not applied', error),
     });
     plane.onEvent((event) => this.#onPlane(event));
+    if (resume !== undefined) this.#resume(resume);
+  }
+
+  /** Takes over what an earlier daemon left, as far as it is still so. */
+  #resume({ table, files, rowIds, nextPort }: ResumePoint): void {
+    if (this.#plane.isKnown) {
+      this.#plane.ids.ports.restore(table, rowIds, nextPort);
+      this.#applier.trust(table);
+      this.#unverified = true;
+    }
+    if (!this.#api.resume(table.revision)) return;
+    this.#file.resume(files);
+    this.#set.restore(table);
   }
 
   /**
@@ -84,7 +114,9 @@ export class Daemon {
   static async start(config: Config, log: Logger): Promise<Daemon> {
     mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
     assertTrustedFile(config.stateDir);
+    const resume = readResumePoint(resumePath(config.stateDir), config.node, fileSourceName(config.table));
     const plane = await Dataplane.open({
+      ...(resume !== undefined && { known: resume.kernel }),
       pinDir: config.pinDir,
       stateDir: config.stateDir,
       underlay: config.underlay,
@@ -117,7 +149,7 @@ export class Daemon {
       if (tornBytes > 0) log.warn({ bytes: tornBytes }, 'an edit that was never acknowledged was cut off the log');
       for (const path of setAside)
         log.error({ path }, 'the log of edits was damaged; what could not be applied is here');
-      daemon = new Daemon(config, log, plane, opened);
+      daemon = new Daemon(config, log, plane, opened, resume);
       daemon.#stateLock = stateLock;
       set = daemon.#set;
       daemon.#server = await serve(
@@ -178,14 +210,74 @@ export class Daemon {
 
   async #stop(why: string): Promise<void> {
     clearTimeout(this.#returnTimer);
+    clearTimeout(this.#snapshotTimer);
     this.#log.info({ why }, 'stopping; the data plane goes on forwarding');
     this.#notify('STOPPING=1');
     await this.#server?.close();
     await this.#set.close();
     await this.#applier.close();
+    await this.#saving;
+    await this.#save(() => false);
     this.#stateLock?.close();
     await this.#plane.close();
     this.#ended();
+  }
+
+  /** Writes a snapshot when nothing has changed for a while. */
+  #saveSoon(): void {
+    clearTimeout(this.#snapshotTimer);
+    if (this.#stopping !== undefined) return;
+    this.#snapshotTimer = setTimeout(() => {
+      const version = this.#set.table?.parts.store.version;
+      this.#saving ??= this.#save(
+        () => this.#stopping !== undefined || this.#applier.busy || this.#set.table?.parts.store.version !== version,
+      ).finally(() => {
+        this.#saving = undefined;
+      });
+    }, SNAPSHOT_AFTER_MS);
+    this.#snapshotTimer.unref();
+  }
+
+  /** Without one, the next start reads everything: no reason to fail. */
+  async #save(isStale: () => boolean): Promise<void> {
+    const table = this.#set.table;
+    const kernel = this.#plane.kernelState();
+    const isWhole = this.#applier.failure === undefined && !this.#applier.busy && this.#applier.plan?.table === table;
+    if (table === undefined || kernel === undefined || !isWhole || this.#unverified) return;
+    if (table.portCount < LEAST_PORTS || !table.isNewest || !this.#api.isDurable) return;
+    const { ports } = this.#plane.ids;
+    const point = {
+      node: this.#config.node,
+      source: this.#file.name,
+      table,
+      files: this.#file.filesInForce(),
+      kernel,
+      rowIds: ports.byRow,
+      nextPort: ports.next,
+    };
+    try {
+      await writeResumePoint(resumePath(this.#config.stateDir), point, isStale);
+    } catch (error) {
+      this.#complain('no snapshot of the table could be written', error);
+    }
+  }
+
+  /** Compares what the start took on trust, map by map, while nothing is applied. */
+  async #verify(): Promise<void> {
+    if (!this.#unverified) return;
+    await new Promise((resolve) => setTimeout(resolve, VERIFY_AFTER_MS));
+    try {
+      let writes = 0;
+      for (const map of PORT_MAPS) {
+        if (this.#stopping !== undefined) return;
+        writes += await this.#applier.exclusively(() => this.#plane.verify(map));
+      }
+      this.#unverified = false;
+      this.#log.info({ writes }, 'the maps of ports were compared with the plan');
+      this.#saveSoon();
+    } catch (error) {
+      if (this.#stopping === undefined) this.#complain('the maps of ports could not be compared', error);
+    }
   }
 
   /** The states of a table's nodes, for the plan that is made of it. */
@@ -263,6 +355,7 @@ export class Daemon {
     const revision = this.#applier.last?.revision ?? 0;
     process.stdout.write(`mapwire ${version()} ready: node ${this.#config.node}, revision ${revision}${unresolved}\n`);
     this.#notify(`READY=1\nSTATUS=node ${this.#config.node}, revision ${revision}${unresolved}`);
+    void this.#verify();
   }
 
   /** Nothing ends because systemd does not listen. */

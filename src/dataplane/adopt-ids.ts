@@ -16,8 +16,16 @@ import type { Generation } from './generation.ts';
 import { readMap } from './map-writer.ts';
 import { pacer } from './pace.ts';
 
-/** Finds the ids that the kernel's maps use again, by natural keys; those whose owner they do not tell are reserved. */
-export async function adoptIds(generation: Generation, ids: IdBook): Promise<void> {
+/**
+ * Finds the ids that the kernel's maps use again, by natural keys; those whose owner they do not tell are reserved.
+ *
+ * @param known ids and natural keys of balanced addresses: those of ports are known elsewhere, and their maps are not read
+ */
+export async function adoptIds(
+  generation: Generation,
+  ids: IdBook,
+  known?: readonly (readonly [number, string])[],
+): Promise<void> {
   for (const { key, value } of (await readMap(generation, 'vtep')).values()) {
     const address = ipFromMappedBytes(vtepKey.decode(key).addr);
     const { node, flags } = vtepValue.decode(value);
@@ -30,7 +38,8 @@ export async function adoptIds(generation: Generation, ids: IdBook): Promise<voi
     const { encap, segment } = networkCodec.decode(value);
     ids.networks.adopt(u32.decode(key), networkNatural(encap, segment));
   }
-  await adoptPorts(generation, ids);
+  if (known === undefined) await adoptPorts(generation, ids);
+  else for (const [id, natural] of known) ids.addresses.adopt(id, natural);
   for (const { key } of (await readMap(generation, 'balance')).values())
     ids.addresses.adopt(u32.decode(key), undefined);
 }

@@ -1,5 +1,5 @@
 import { u32 } from '../bintools/codec.ts';
-import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges } from '../compiler/index.ts';
+import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges, type PortMap } from '../compiler/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
   type Config,
@@ -30,10 +30,12 @@ import { MapWriter, readMap, textOf } from './map-writer.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
+import { pacer } from './pace.ts';
 import { PathMtus } from './path-mtu.ts';
 import { makeFolder, PinDirectory } from './pin-dir.ts';
 import { NOTHING, type Reception, Receptions } from './reception.ts';
 import { finished, reconcile, type Surroundings, withState } from './reconcile.ts';
+import { reconcilePorts } from './reconcile-ports.ts';
 import { type Recovered, recover } from './recover.ts';
 import { Segmenter, type SegmenterPair } from './segmenter.ts';
 import { Slots } from './slots.ts';
@@ -46,6 +48,7 @@ import type {
   DataplaneStatus,
   DownReport,
   DropCount,
+  KernelState,
   MapDump,
   MapFill,
   NextHopStatus,
@@ -117,6 +120,7 @@ export class Dataplane implements AsyncDisposable {
   #old: Generation[];
   #plan: Plan | undefined;
   #stale = true;
+  #known = false;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -177,12 +181,15 @@ export class Dataplane implements AsyncDisposable {
       opened = recover(pins);
       const { current, old } = opened;
       const ids = new IdBook();
+      let isKnown = false;
       if (current?.layout === layout) {
         assertLayouts(current);
-        await adoptIds(current, ids);
+        isKnown = options.known !== undefined && opened.old.length === 0 && isState(current, options.known);
+        await adoptIds(current, ids, isKnown ? options.known?.addresses : undefined);
       }
       network = new HostNetwork();
       const plane = new Dataplane({ pins, options, objects, layout, network, state, generation: current, old, ids });
+      plane.#known = isKnown;
       await plane.#resume();
       return plane;
     } catch (error) {
@@ -204,6 +211,57 @@ export class Dataplane implements AsyncDisposable {
     return down(options);
   }
 
+  /** Is the kernel as `DataplaneOptions.known` says? Its ports' ids were not adopted then. */
+  get isKnown(): boolean {
+    return this.#known;
+  }
+
+  /** Do networks, nodes and balanced addresses have the ids that they had then? Entries of ports refer to them. */
+  #hasKnownIds(): boolean {
+    const { known } = this.#options;
+    if (!this.#known || known === undefined) return false;
+    const { networks, nodes, addresses } = this.ids;
+    return (
+      sameBindings(networks.bindings(), known.networks) &&
+      sameBindings(nodes.bindings(), known.nodes) &&
+      sameBindings(addresses.bindings(), known.addresses)
+    );
+  }
+
+  /** For the `known` of the next process; undefined while a plan is not wholly in force. */
+  kernelState(): KernelState | undefined {
+    const generation = this.#readable();
+    const meta = generation?.meta();
+    if (this.#stale || this.#old.length > 0 || generation === undefined || meta === undefined) return undefined;
+    return {
+      instance: Buffer.from(meta.instance).toString('hex'),
+      generation: generation.number,
+      layout: generation.layout,
+      revision: Number(meta.revision),
+      addresses: this.ids.addresses.bindings(),
+      networks: this.ids.networks.bindings(),
+      nodes: this.ids.nodes.bindings(),
+    };
+  }
+
+  /**
+   * Compares a map of ports with the plan, and writes what differs: what `apply` with `trusted` has left out. Nothing may be applied
+   * meanwhile.
+   *
+   * @returns the number of writes
+   */
+  verify(map: PortMap): Promise<number> {
+    return this.#mutex.run(async () => {
+      this.#assertOpen();
+      if (this.#stale || this.#plan === undefined) return 0;
+      const writer = new MapWriter(this.#present());
+      const left = await reconcilePorts(map, this.#plan, this.#around, writer, undefined, pacer());
+      await writer.removePacked(map, left.keys, left.count);
+      this.#assertWritten(writer);
+      return writer.total;
+    });
+  }
+
   /** Revision of the plan last applied, by this process or an earlier one; 0: none. */
   get adoptedRevision(): number {
     return this.#readable() === undefined ? 0 : Number(this.#readable()?.meta()?.revision ?? 0n);
@@ -214,11 +272,17 @@ export class Dataplane implements AsyncDisposable {
    *
    * @param changes what `replan` said: only that is written. Without it everything is read and compared.
    * @param states as `setStates` takes them, to come into force together with the plan; without them those in force stay
+   * @param trusted the maps of ports hold the plan (`isKnown`): they are not read; `verify` does it later
    * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_MAP_FULL (no memory for larger maps); ERR_MW_PRIVILEGE and others when an
    * entry could not be written, after the rest was. What was in force stays, perhaps
    * with a part of the edit; the next `apply` reads and compares everything.
    */
-  apply(plan: Plan, changes?: PlanChanges, states?: ReadonlyMap<string, NodeState>): Promise<ApplyReport> {
+  apply(
+    plan: Plan,
+    changes?: PlanChanges,
+    states?: ReadonlyMap<string, NodeState>,
+    trusted = false,
+  ): Promise<ApplyReport> {
     return this.#mutex.run(async () => {
       this.#assertOpen();
       const restated = states === undefined ? [] : this.#restate(states);
@@ -235,7 +299,8 @@ export class Dataplane implements AsyncDisposable {
       const reason = this.#switchReason(plan, config);
       let result: { writer: MapWriter; switched: string | undefined };
       try {
-        if (whole || reason !== undefined) result = await this.#applyWhole(plan, config, reason);
+        if (whole || reason !== undefined)
+          result = await this.#applyWhole(plan, config, reason, undefined, trusted && this.#hasKnownIds());
         else result = { writer: await this.#applyChanges(plan, changes, restated), switched: undefined };
       } catch (error) {
         if (!(error instanceof MapwireError) || error.code !== 'ERR_MW_MAP_FULL') throw error;
@@ -527,6 +592,7 @@ export class Dataplane implements AsyncDisposable {
     config: Config,
     reason: string | undefined,
     full?: string,
+    trusted = false,
   ): Promise<{ writer: MapWriter; switched: string | undefined }> {
     this.#devices.setPorts(plan.localPorts());
     const segmenter = reason === undefined ? this.#generation?.config?.segmenter : config.segmenter;
@@ -546,9 +612,9 @@ export class Dataplane implements AsyncDisposable {
     }
     let writer: MapWriter;
     if (reason === undefined) {
-      writer = new MapWriter(this.#present());
+      writer = this.#writerFor(plan);
       await this.#detachGone();
-      await reconcile(plan, this.#around, writer, undefined);
+      await reconcile(plan, this.#around, writer, undefined, trusted);
     } else {
       writer = await this.#switch(plan, config, full);
     }
@@ -563,7 +629,7 @@ export class Dataplane implements AsyncDisposable {
   }
 
   async #applyChanges(plan: Plan, changes: PlanChanges, restated: readonly string[]): Promise<MapWriter> {
-    const writer = new MapWriter(this.#present());
+    const writer = this.#writerFor(plan);
     this.#hops.setGroups(plan.groups(), plan.wire);
     await putChanges(changes.entries, this.#around, writer);
     await this.#writeStates(restated, writer);
@@ -583,6 +649,15 @@ export class Dataplane implements AsyncDisposable {
     }
     await removeChanges(changes.entries, writer);
     return writer;
+  }
+
+  /**
+   * The revision is written before the entries: a process that ends in between leaves maps that are of no revision that anybody has
+   * written down as done.
+   */
+  #writerFor(plan: Plan): MapWriter {
+    const generation = this.#present();
+    return new MapWriter(generation, () => generation.setRevision(plan.revision));
   }
 
   /** The pair that cuts super-packets, if the plan needs one and the host lets us have it. */
@@ -1001,6 +1076,25 @@ function hasFlatTags(plan: Plan): boolean {
     if (definition.encap === 'flat' && definition.segment !== 0) return true;
   }
   return false;
+}
+
+type Bindings = readonly (readonly [number, string])[];
+
+function sameBindings(a: Bindings, b: Bindings): boolean {
+  const before = new Map(a);
+  return before.size === b.length && b.every(([id, natural]) => before.get(id) === natural);
+}
+
+/** Is a generation as somebody has written it down? */
+function isState(generation: Generation, known: KernelState): boolean {
+  const meta = generation.meta();
+  return (
+    meta !== undefined &&
+    Buffer.from(meta.instance).toString('hex') === known.instance &&
+    generation.number === known.generation &&
+    generation.layout === known.layout &&
+    Number(meta.revision) === known.revision
+  );
 }
 
 function runtimeKey(entry: RawEntry): string {

@@ -25,6 +25,7 @@ export type {
   GroupStatus,
   GuardSetting,
   HookSetting,
+  KernelState,
   MapDump,
   MapFill,
   NextHopStatus,

@@ -40,8 +40,18 @@ export class MapWriter {
   readonly writes: Record<string, number> = {};
   readonly problems: Problem[] = [];
 
-  constructor(generation: Generation) {
+  readonly #before: (() => void) | undefined;
+  #begun = false;
+
+  /** @param before called once, before the first write */
+  constructor(generation: Generation, before?: () => void) {
     this.generation = generation;
+    this.#before = before;
+  }
+
+  #begin(): void {
+    if (!this.#begun) this.#before?.();
+    this.#begun = true;
   }
 
   get total(): number {
@@ -55,6 +65,7 @@ export class MapWriter {
    */
   async put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
     if (entries.length === 0) return;
+    this.#begin();
     const raw = this.generation.map(map);
     if (isListMap(map) || map === 'dev' || entries.length === 1) {
       for (const entry of entries) await this.#putOne(map, entry);
@@ -69,6 +80,7 @@ export class MapWriter {
    * @throws ERR_MW_MAP_FULL: grow it and begin again
    */
   async putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
+    this.#begin();
     const raw = this.generation.map(map);
     if (count === 1) {
       await this.#putOne(map, { map, key: keys.subarray(0, raw.keySize), value: values.subarray(0, raw.valueSize) });
@@ -103,6 +115,7 @@ export class MapWriter {
   /** Keys of one map. What is gone already is fine. */
   async remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
     if (keys.length === 0) return;
+    this.#begin();
     const raw = this.generation.map(map);
     if (isListMap(map) || map === 'dev' || keys.length === 1) {
       for (const key of keys) if (raw.delete(key)) this.#count(map, 1);
@@ -118,6 +131,7 @@ export class MapWriter {
   /** Packed keys of a map that has batches. */
   async removePacked(map: EntryMap, keys: Uint8Array, count: number): Promise<void> {
     if (count === 0) return;
+    this.#begin();
     const raw = this.generation.map(map);
     if (count === 1) {
       if (raw.delete(keys.subarray(0, raw.keySize))) this.#count(map, 1);

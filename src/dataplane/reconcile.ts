@@ -60,6 +60,7 @@ function group(entries: Iterable<RawEntry>): Map<EntryMap, RawEntry[]> {
 /**
  * Makes the kernel hold the plan: reads every map, writes what differs, make-before-break.
  *
+ * @param trusted the maps of ports hold the plan already: they are not looked at
  * @param history where ports' former places are read when `writer` fills new maps: the maps in force
  * @throws ERR_MW_MAP_FULL
  */
@@ -68,12 +69,14 @@ export async function reconcile(
   around: Surroundings,
   writer: MapWriter,
   history: Generation | undefined,
+  trusted = false,
 ): Promise<void> {
   const { generation } = writer;
   const gone: (() => Promise<void>)[] = [];
   const runtime = group(around.runtime());
   const pause = pacer();
   for (const map of ENTRY_ORDER) {
+    if (isPortMap(map) && trusted) continue;
     if (isPortMap(map)) {
       const left: Leftover = await reconcilePorts(map, plan, around, writer, history, pause);
       gone.push(() => writer.removePacked(map, left.keys, left.count));

@@ -6,7 +6,23 @@ export type GuardSetting = 'full' | 'mac' | 'off';
 /** `segmenter`: the far end of the pair that cuts super-packets for nodes that want outer checksums. */
 export type DeviceRole = 'port' | 'underlay' | 'segmenter';
 
+/** What an earlier process knew of the kernel when it last wrote: as long as that is so, its maps of ports need not be read at once. */
+export interface KernelState {
+  /** Hex. */
+  readonly instance: string;
+  readonly generation: number;
+  readonly layout: number;
+  /** Of the plan last written. */
+  readonly revision: number;
+  /** Ids and their natural keys. */
+  readonly addresses: readonly (readonly [number, string])[];
+  readonly networks: readonly (readonly [number, string])[];
+  readonly nodes: readonly (readonly [number, string])[];
+}
+
 export interface DataplaneOptions {
+  /** Read the maps of ports (for their ids, and to compare them) only if this is not so. */
+  readonly known?: KernelState;
   /** Folder in a bpffs; made (mode 0700) when absent. One per instance. */
   readonly pinDir: string;
   /** Folder for device settings to put back; made (mode 0700) when absent. */

@@ -103,13 +103,19 @@ export class ApiSource implements MappingSource {
   /** What this source has given, by `nameOf`. */
   readonly #own = new Map<string, Key>();
   #initial: Map<string, DeltaRecord> | undefined;
+  /** Everything that the log holds, until `start`. */
+  #content: LogContent | undefined;
+  /** Edits that are in the table and not on the disk yet. */
+  #unwritten = 0;
   /** Of the last edit that is on the disk. */
   #durable: CompactTable | undefined;
   #sink: SourceSink | undefined;
   #compaction: Promise<void> | undefined;
   #onCompactError: (error: unknown) => void = () => {};
 
-  private constructor(log: EditLog, initial: Map<string, DeltaRecord>, options: ApiSourceOptions) {
+  private constructor(log: EditLog, content: LogContent, options: ApiSourceOptions) {
+    const initial = foldLog(content);
+    this.#content = content;
     this.#log = log;
     this.#options = options;
     this.#initial = initial;
@@ -131,7 +137,7 @@ export class ApiSource implements MappingSource {
   ): Promise<{ source: ApiSource; revision: number; content: LogContent }> {
     const { log, content } = await EditLog.open(folder, options);
     const revision = content.records.at(-1)?.revision ?? content.snapshotRevision;
-    return { source: new ApiSource(log, foldLog(content), options), revision, content };
+    return { source: new ApiSource(log, content, options), revision, content };
   }
 
   /** Called when a snapshot could not be written; the log goes on growing. */
@@ -144,9 +150,45 @@ export class ApiSource implements MappingSource {
     return this.#own.size;
   }
 
+  /** Is all that was taken on the disk? */
+  get isDurable(): boolean {
+    return this.#unwritten === 0;
+  }
+
+  /**
+   * The table holds everything up to a revision already: only later edits are offered. Before `start`. False: the log does not tell them
+   * apart, because its own snapshot is newer.
+   */
+  resume(revision: number): boolean {
+    const content = this.#content;
+    if (content === undefined || content.snapshotRevision > revision) return false;
+    const later = content.records.filter((record) => record.revision > revision);
+    this.#initial = new Map();
+    for (const { edits } of later) {
+      for (const edit of edits) {
+        const record = edit as DeltaRecord;
+        const key = keyOf(record);
+        if (key !== undefined) this.#initial.set(nameOf(key), record);
+      }
+    }
+    return true;
+  }
+
+  /** Would a delta do something? What came and went again since a snapshot is not in its table. */
+  #counts(record: DeltaRecord): boolean {
+    const key = keyOf(record);
+    const table = this.#options.table();
+    return key !== undefined && (!key.removes || table === undefined || recordOf(table, key) !== undefined);
+  }
+
   async start(sink: SourceSink): Promise<void> {
     this.#sink = sink;
-    const records = [...(this.#initial ?? new Map<string, DeltaRecord>()).values()];
+    this.#content = undefined;
+    const records = [...(this.#initial ?? new Map<string, DeltaRecord>()).values()].filter((one) => this.#counts(one));
+    if (records.length === 0 && this.#options.table() !== undefined) {
+      this.#initial = undefined;
+      return;
+    }
     sink.offer({
       keep: true,
       feed: (edit) => {
@@ -189,12 +231,15 @@ export class ApiSource implements MappingSource {
     const records = recordsOf(Buffer.from(deltas).toString('utf8'));
     this.#remember(records);
     const { table, changes, diagnostics } = verdict;
+    this.#unwritten++;
     const durable = this.#log.append({ revision: table.revision, edits: records }).then(
       () => {
+        this.#unwritten--;
         this.#durable = table;
         this.#compactWhenLong();
       },
       (error: unknown) => {
+        this.#unwritten--;
         this.#takeBack(before, records);
         throw error;
       },

@@ -41,6 +41,11 @@ interface KnownFile {
   readonly stamp: FileStamp | undefined;
 }
 
+/** The owner of the records of a file or folder. */
+export function fileSourceName(path: string): string {
+  return `file:${path}`;
+}
+
 export class FileSource implements MappingSource {
   readonly name: string;
   readonly #path: string;
@@ -67,7 +72,7 @@ export class FileSource implements MappingSource {
 
   constructor(path: string, options: FileSourceOptions = {}) {
     this.#path = path;
-    this.name = `file:${path}`;
+    this.name = fileSourceName(path);
     this.#settle = options.settle ?? 50;
     this.#settleRenamed = Math.min(this.#settle, options.settleRenamed ?? 20);
     this.#poll = options.poll ?? 2000;
@@ -80,16 +85,42 @@ export class FileSource implements MappingSource {
     return this.#path;
   }
 
+  /** The files whose content is in force, as they were when they were read. */
+  filesInForce(): { readonly path: string; readonly stamp: FileStamp }[] {
+    const files: { path: string; stamp: FileStamp }[] = [];
+    for (const [path, { stamp }] of this.#inForce) if (stamp !== undefined) files.push({ path, stamp });
+    return files;
+  }
+
+  /** What an earlier process had read: only what is other than that is read. Before `start`. */
+  resume(files: readonly { readonly path: string; readonly stamp: FileStamp; readonly file: TableFile }[]): void {
+    this.#inForce = new Map(files.map(({ path, stamp, file }) => [path, { file, stamp }]));
+  }
+
+  #isInForce(state: FileState): boolean {
+    const known = this.#inForce;
+    if (known.size === 0 || known.size !== state.files.size) return false;
+    for (const [path, { stamp }] of known) {
+      if (!state.files.has(path) || !sameStamps(stamp, state.files.get(path))) return false;
+    }
+    return true;
+  }
+
   async start(sink: SourceSink): Promise<void> {
     this.#sink = sink;
     const state = this.#look();
-    if (!state.held && ageOf(state) > this.#settle) this.#read(state);
-    else this.#consider(state);
+    if (!state.held && this.#isInForce(state)) this.#judged = state;
+    else this.#begin(state);
     this.#pollTimer = setInterval(() => {
       this.#events.lookAtAll();
       this.#check();
     }, this.#poll);
     this.#pollTimer.unref();
+  }
+
+  #begin(state: FileState): void {
+    if (!state.held && ageOf(state) > this.#settle) this.#read(state);
+    else this.#consider(state);
   }
 
   async close(): Promise<void> {

@@ -86,6 +86,13 @@ export class SourceSet {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Begins with a table that the sources, as they were then, had made: they offer what is other than that. Before `start`. */
+  restore(table: CompactTable): void {
+    this.#table = table;
+    for (const member of this.#members) member.state = 'good';
+    this.#emit({ type: 'table', source: 'snapshot', table, diagnostics: [] });
+  }
+
   async start(): Promise<void> {
     this.#started = true;
     for (const member of this.#members) await member.source.start(this.#sinkOf(member));

@@ -22,7 +22,7 @@ const DASH = 0x2d;
 export class IdCells {
   #bytes: Uint8Array<ArrayBuffer>;
   #words: Uint32Array<ArrayBuffer>;
-  readonly #heap = new TextHeap();
+  readonly #heap: TextHeap;
   readonly #seed: number;
   /** The id that `encode` has put into form. */
   readonly #scratch = Buffer.alloc(CELL);
@@ -34,6 +34,7 @@ export class IdCells {
     this.#bytes = new Uint8Array(capacity * CELL);
     this.#words = new Uint32Array(this.#bytes.buffer);
     this.#seed = seed;
+    this.#heap = new TextHeap(seed);
   }
 
   resize(capacity: number): void {
@@ -152,7 +153,7 @@ export class IdCells {
   }
 
   /** For a snapshot: the cells of the first rows, and the texts. */
-  dump(rows: number): { readonly cells: Uint8Array; readonly texts: Uint8Array } {
+  dump(rows: number): { readonly cells: Uint8Array<ArrayBuffer>; readonly texts: Uint8Array<ArrayBuffer> } {
     return { cells: this.#bytes.subarray(0, rows * CELL), texts: this.#heap.dump() };
   }
 

@@ -5,6 +5,7 @@
 
 export * from './address.ts';
 export { type Balance, type BalanceLevel, balanceOf } from './balance.ts';
+export type { FileStamp } from './byte-source.ts';
 export { CompactTable, type TableChanges } from './compact-table.ts';
 export {
   addressRecord,
@@ -32,7 +33,7 @@ export {
   renderDiagnostics,
   type Severity,
 } from './diagnostics.ts';
-export type { RecordKind } from './document.ts';
+export type { RecordKind, TableFile } from './document.ts';
 export { type EditOptions, type EditResult, TableEdit } from './edit.ts';
 export { type Family, overhead, pairFamily } from './encapsulation.ts';
 export { maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from './maglev.ts';
@@ -47,7 +48,7 @@ export type {
   TableNode,
   TablePort,
 } from './model.ts';
-export { HOLD_FILE, type TableFormat } from './read-file.ts';
+export { HOLD_FILE, reopener, type TableFormat } from './read-file.ts';
 export {
   type ParseOptions,
   parseTable,
@@ -59,4 +60,5 @@ export {
 } from './read-table.ts';
 export { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_LOCATORS, NEVER_USED } from './row.ts';
 export { nearest } from './suggest.ts';
+export { dumpTable, type FileName, restoreTable, type TableDump, type TableRest } from './table-snapshot.ts';
 export { hasLocator, isViewed, viewOf } from './view.ts';

@@ -1,4 +1,9 @@
 /** Names as dense numbers, counted by who refers to them; the number of a name that nobody refers to is used again. */
+export interface NameDump {
+  readonly names: readonly (string | null)[];
+  readonly references: readonly number[];
+}
+
 export class NameTable {
   readonly #numbers = new Map<string, number>();
   readonly #names: (string | undefined)[] = [];
@@ -43,6 +48,21 @@ export class NameTable {
   /** The name of a number that may have been dropped. */
   nameIfKnown(number: number): string | undefined {
     return this.#names[number];
+  }
+
+  /** For a snapshot: names by number (null: free), and how many refer to each. */
+  dump(): NameDump {
+    return { names: this.#names.map((name) => name ?? null), references: [...this.#references] };
+  }
+
+  /** Of an empty table. */
+  restore({ names, references }: NameDump): void {
+    names.forEach((name, number) => {
+      this.#names[number] = name ?? undefined;
+      this.#references[number] = references[number] ?? 0;
+      if (name === null) this.#free.push(number);
+      else this.#numbers.set(name, number);
+    });
   }
 
   references(name: string): number {

@@ -9,7 +9,7 @@ import { equalIp, formatIp, formatMac, type Ip6Words, type IpNumber } from './ad
 import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
 import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
 import type { TableLocator, TablePort } from './model.ts';
-import { NameTable } from './name-table.ts';
+import { type NameDump, NameTable } from './name-table.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
 import { TextHeap } from './text-heap.ts';
 import { isViewed } from './view.ts';
@@ -71,7 +71,37 @@ export interface PlainPort {
   node: string;
 }
 
+export type StoredArray = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+/** What is no array of a store. */
+export interface StoreRest {
+  readonly rows: number;
+  readonly live: number;
+  readonly seed: number;
+  readonly free: readonly number[];
+  readonly indexes: readonly { readonly used: number; readonly live: number; readonly tagged: boolean }[];
+  readonly extra: readonly (readonly [number, Extra])[];
+  readonly later: readonly (readonly [string, readonly number[]])[];
+  readonly presence: readonly (readonly [
+    number,
+    readonly (readonly [number, number, readonly (readonly [number, number])[] | undefined | null])[],
+  ])[];
+  readonly views: readonly (readonly [string, readonly number[]])[];
+  readonly limited: readonly (readonly [number, readonly number[]])[];
+  readonly ipv6Ports: readonly (readonly [number, number])[];
+  readonly sharedMacs: readonly (readonly [number, readonly (readonly [number, number])[]])[];
+  readonly nodes: NameDump;
+  readonly networks: NameDump;
+}
+
+export interface StoreDump {
+  readonly arrays: Readonly<Record<string, StoredArray>>;
+  readonly rest: StoreRest;
+}
+
 const TWO_32 = 0x1_0000_0000;
+/** Room of a restored store beside what it holds. */
+const SPARE = 1.02;
 const FIRST_CAPACITY = 64;
 const NONE: readonly never[] = Object.freeze([]);
 
@@ -86,17 +116,17 @@ const EXTRA_AT = 32;
 /** Of two bits, which kind of id it is: `IdKind`. */
 const ID_SHIFT = 6;
 
-function hashMac(network: number, mac: number): number {
-  return finish(mix(mix(network ^ HASH_SEED, Math.floor(mac / TWO_32)), mac >>> 0));
+function hashMac(seed: number, network: number, mac: number): number {
+  return finish(mix(mix(network ^ seed, Math.floor(mac / TWO_32)), mac >>> 0));
 }
 
-function hashIp(network: number, ip: IpNumber): number {
-  if (typeof ip === 'number') return finish(mix(network ^ HASH_SEED, ip));
-  return finish(mix(mix(mix(mix(network ^ HASH_SEED, ip[0]), ip[1]), ip[2]), ip[3]));
+function hashIp(seed: number, network: number, ip: IpNumber): number {
+  if (typeof ip === 'number') return finish(mix(network ^ seed, ip));
+  return finish(mix(mix(mix(mix(network ^ seed, ip[0]), ip[1]), ip[2]), ip[3]));
 }
 
-function hashInterface(node: number, name: string): number {
-  let hash = node ^ HASH_SEED;
+function hashInterface(seed: number, node: number, name: string): number {
+  let hash = node ^ seed;
   for (let i = 0; i < name.length; i++) hash = mix(hash, name.charCodeAt(i));
   return finish(hash);
 }
@@ -177,13 +207,15 @@ export class PortStore {
   /** Network number and MAC of `macs` entries that were put in. */
   dirtyShared: [number, number][] = [];
 
+  /** Rises with every change. */
+  version = 0;
   #capacity = FIRST_CAPACITY;
   #limit = 0;
   #live = 0;
   readonly #free: number[] = [];
-  readonly #seed = HASH_SEED;
-  readonly #ids = new IdCells(FIRST_CAPACITY, this.#seed);
-  readonly #interfaces = new TextHeap();
+  readonly #seed: number;
+  readonly #ids: IdCells;
+  readonly #interfaces: TextHeap;
   readonly #extra = new Map<number, Extra>();
 
   #network: Numbers = new Uint16Array(FIRST_CAPACITY);
@@ -195,8 +227,8 @@ export class PortStore {
   #file = new Uint16Array(FIRST_CAPACITY);
   #line = new Uint32Array(FIRST_CAPACITY);
   /** Made when the first row needs them. */
-  #ip6: Uint32Array | undefined;
-  #interface: Uint32Array | undefined;
+  #ip6: Uint32Array<ArrayBuffer> | undefined;
+  #interface: Uint32Array<ArrayBuffer> | undefined;
 
   readonly #byId = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
@@ -208,21 +240,22 @@ export class PortStore {
       if (!this.isLive(row)) continue;
       const network = this.#network[row]!;
       const mac = this.mac(row);
-      if (!this.#isLater(row, macKey, network, mac)) add(hashMac(network, mac), row);
+      if (!this.#isLater(row, macKey, network, mac)) add(hashMac(this.#seed, network, mac), row);
     }
   });
   readonly #byIp = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
       if (!this.isLive(row)) continue;
       const network = this.#network[row]!;
-      for (const ip of this.ips(row)) if (!this.#isLater(row, ipKey, network, ip)) add(hashIp(network, ip), row);
+      for (const ip of this.ips(row))
+        if (!this.#isLater(row, ipKey, network, ip)) add(hashIp(this.#seed, network, ip), row);
     }
   });
   readonly #byInterface = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
       if (!this.isLive(row) || (this.#flags[row]! & (HAS_INTERFACE | EXTRA_AT)) === 0) continue;
       this.#eachInterface(row, (node, name) => {
-        if (!this.#isLater(row, interfaceKey, node, name)) add(hashInterface(node, name), row);
+        if (!this.#isLater(row, interfaceKey, node, name)) add(hashInterface(this.#seed, node, name), row);
       });
     }
   });
@@ -231,6 +264,13 @@ export class PortStore {
    * that a table in which all ports have one MAC costs no more than another.
    */
   readonly #later = new Map<string, Set<number>>();
+
+  /** @param seed start of the hashes in the indexes */
+  constructor(seed = HASH_SEED) {
+    this.#seed = seed;
+    this.#ids = new IdCells(FIRST_CAPACITY, seed);
+    this.#interfaces = new TextHeap(seed);
+  }
 
   /** Number of ports. */
   get size(): number {
@@ -396,7 +436,7 @@ export class PortStore {
   // being a later one of it, or being the row that is just put in.
 
   #rowOfMac(network: number, mac: number): number {
-    for (let row = this.#byMac.first(hashMac(network, mac)); row >= 0; row = this.#byMac.next()) {
+    for (let row = this.#byMac.first(hashMac(this.#seed, network, mac)); row >= 0; row = this.#byMac.next()) {
       if (this.#network[row] === network && this.mac(row) === mac) return row;
     }
     return -1;
@@ -410,7 +450,7 @@ export class PortStore {
   }
 
   #rowOfIp(network: number, ip: IpNumber, except = -1): number {
-    for (let row = this.#byIp.first(hashIp(network, ip)); row >= 0; row = this.#byIp.next()) {
+    for (let row = this.#byIp.first(hashIp(this.#seed, network, ip)); row >= 0; row = this.#byIp.next()) {
       if (row === except || this.#network[row] !== network || !this.#hasIp(row, ip)) continue;
       if (!this.#isLater(row, ipKey, network, ip)) return row;
     }
@@ -435,7 +475,11 @@ export class PortStore {
   }
 
   #rowOfInterface(number: number, node: string, name: string, except = -1): number {
-    for (let row = this.#byInterface.first(hashInterface(number, name)); row >= 0; row = this.#byInterface.next()) {
+    for (
+      let row = this.#byInterface.first(hashInterface(this.#seed, number, name));
+      row >= 0;
+      row = this.#byInterface.next()
+    ) {
       if (row === except || !this.at(row).some((at) => at.node === node && at.interface === name)) continue;
       if (!this.#isLater(row, interfaceKey, number, name)) return row;
     }
@@ -515,6 +559,7 @@ export class PortStore {
 
   /** Where a row was written, when that is all that changed. */
   relocate(row: number, file: number, line: number): void {
+    this.version++;
     this.#file[row] = file;
     this.#line[row] = line;
   }
@@ -536,6 +581,7 @@ export class PortStore {
   }
 
   #takeRow(wanted: number): number {
+    this.version++;
     if (wanted >= 0) {
       if (this.#free.at(-1) === wanted) this.#free.pop();
       return wanted;
@@ -653,14 +699,14 @@ export class PortStore {
 
   #addMac(network: number, mac: number, row: number): void {
     const first = this.#rowOfMac(network, mac);
-    if (first < 0) this.#byMac.add(hashMac(network, mac), row);
-    else this.#addKey(this.#byMac, hashMac(network, mac), row, first, () => macKey(network, mac));
+    if (first < 0) this.#byMac.add(hashMac(this.#seed, network, mac), row);
+    else this.#addKey(this.#byMac, hashMac(this.#seed, network, mac), row, first, () => macKey(network, mac));
   }
 
   #addIp(network: number, ip: IpNumber, row: number): void {
     const first = this.#rowOfIp(network, ip, row);
-    if (first < 0) this.#byIp.add(hashIp(network, ip), row);
-    else this.#addKey(this.#byIp, hashIp(network, ip), row, first, () => ipKey(network, ip));
+    if (first < 0) this.#byIp.add(hashIp(this.#seed, network, ip), row);
+    else this.#addKey(this.#byIp, hashIp(this.#seed, network, ip), row, first, () => ipKey(network, ip));
   }
 
   #write(row: number, port: PortRow, file: number, line: number): void {
@@ -727,7 +773,9 @@ export class PortStore {
       const name = locator.interface;
       if (name !== undefined) {
         const first = this.#rowOfInterface(node, locator.node, name, row);
-        this.#addKey(this.#byInterface, hashInterface(node, name), row, first, () => interfaceKey(node, name));
+        this.#addKey(this.#byInterface, hashInterface(this.#seed, node, name), row, first, () =>
+          interfaceKey(node, name),
+        );
       }
       this.#present(node, network, locator.segment, 1);
     }
@@ -753,17 +801,19 @@ export class PortStore {
 
   /** Takes a port out; what it was. */
   remove(row: number): StoredRow {
+    this.version++;
     const stored = this.stored(row);
     const port = stored.row;
     const network = this.#network[row]!;
     this.#byId.remove(this.#ids.hashAt(row, this.#idKind(row)), row);
-    this.#removeKey(this.#byMac, hashMac(network, port.mac), row, () => macKey(network, port.mac));
-    for (const ip of port.ips) this.#removeKey(this.#byIp, hashIp(network, ip), row, () => ipKey(network, ip));
+    this.#removeKey(this.#byMac, hashMac(this.#seed, network, port.mac), row, () => macKey(network, port.mac));
+    for (const ip of port.ips)
+      this.#removeKey(this.#byIp, hashIp(this.#seed, network, ip), row, () => ipKey(network, ip));
     for (const locator of port.at) {
       const node = this.nodes.find(locator.node)!;
       const name = locator.interface;
       if (name !== undefined) {
-        this.#removeKey(this.#byInterface, hashInterface(node, name), row, () => interfaceKey(node, name));
+        this.#removeKey(this.#byInterface, hashInterface(this.#seed, node, name), row, () => interfaceKey(node, name));
       }
       this.#present(node, network, locator.segment, -1);
     }
@@ -841,6 +891,107 @@ export class PortStore {
     if (count > 0) macs.set(mac, count);
     else macs.delete(mac);
     if (macs.size === 0) this.#sharedMacs.delete(network);
+  }
+
+  /**
+   * Everything, for a snapshot: arrays as they lie there (not to be changed, and valid until the store is), and the rest as JSON has it.
+   */
+  dump(): StoreDump {
+    const rows = this.#limit;
+    const { cells, texts } = this.#ids.dump(rows);
+    const indexes = [this.#byId, this.#byMac, this.#byIp, this.#byInterface].map((index) => index.dump());
+    const arrays: Record<string, StoredArray> = {
+      cells,
+      texts,
+      network: this.#network.subarray(0, rows),
+      macHigh: this.#macHigh.subarray(0, rows),
+      macLow: this.#macLow.subarray(0, rows),
+      flags: this.#flags.subarray(0, rows),
+      ip4: this.#ip4.subarray(0, rows),
+      node: this.#node.subarray(0, rows),
+      file: this.#file.subarray(0, rows),
+      line: this.#line.subarray(0, rows),
+      ...(this.#ip6 !== undefined && { ip6: this.#ip6.subarray(0, rows * 4) }),
+      ...(this.#interface !== undefined && { interface: this.#interface.subarray(0, rows) }),
+      interfaces: this.#interfaces.dump(),
+      byId: indexes[0]!.cells,
+      byMac: indexes[1]!.cells,
+      byIp: indexes[2]!.cells,
+      byInterface: indexes[3]!.cells,
+    };
+    const rest: StoreRest = {
+      rows,
+      live: this.#live,
+      seed: this.#seed,
+      free: this.#free.filter((row) => !this.isLive(row)),
+      indexes: indexes.map(({ used, live, tagged }) => ({ used, live, tagged })),
+      extra: [...this.#extra],
+      later: [...this.#later].map(([key, later]) => [key, [...later]]),
+      presence: [...this.presence].map(([node, networks]) => [
+        node,
+        [...networks].map(([network, { plain, overrides }]) => [network, plain, overrides && [...overrides]]),
+      ]),
+      views: [...this.views].map(([name, at]) => [name, [...at]]),
+      limited: [...this.limited].map(([network, at]) => [network, [...at]]),
+      ipv6Ports: [...this.#ipv6Ports],
+      sharedMacs: [...this.#sharedMacs].map(([network, macs]) => [network, [...macs]]),
+      nodes: this.nodes.dump(),
+      networks: this.networks.dump(),
+    };
+    return { arrays, rest };
+  }
+
+  /** A store from what `dump` gave. */
+  static restore({ arrays, rest }: StoreDump): PortStore {
+    const store = new PortStore(rest.seed);
+    const { rows } = rest;
+    const capacity = Math.max(FIRST_CAPACITY, Math.ceil(rows * SPARE));
+    store.#capacity = capacity;
+    store.#limit = rows;
+    store.#live = rest.live;
+    store.#free.push(...rest.free);
+    const roomy = <T extends StoredArray>(name: string, width = 1): T => {
+      const from = arrays[name]!;
+      const to = new (from.constructor as new (length: number) => StoredArray)(capacity * width);
+      to.set(from as never);
+      return to as T;
+    };
+    const cells = new Uint8Array(capacity * 16);
+    cells.set(arrays.cells!);
+    store.#ids.restore(cells, arrays.texts as Uint8Array);
+    store.#network = roomy('network');
+    store.#macHigh = roomy('macHigh');
+    store.#macLow = roomy('macLow');
+    store.#flags = roomy('flags');
+    store.#ip4 = roomy('ip4');
+    store.#node = roomy('node');
+    store.#file = roomy('file');
+    store.#line = roomy('line');
+    if (arrays.ip6 !== undefined) store.#ip6 = roomy<Uint32Array<ArrayBuffer>>('ip6', 4);
+    if (arrays.interface !== undefined) store.#interface = roomy<Uint32Array<ArrayBuffer>>('interface');
+    store.#interfaces.restore(arrays.interfaces as Uint8Array);
+    const names = ['byId', 'byMac', 'byIp', 'byInterface'] as const;
+    [store.#byId, store.#byMac, store.#byIp, store.#byInterface].forEach((index, i) => {
+      const cells = (arrays[names[i]!] as Uint32Array).slice();
+      index.restore({ cells, ...rest.indexes[i]! });
+    });
+    for (const [row, extra] of rest.extra) store.#extra.set(row, extra);
+    for (const [key, later] of rest.later) store.#later.set(key, new Set(later));
+    for (const [node, networks] of rest.presence) {
+      const presences = networks.map(([network, plain, overrides]): [number, Presence] => [
+        network,
+        { plain, overrides: overrides ? new Map(overrides) : undefined },
+      ]);
+      store.presence.set(node, new Map(presences));
+    }
+    for (const [name, at] of rest.views) store.views.set(name, new Set(at));
+    for (const [network, at] of rest.limited) store.limited.set(network, new Set(at));
+    for (const [network, ports] of rest.ipv6Ports) store.#ipv6Ports.set(network, ports);
+    for (const [network, macs] of rest.sharedMacs) store.#sharedMacs.set(network, new Map(macs));
+    store.nodes.restore(rest.nodes);
+    store.networks.restore(rest.networks);
+    store.settle();
+    return store;
   }
 
   /** Forgets what the checks of an edit wanted to know. */

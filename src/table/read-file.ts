@@ -175,7 +175,7 @@ export function readTableFile(edit: TableEdit, path: string, options: FileOption
 }
 
 /** Opens a file that has been read once more; only as it was then. */
-function reopener(path: string, stamp: FileStamp): () => Document | undefined {
+export function reopener(path: string, stamp: FileStamp): () => Document | undefined {
   return () => {
     let open: OpenFile;
     try {

@@ -20,6 +20,11 @@ export class TextHeap {
   /** The text that `encode` has put into form. */
   readonly #scratch = Buffer.alloc(MAX_BYTES + 2);
   #scratchLength = 0;
+  readonly #seed: number;
+
+  constructor(seed = HASH_SEED) {
+    this.#seed = seed;
+  }
 
   /** Bytes in use, holes included. */
   get size(): number {
@@ -53,12 +58,12 @@ export class TextHeap {
 
   /** Hash of the encoded text. */
   encodedHash(): number {
-    return hashBytes(this.#scratch, 0, this.#scratchLength);
+    return hashBytes(this.#seed, this.#scratch, 0, this.#scratchLength);
   }
 
   /** Hash of a stored text: the same as that of the encoded one. */
   hash(offset: number): number {
-    return hashBytes(this.#bytes, offset, this.#sizeAt(offset));
+    return hashBytes(this.#seed, this.#bytes, offset, this.#sizeAt(offset));
   }
 
   /** True when the stored text is the encoded one. */
@@ -114,7 +119,7 @@ export class TextHeap {
   }
 
   /** For a snapshot. */
-  dump(): Uint8Array {
+  dump(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#end);
   }
 
@@ -131,8 +136,8 @@ export class TextHeap {
   }
 }
 
-function hashBytes(bytes: Uint8Array, start: number, length: number): number {
-  let hash = HASH_SEED ^ length;
+function hashBytes(seed: number, bytes: Uint8Array, start: number, length: number): number {
+  let hash = seed ^ length;
   let i = start;
   const whole = start + (length & ~3);
   for (; i < whole; i += 4) {
