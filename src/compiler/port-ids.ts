@@ -47,6 +47,8 @@ export class PortIds {
   /** By row; 0: none. */
   #byRow = new Uint32Array(SMALLEST);
   #size = 0;
+  /** The row of an id, while nothing has changed. */
+  #rows: ((id: number) => number) | undefined;
   /** Seen in the kernel, not asked for yet. */
   readonly #adopted = new OwnerlessIds();
   /** Found in the kernel without a natural key: kept apart until one is found that has it. */
@@ -82,31 +84,24 @@ export class PortIds {
     return row < 0 ? undefined : this.#byRow[row] || undefined;
   }
 
-  /** The name of the port that has the id. Costs a walk over all ids: see `names` for many. */
+  /** The name of the port that has the id. The first time after a change costs a walk over all ids. */
   nameOf(id: number): string | undefined {
-    if (id === 0 || this.#table === undefined) return undefined;
-    const row = this.#byRow.indexOf(id);
-    return row < 0 ? undefined : this.#table.storedAt(row)?.row.id;
+    this.#rows ??= this.#makeRows();
+    const row = this.#rows(id);
+    return row < 0 ? undefined : this.#table?.storedAt(row)?.row.id;
   }
 
-  /** `nameOf` for many ids at once. */
-  names(): (id: number) => string | undefined {
-    const table = this.#table;
-    if (table === undefined) return () => undefined;
-    const rows = new Map<number, number>();
+  #makeRows(): (id: number) => number {
     const byRow = this.#byRow;
-    let dense: Uint32Array | undefined;
-    if (this.#next <= 2 * this.#size + 1024) dense = new Uint32Array(this.#next);
+    const dense = new Uint32Array(Math.min(this.#next, 4 * this.#size + 1024));
+    const others = new Map<number, number>();
     for (let row = 0; row < byRow.length; row++) {
       const id = byRow[row]!;
       if (id === 0) continue;
-      if (dense !== undefined && id < dense.length) dense[id] = row + 1;
-      else rows.set(id, row + 1);
+      if (id < dense.length) dense[id] = row + 1;
+      else others.set(id, row + 1);
     }
-    return (id) => {
-      const row = dense?.[id] || rows.get(id) || 0;
-      return row === 0 ? undefined : table.storedAt(row - 1)?.row.id;
-    };
+    return (id) => (dense[id] || others.get(id) || 0) - 1;
   }
 
   // adoption
@@ -137,6 +132,7 @@ export class PortIds {
 
   /** Takes over what an earlier process had given out, row by row. */
   restore(table: CompactTable, byRow: Uint32Array<ArrayBuffer>, next: number): void {
+    this.#rows = undefined;
     this.#table = table;
     this.#byRow = byRow;
     this.#size = 0;
@@ -154,6 +150,7 @@ export class PortIds {
    */
   bind(table: CompactTable, apart = false): { readonly id: number; readonly stored: StoredRow }[] {
     const before = this.#table;
+    this.#rows = undefined;
     this.#table = table;
     if (before === undefined || before.sharesStore(table)) {
       this.#makeRoom(table, apart);
@@ -203,8 +200,7 @@ export class PortIds {
     const known = this.#byRow[row]!;
     if (known !== 0) return known;
     const id = this.#adopted.take(network, mac) || this.#resting.take(network, mac) || this.#takeFree();
-    this.#byRow[row] = id;
-    this.#size++;
+    this.attach(row, id);
     return id;
   }
 
@@ -220,12 +216,14 @@ export class PortIds {
     const id = this.#byRow[row]!;
     if (id === 0) return 0;
     this.#byRow[row] = 0;
+    this.#rows = undefined;
     this.#size--;
     return id;
   }
 
   attach(row: number, id: number): void {
     this.#byRow[row] = id;
+    this.#rows = undefined;
     this.#size++;
   }
 

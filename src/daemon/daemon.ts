@@ -102,6 +102,8 @@ export class Daemon {
       this.#unverified = true;
     }
     if (!this.#api.resume(table.revision)) return;
+    const { revision, portCount } = table;
+    this.#log.info({ revision, ports: portCount, maps: this.#unverified ? 'trusted' : 'read' }, 'resumed');
     this.#file.resume(files);
     this.#set.restore(table);
   }
