@@ -44,6 +44,7 @@ export { STATE_FLAGS, stateFlags } from './node-entries.ts';
 export {
   type Features,
   type Group,
+  LISTED_PORTS,
   type LocalPort,
   type Peer,
   type Plan,

@@ -140,7 +140,7 @@ export interface PlanChanges {
  * `replan`, which takes it over: the old plan is then closed and only the new one may be used.
  */
 export interface Plan {
-  readonly table: Table;
+  readonly table: CompactTable;
   readonly revision: number;
   /** This node: its id in the table and in the kernel. */
   readonly node: string;
@@ -294,7 +294,7 @@ function portContext(state: State, network: ActiveNetwork, id: number): PortCont
 }
 
 class CompiledPlan implements Plan {
-  readonly table: Table;
+  readonly table: CompactTable;
   readonly node: string;
   readonly self: number;
   readonly ids: IdBook;
@@ -750,7 +750,7 @@ export function* planSteps(given: Table, node: string, ids: IdBook): Generator<u
   for (const space of spaces) space.beginPass();
   for (const each of table.nodes.values()) ids.nodes.acquire(each.id, nodeNatural(naturalAddress(each)));
   yield* indexRows(state);
-  for (const { id, stored } of ids.ports.bind(table, true)) {
+  for (const { id, stored } of yield* ids.ports.bindSteps(table, true)) {
     ids.ports.rest(id, ids.networks.idOf(stored.row.network) ?? 0, stored.row.mac);
   }
   state.rowIds = ids.ports.byRow;
@@ -912,7 +912,7 @@ export function replan(old: Plan, table: Table, edits: TableEdits): { plan: Plan
 }
 
 /** More ports than this are not listed entry by entry. */
-const LISTED_PORTS = 20_000;
+export const LISTED_PORTS = 20_000;
 
 /** The id of a port that was taken out of its row, and whose it was. */
 interface FreedId {

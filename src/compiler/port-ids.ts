@@ -1,10 +1,12 @@
-import type { CompactTable } from '../table/index.ts';
+import { atOnce, type CompactTable, type Steps } from '../table/index.ts';
 import type { StoredRow } from '../table/port-store.ts';
 import { OwnerlessIds } from './ownerless-ids.ts';
 
 /** Ids from here on are told apart one by one: whoever wrote them, they are not dense. */
 const DENSE = 1 << 26;
 const SMALLEST = 64;
+/** Rows between two pauses. */
+const STEP = 2_048;
 const MAX_ID = 0xffff_ffff;
 
 /** Ids that were found in the kernel: a bit each, while they are dense. */
@@ -146,15 +148,19 @@ export class PortIds {
    * From now on rows are those of `table`. Ids stay with their ports, which are found by their names where rows do not tell. Those of
    * ports that it does not hold are taken away and returned.
    *
-   * @param apart in an array of its own, so that plans of the table before can still be read
+   * `bindSteps`: with pauses, and, if `apart`, in an array of its own, so that plans of the table before can still be read.
    */
-  bind(table: CompactTable, apart = false): { readonly id: number; readonly stored: StoredRow }[] {
+  bind(table: CompactTable): { readonly id: number; readonly stored: StoredRow }[] {
+    return atOnce(this.bindSteps(table, false));
+  }
+
+  *bindSteps(table: CompactTable, apart: boolean): Steps<{ readonly id: number; readonly stored: StoredRow }[]> {
     const before = this.#table;
     this.#rows = undefined;
     this.#table = table;
     if (before === undefined || before.sharesStore(table)) {
       this.#makeRoom(table, apart);
-      return before === undefined || before === table ? [] : this.#follow(before, table);
+      return before === undefined || before === table ? [] : yield* this.#follow(before, table);
     }
     const old = this.#byRow;
     this.#byRow = new Uint32Array(Math.max(table.rowLimit, SMALLEST));
@@ -179,13 +185,18 @@ export class PortIds {
   }
 
   /** Rows of another version that hold another port. */
-  #follow(before: CompactTable, table: CompactTable): { id: number; stored: StoredRow }[] {
+  *#follow(before: CompactTable, table: CompactTable): Steps<{ id: number; stored: StoredRow }[]> {
     const moved: { id: number; stored: StoredRow }[] = [];
-    for (const row of new Set([...before.overrides().keys(), ...table.overrides().keys()])) {
-      if (!this.#byRow[row]) continue;
-      const stored = before.storedAt(row);
-      if (stored === undefined || stored.row.id === table.storedAt(row)?.row.id) continue;
-      moved.push({ id: this.detach(row), stored });
+    // One of the two is the later one: what changed between them is among what changed since the other.
+    for (const rows of [before.overrides(), table.overrides()]) {
+      let count = 0;
+      for (const row of rows.keys()) {
+        if (++count % STEP === 0) yield;
+        if (!this.#byRow[row]) continue;
+        const stored = before.storedAt(row);
+        if (stored === undefined || stored.row.id === table.storedAt(row)?.row.id) continue;
+        moved.push({ id: this.detach(row), stored });
+      }
     }
     return moved.filter(({ id, stored }) => {
       const now = table.rowOf(stored.row.id);

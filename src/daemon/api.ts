@@ -15,6 +15,8 @@ export interface ApiScene {
   readonly plane: Dataplane;
   readonly applier: Applier;
   readonly source: ApiSource;
+  /** Resolves when the table can be edited: no large file is being read. */
+  idle(): Promise<void>;
   readonly liveness: Liveness;
   /** Keeps an operator's word about a node and brings it into force; map elements written. */
   nodeState(node: string, command: NodeCommand): Promise<number>;
@@ -152,6 +154,7 @@ export function makeApi(scene: ApiScene): Hono {
       });
       return json(context, errorBody(error), 413);
     }
+    await scene.idle();
     const accepted = scene.source.edit(bytes, expected);
     const [applied] = await Promise.all([scene.applier.waitFor(accepted.table.revision), accepted.durable]);
     return json(context, {

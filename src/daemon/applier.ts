@@ -3,11 +3,12 @@
  * tables that come meanwhile are taken together. What fails is tried again, from the whole.
  */
 
-import { type Plan, plan, replan } from '../compiler/index.ts';
+import { LISTED_PORTS, type Plan, plan, planSteps, replan } from '../compiler/index.ts';
 import type { ApplyReport, Dataplane } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
+import { pacer } from '../pace.ts';
 import type { CompactTable, NodeState } from '../table/index.ts';
-import { diffTables } from '../table/index.ts';
+import { diffTables, inSteps } from '../table/index.ts';
 
 export type ApplyPlane = Pick<Dataplane, 'ids' | 'apply'>;
 
@@ -180,6 +181,16 @@ export class Applier {
       return this.#plane.apply(this.#plan, undefined, this.#events.states(table));
     }
     const failed = this.#failure !== undefined;
+    if ((before.table.portChangesTo?.(table) ?? 0) > LISTED_PORTS) {
+      // So much is not told entry by entry, and not planned in one go: the plan before stays to be seen until the new one is there.
+      try {
+        this.#plan = await inSteps(planSteps(table, this.#node, this.#plane.ids), pacer());
+      } catch (error) {
+        this.#plan = undefined;
+        throw error;
+      }
+      return this.#plane.apply(this.#plan, undefined, this.#events.states(table));
+    }
     this.#plan = undefined;
     const next = replan(before, table, diffTables(before.table, table));
     this.#plan = next.plan;

@@ -145,6 +145,7 @@ export class Daemon {
       let set: SourceSet | undefined;
       const opened = await ApiSource.open(join(config.stateDir, 'edits'), {
         table: () => set?.table,
+        idle: async () => set?.idle(),
         onFailure: (error) => log.error({ code: error.code, hint: error.hint }, error.message),
       });
       const { tornBytes, setAside } = opened.content;
@@ -159,6 +160,7 @@ export class Daemon {
           plane,
           applier: daemon.#applier,
           source: daemon.#api,
+          idle: () => (set as SourceSet).idle(),
           liveness: daemon.#liveness,
           nodeState: (node, command) => (daemon as Daemon).#nodeState(node, command),
           status: () => (daemon as Daemon).status(),
@@ -246,7 +248,7 @@ export class Daemon {
     const kernel = this.#plane.kernelState();
     const isWhole = this.#applier.failure === undefined && !this.#applier.busy && this.#applier.plan?.table === table;
     if (table === undefined || kernel === undefined || !isWhole || this.#unverified) return;
-    if (table.portCount < LEAST_PORTS || !table.isNewest || !this.#api.isDurable) return;
+    if (table.portCount < LEAST_PORTS || !table.isNewest || !this.#api.isDurable || this.#set.busy) return;
     const { ports } = this.#plane.ids;
     const point = {
       node: this.#config.node,

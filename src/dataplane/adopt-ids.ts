@@ -11,10 +11,10 @@ import {
   vtepKey,
   vtepValue,
 } from '../generated/layout.ts';
+import { pacer } from '../pace.ts';
 import { ipFromMappedBytes, macFromBytes, macNumberFromBytes } from '../table/address.ts';
 import type { Generation } from './generation.ts';
 import { readMap } from './map-writer.ts';
-import { pacer } from './pace.ts';
 
 /**
  * Finds the ids that the kernel's maps use again, by natural keys; those whose owner they do not tell are reserved.

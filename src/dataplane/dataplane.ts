@@ -10,6 +10,7 @@ import {
   node as nodeCodec,
 } from '../generated/layout.ts';
 import { monotonicNs } from '../libbpf/index.ts';
+import { pacer } from '../pace.ts';
 import { ipBytes, ipFromBytes, ipFromMappedBytes, macBytes, macFromBytes } from '../table/address.ts';
 import type { NodeState } from '../table/index.ts';
 import { adoptIds } from './adopt-ids.ts';
@@ -30,7 +31,6 @@ import { MapWriter, readMap, textOf } from './map-writer.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
-import { pacer } from './pace.ts';
 import { PathMtus } from './path-mtu.ts';
 import { makeFolder, PinDirectory } from './pin-dir.ts';
 import { NOTHING, type Reception, Receptions } from './reception.ts';

@@ -1,11 +1,11 @@
 import { type Entry, isPortMap, keyBytes, type Plan, STATE_FLAGS, stateFlags, valueBytes } from '../compiler/index.ts';
 import { type Nexthop, type Node, node as nodeCodec, type Port, port as portCodec } from '../generated/layout.ts';
+import { pacer } from '../pace.ts';
 import type { NodeState } from '../table/index.ts';
 import { withHistory } from './former.ts';
 import type { Generation } from './generation.ts';
 import { ENTRY_ORDER, type EntryMap, isPlanMap, type RawEntry } from './map-table.ts';
 import { type Held, type MapWriter, readMap, textOf } from './map-writer.ts';
-import { pacer } from './pace.ts';
 import { type Leftover, reconcilePorts } from './reconcile-ports.ts';
 
 /** What the kernel should hold beside what follows from the table. */

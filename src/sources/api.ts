@@ -28,6 +28,8 @@ export interface AcceptedEdit {
 export interface ApiSourceOptions extends EditLogOptions {
   /** The table in force. */
   readonly table: () => CompactTable | undefined;
+  /** Resolves when an offer can be made. */
+  readonly idle?: () => Promise<void>;
   /** Bytes of log after which a snapshot is written. Default 4 MiB. */
   readonly compactAfter?: number;
 }
@@ -240,8 +242,11 @@ export class ApiSource implements MappingSource {
       },
       (error: unknown) => {
         this.#unwritten--;
-        this.#takeBack(before, records);
-        throw error;
+        // Perhaps another source's offer is being read in steps just now.
+        return (this.#options.idle?.() ?? Promise.resolve()).then(() => {
+          this.#takeBack(before, records);
+          throw error;
+        });
       },
     );
     // Whoever waits for it sees the failure; nobody waiting is no crash.

@@ -11,7 +11,8 @@ import { assertTrustedFile } from '../safe-file.ts';
 import type { FileStamp } from '../table/byte-source.ts';
 import type { TableFile } from '../table/document.ts';
 import type { TableEdit } from '../table/edit.ts';
-import { readTableFile, systemMessage, warnOfIgnored } from '../table/read-file.ts';
+import { systemMessage, tableFileSteps, warnOfIgnored } from '../table/read-file.ts';
+import { atOnce, type Steps } from '../table/steps.ts';
 import { ageOf, type FileState, lookAt, sameStamps, sameState, stampOf } from './file-state.ts';
 import { FolderEvents } from './folder-events.ts';
 import type { MappingSource, Offer, SourceSink, Verdict } from './source.ts';
@@ -65,6 +66,8 @@ export class FileSource implements MappingSource {
   /** The state that must last before it is read. */
   #candidate: FileState | undefined;
   #heldTold = false;
+  /** An offer is being read. */
+  #reading = false;
   /** What the last look saw. */
   #seen: FileState | undefined;
   /** What the kernel told since: which files of the folder, and whether they were written to. */
@@ -110,7 +113,7 @@ export class FileSource implements MappingSource {
     this.#sink = sink;
     const state = this.#look();
     if (!state.held && this.#isInForce(state)) this.#judged = state;
-    else this.#begin(state);
+    else await this.#begin(state);
     this.#pollTimer = setInterval(() => {
       this.#events.lookAtAll();
       this.#check();
@@ -118,8 +121,8 @@ export class FileSource implements MappingSource {
     this.#pollTimer.unref();
   }
 
-  #begin(state: FileState): void {
-    if (!state.held && ageOf(state) > this.#settle) this.#read(state);
+  async #begin(state: FileState): Promise<void> {
+    if (!state.held && ageOf(state) > this.#settle) await this.#read(state);
     else this.#consider(state);
   }
 
@@ -198,7 +201,7 @@ export class FileSource implements MappingSource {
   }
 
   #check(): void {
-    if (this.#sink === undefined || this.#timer !== undefined) return;
+    if (this.#sink === undefined || this.#timer !== undefined || this.#reading) return;
     this.#consider(this.#look());
   }
 
@@ -228,27 +231,42 @@ export class FileSource implements MappingSource {
       this.#consider(state);
       return;
     }
-    this.#read(state);
+    void this.#read(state);
   }
 
-  #read(state: FileState): void {
+  async #read(state: FileState): Promise<void> {
     this.#candidate = undefined;
     this.#judged = state;
     this.#events.judged();
     const offer = this.#offerOf(state);
-    const verdict = this.#sink!.offer(offer);
-    if (verdict.state !== 'waiting') offer.settled(verdict);
+    this.#reading = true;
+    try {
+      const verdict = await this.#sink!.offerSlowly(offer);
+      if (verdict.state !== 'waiting') offer.settled(verdict);
+    } catch (error) {
+      // Nobody waits for a table any more.
+      if (this.#sink !== undefined || !(error instanceof MapwireError) || error.code !== 'ERR_MW_CLOSED') throw error;
+    } finally {
+      this.#reading = false;
+    }
+    // What came while it was read.
+    this.#check();
   }
 
   #offerOf(state: FileState): Offer & { settled(verdict: Verdict): void } {
     let offered: ReadonlyMap<string, KnownFile> = new Map();
+    const feed = (edit: TableEdit) => this.#feed(edit, state);
+    function* steps(edit: TableEdit): Steps<boolean> {
+      const fed = yield* feed(edit);
+      if (fed !== undefined) offered = fed;
+      return fed !== undefined;
+    }
     return {
       keep: true,
       feed: (edit) => {
-        const fed = this.#feed(edit, state);
-        if (fed !== undefined) offered = fed;
-        return fed !== undefined;
+        return atOnce(steps(edit));
       },
+      steps,
       settled: (verdict) => {
         if (verdict.state === 'accepted') this.#inForce = offered;
         if (verdict.state !== 'unstable') return;
@@ -259,7 +277,7 @@ export class FileSource implements MappingSource {
   }
 
   /** Reads what is not in force; undefined when something changed meanwhile. */
-  #feed(edit: TableEdit, state: FileState): ReadonlyMap<string, KnownFile> | undefined {
+  *#feed(edit: TableEdit, state: FileState): Steps<ReadonlyMap<string, KnownFile> | undefined> {
     const known = new Map<string, KnownFile>();
     if (state.kind === 'folder' && !this.#folder(edit, state)) return known;
     // A missing file is read like any: it says why it cannot be.
@@ -275,7 +293,7 @@ export class FileSource implements MappingSource {
     for (const [path, { file }] of this.#inForce) if (!known.has(path)) edit.removeFile(file);
     let stable = true;
     for (const path of changed) {
-      const read = readTableFile(edit, path, { source: this.name, trusted: this.#trusted });
+      const read = yield* tableFileSteps(edit, path, { source: this.name, trusted: this.#trusted });
       edit.whenOver(read.close);
       known.set(path, { file: read.file, stamp: read.stamp });
       // What cannot be opened has no stamp, and is told as it is.

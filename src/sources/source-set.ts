@@ -1,10 +1,12 @@
 /** One table from several sources: complete only when all are, changed by each of them, checked as a whole. */
 
 import { MapwireError } from '../errors.ts';
+import { pacer } from '../pace.ts';
 import type { CompactTable, TableChanges } from '../table/compact-table.ts';
 import { type Diagnostic, hasErrors } from '../table/diagnostics.ts';
-import { TableEdit } from '../table/edit.ts';
+import { type EditResult, TableEdit } from '../table/edit.ts';
 import { tableError } from '../table/read-table.ts';
+import { inSteps, type Steps } from '../table/steps.ts';
 import type { MappingSource, Offer, SourceSink, Verdict } from './source.ts';
 
 /** What a source is doing, for `status`. */
@@ -56,6 +58,7 @@ export class SourceSet {
   #count = 0;
   #started = false;
   #editing = false;
+  #slow: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: SourceSetOptions = {}) {
@@ -100,6 +103,7 @@ export class SourceSet {
 
   async close(): Promise<void> {
     this.#closed = true;
+    await this.idle();
     for (const member of this.#members) await member.source.close();
   }
 
@@ -110,6 +114,7 @@ export class SourceSet {
   #sinkOf(member: Member): SourceSink {
     return {
       offer: (offer) => this.#offer(member, offer),
+      offerSlowly: (offer) => this.#offerSlowly(member, offer),
       report: (state, diagnostics) => {
         member.state = state;
         member.diagnostics = diagnostics;
@@ -127,6 +132,56 @@ export class SourceSet {
     const verdict = this.#try(member, offer, this.#table);
     if (verdict.state === 'accepted') this.#retry(member);
     return verdict;
+  }
+
+  /** Is an offer being read in steps? Nothing can be offered then. */
+  get busy(): boolean {
+    return this.#slow !== undefined;
+  }
+
+  /** Resolves when nothing is read in steps. */
+  async idle(): Promise<void> {
+    while (this.#slow !== undefined) await this.#slow;
+  }
+
+  async #offerSlowly(member: Member, offer: Offer): Promise<Verdict> {
+    await this.idle();
+    if (this.#closed) throw new MapwireError('ERR_MW_CLOSED', 'the sources are closed');
+    const base = this.#table;
+    if (base === undefined || offer.steps === undefined) return this.#offer(member, offer);
+    const trying = this.#trySlowly(member, offer, offer.steps.bind(offer), base);
+    const slow: Promise<void> = trying.then(
+      () => {},
+      () => {},
+    );
+    this.#slow = slow;
+    try {
+      const verdict = await trying;
+      if (verdict.state === 'accepted') this.#retry(member);
+      return verdict;
+    } finally {
+      if (this.#slow === slow) this.#slow = undefined;
+    }
+  }
+
+  async #trySlowly(
+    member: Member,
+    offer: Offer,
+    steps: (edit: TableEdit) => Steps<boolean>,
+    base: CompactTable,
+  ): Promise<Verdict> {
+    const pause = pacer();
+    const edit = new TableEdit(base, { revision: this.#revision });
+    this.#editing = true;
+    try {
+      if (!(await inSteps(steps(edit), pause)) || this.#closed) return { state: 'unstable' };
+      const result = await inSteps(edit.finishSteps(), pause);
+      this.#editing = false;
+      return this.#judge(member, offer, base, result);
+    } finally {
+      this.#editing = false;
+      edit.abandon();
+    }
   }
 
   /** Before there is a table: collects snapshots, and makes the table of all of them. */
@@ -163,7 +218,11 @@ export class SourceSet {
       edit.abandon();
       return { state: 'unstable' };
     }
-    const { table, changes, diagnostics } = edit.finish();
+    return this.#judge(member, offer, base, edit.finish());
+  }
+
+  #judge(member: Member, offer: Offer, base: CompactTable, result: EditResult): Verdict {
+    const { table, changes, diagnostics } = result;
     if (table === undefined) {
       if (offer.keep) {
         member.pending = offer;

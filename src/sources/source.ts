@@ -7,6 +7,7 @@ import type { MapwireError } from '../errors.ts';
 import type { CompactTable, TableChanges } from '../table/compact-table.ts';
 import type { Diagnostic } from '../table/diagnostics.ts';
 import type { TableEdit } from '../table/edit.ts';
+import type { Steps } from '../table/steps.ts';
 
 /** What a source wants to be in the table. */
 export interface Offer {
@@ -15,6 +16,8 @@ export interface Offer {
    * sources. False: what was to be read changed meanwhile; nothing is to be done, another offer follows.
    */
   feed(edit: TableEdit): boolean;
+  /** `feed` with pauses: what `offerSlowly` takes. */
+  steps?(edit: TableEdit): Steps<boolean>;
   /**
    * Keep the offer when it is refused, and try again when another source has changed something. Otherwise it is
    * forgotten, and before there is a table it is not looked at at all. The first offer, the snapshot, is always kept.
@@ -45,6 +48,8 @@ export type Verdict =
 export interface SourceSink {
   /** The verdict comes at once. */
   offer(offer: Offer): Verdict;
+  /** The same for an offer that may be large: others run in between. While it lasts nothing else may be offered: see `SourceSet.idle`. */
+  offerSlowly(offer: Offer): Promise<Verdict>;
   /** Nothing can be offered; what is in force stays. `held` is no mistake: somebody asked to wait. */
   report(state: 'bad' | 'held', diagnostics: readonly Diagnostic[]): void;
 }

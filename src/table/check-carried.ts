@@ -1,10 +1,11 @@
 /** What a network's encapsulation can carry, held against its ports and their locators. */
 
-import { allRows, nodesToCheck, originOfRow, pathOfLocator, reportPort } from './check-places.ts';
+import { allRows, nodesToCheck, originOfRow, pathOfLocator, reportPort, STEP_ROWS } from './check-places.ts';
 import { quote } from './diagnostics.ts';
 import type { TableEdit } from './edit.ts';
 import { groupOf, isIpOnly, isTunnel, maxSegment } from './encapsulation.ts';
 import type { TableNetwork } from './model.ts';
+import type { Steps } from './steps.ts';
 
 /** Segments of locators: those that their network's encapsulation does not have, and those that a group does not reach. */
 export function checkLocatorSegments(edit: TableEdit): void {
@@ -59,7 +60,7 @@ function unreachedByGroup(edit: TableEdit, network: TableNetwork, group: string,
  * Networks that carry IP packets without MAC addresses: the far end finds the sending port again by its source address. So
  * a port needs one, and sources that nobody owns cannot be.
  */
-export function checkIpNetworks(edit: TableEdit): void {
+export function* checkIpNetworks(edit: TableEdit): Steps<void> {
   const { store, networks } = edit;
   const isIp = (id: string): boolean => {
     const network = networks.values.get(id);
@@ -71,7 +72,9 @@ export function checkIpNetworks(edit: TableEdit): void {
     const before = networks.before.get(id);
     return isIp(id) && !(before !== undefined && isIpOnly(before.encap)) && store.networks.references(id) > 0;
   });
+  let rows = 0;
   for (const row of touched === undefined || turned ? allRows(edit) : touched) {
+    if (++rows % STEP_ROWS === 0) yield;
     if (store.isLive(row) && isIp(store.network(row))) ipPort(edit, row);
   }
 }

@@ -71,6 +71,9 @@ export function related(edit: TableEdit, row: number, find: (value: unknown) => 
 
 // ports
 
+/** Rows of a check between two pauses. */
+export const STEP_ROWS = 4_096;
+
 export function* allRows(edit: TableEdit): Generator<number> {
   for (let row = 0; row < edit.store.limit; row++) yield row;
 }

@@ -18,6 +18,7 @@ import {
   pathOfUnderlay,
   related,
   reportPort,
+  STEP_ROWS,
 } from './check-places.ts';
 import { checkLimited, checkViewNames } from './check-views.ts';
 import type { Origin } from './compact-table.ts';
@@ -27,22 +28,24 @@ import type { TableEdit } from './edit.ts';
 import { isTunnel } from './encapsulation.ts';
 import type { Encap, TableNetwork } from './model.ts';
 import { MAX_SHARED_MAC, type Path } from './row.ts';
+import type { Steps } from './steps.ts';
 import { nearest } from './suggest.ts';
 
 /** Each clash of segments costs a walk over all ports; after so many the rest is left for the next run. */
 const CLASHES_TRACED = 100;
 
-export function runChecks(edit: TableEdit): void {
+/** All checks, with pauses. */
+export function* checkSteps(edit: TableEdit): Steps<void> {
   if (!edit.isIncomplete) {
     checkReferences(edit);
     checkViewNames(edit);
     checkLimited(edit);
   }
   checkDuplicates(edit);
-  checkUnderlays(edit);
+  yield* checkUnderlays(edit);
   checkSegments(edit);
   checkLocatorSegments(edit);
-  checkIpNetworks(edit);
+  yield* checkIpNetworks(edit);
   checkIpv6Mtu(edit);
   checkMtuFits(edit);
   checkSharedMacs(edit);
@@ -204,11 +207,13 @@ export function underlayOwner(edit: TableEdit, ip: IpNumber): string | undefined
   return ownersOf(edit).get(underlayKey(ip))?.[0];
 }
 
-function checkUnderlays(edit: TableEdit): void {
+function* checkUnderlays(edit: TableEdit): Steps<void> {
   const owners = ownersOf(edit);
   const reported = new Set<string>();
   const { store } = edit;
+  let rows = 0;
   for (const row of edit.touchedRows ?? allRows(edit)) {
+    if (++rows % STEP_ROWS === 0) yield;
     if (!store.isLive(row)) continue;
     for (const ip of store.ips(row)) {
       const nodes = owners.get(underlayKey(ip));

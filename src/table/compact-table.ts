@@ -51,6 +51,7 @@ export interface FileList {
 }
 
 const KEEP_APART = 16;
+const NONE_LATER: readonly Undo[] = [];
 const NOTHING_CHANGED: ReadonlyMap<number, StoredRow | null> = new Map();
 
 export class CompactTable implements Table {
@@ -64,6 +65,8 @@ export class CompactTable implements Table {
   readonly #limit: number;
   #next: CompactTable | undefined;
   #undo: Undo | undefined;
+  /** Of the newest version while an edit of it is under way: what that has changed in the store so far. */
+  #live: Undo | undefined;
 
   constructor(parts: TableParts) {
     this.parts = parts;
@@ -82,15 +85,30 @@ export class CompactTable implements Table {
 
   /** Makes `next` the newest version. */
   succeed(next: CompactTable, undo: Undo): void {
+    this.#live = undefined;
     this.#next = next;
     this.#undo = undo;
   }
 
-  /** What lies between this version and the newest, nearest first. */
-  #later(): Undo[] {
+  /** An edit of this version begins to change the store: until it ends, this version is read through what the edit tells in `undo`. */
+  beginEdit(undo: Undo): void {
+    this.#live = undo;
+  }
+
+  /** The edit is over, and the store as it was. */
+  endEdit(): void {
+    this.#live = undefined;
+  }
+
+  /** What lies between this version and the store, nearest first. */
+  #later(): readonly Undo[] {
+    if (this.#next === undefined && this.#live === undefined) return NONE_LATER;
     this.#fold();
     const undos: Undo[] = [];
-    for (let at: CompactTable = this; at.#next !== undefined; at = at.#next) undos.push(at.#undo!);
+    for (let at: CompactTable | undefined = this; at !== undefined; at = at.#next) {
+      const undo: Undo | undefined = at.#undo ?? at.#live;
+      if (undo !== undefined) undos.push(undo);
+    }
     return undos;
   }
 
@@ -127,11 +145,9 @@ export class CompactTable implements Table {
   }
 
   storedPort(id: string): StoredRow | undefined {
-    if (this.#next !== undefined) {
-      for (const undo of this.#later()) {
-        const was = undo.ids.get(id);
-        if (was !== undefined) return was ?? undefined;
-      }
+    for (const undo of this.#later()) {
+      const was = undo.ids.get(id);
+      if (was !== undefined) return was ?? undefined;
     }
     const row = this.parts.store.findId(id);
     return row < 0 ? undefined : this.parts.store.stored(row);
@@ -150,8 +166,8 @@ export class CompactTable implements Table {
   }
 
   #storedAt(row: number): StoredRow | undefined {
-    for (let at: CompactTable = this; at.#next !== undefined; at = at.#next) {
-      const was = at.#undo!.rows.get(row);
+    for (let at: CompactTable | undefined = this; at !== undefined; at = at.#next) {
+      const was: StoredRow | null | undefined = (at.#undo ?? at.#live)?.rows.get(row);
       if (was !== undefined) return was ?? undefined;
     }
     return this.parts.store.isLive(row) ? this.parts.store.stored(row) : undefined;
@@ -159,11 +175,9 @@ export class CompactTable implements Table {
 
   /** The row of a port in this version; -1: there is none. */
   rowOf(id: string): number {
-    if (this.#next !== undefined) {
-      for (const undo of this.#later()) {
-        const was = undo.ids.get(id);
-        if (was !== undefined) return was?.place ?? -1;
-      }
+    for (const undo of this.#later()) {
+      const was = undo.ids.get(id);
+      if (was !== undefined) return was?.place ?? -1;
     }
     return this.parts.store.findId(id);
   }
@@ -189,8 +203,8 @@ export class CompactTable implements Table {
 
   /** Rows that a later version has changed, as they are in this one; null: empty. Whoever pauses asks again. */
   overrides(): ReadonlyMap<number, StoredRow | null> {
-    if (this.#next === undefined) return NOTHING_CHANGED;
     const undos = this.#later();
+    if (undos.length === 0) return NOTHING_CHANGED;
     if (undos.length === 1) return undos[0]!.rows;
     const merged = new Map(undos[0]!.rows);
     for (const undo of undos) for (const [row, was] of undo.rows) if (!merged.has(row)) merged.set(row, was);
@@ -219,17 +233,25 @@ export class CompactTable implements Table {
 
   #find(matches: (stored: StoredRow) => boolean, rows: () => readonly number[]): TablePort | undefined {
     const seen = new Set<number>();
-    if (this.#next !== undefined) {
-      for (const undo of this.#later()) {
-        for (const [row, was] of undo.rows) {
-          if (seen.has(row)) continue;
-          seen.add(row);
-          if (was !== null && matches(was)) return portOfRow(was.row);
-        }
+    for (const undo of this.#later()) {
+      for (const [row, was] of undo.rows) {
+        if (seen.has(row)) continue;
+        seen.add(row);
+        if (was !== null && matches(was)) return portOfRow(was.row);
       }
     }
     for (const row of rows()) if (!seen.has(row)) return this.parts.store.port(row);
     return undefined;
+  }
+
+  /** How many ports, at most, differ between this version and a later one of the same store; undefined when that is none. */
+  portChangesTo(later: CompactTable): number | undefined {
+    let count = 0;
+    for (let at: CompactTable = this; at !== later; at = at.#next) {
+      if (at.#next === undefined) return undefined;
+      count += at.#undo!.ids.size;
+    }
+    return count;
   }
 
   /** What changed from this version to a later one of the same store; undefined when that is none. */

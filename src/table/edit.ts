@@ -6,7 +6,7 @@
  */
 
 import { addressOfValue } from './address-row.ts';
-import { runChecks } from './checks.ts';
+import { checkSteps } from './checks.ts';
 import { CompactTable, type FileList, type Origin, type TableChanges, type Undo } from './compact-table.ts';
 import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
 import type { Document, RecordKind, RecordSink, TableFile } from './document.ts';
@@ -14,6 +14,7 @@ import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts
 import type { TableAddress, TableNetwork, TableNode } from './model.ts';
 import { type PlainPort, PortStore, type StoredRow } from './port-store.ts';
 import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
+import { atOnce, type Steps } from './steps.ts';
 import { nearest } from './suggest.ts';
 import type { Position } from './text-position.ts';
 
@@ -33,6 +34,8 @@ export interface EditResult {
 }
 
 const MAX_FILES = 0xffff;
+/** Ports between two pauses. */
+const STEP = 1_024;
 /** The path of a record itself. */
 const RECORD = (): Path => [];
 const NO_FILES: FileList = { byNumber: [] };
@@ -147,6 +150,8 @@ export class TableEdit implements RecordSink {
     this.nodes = new Definitions(parts?.nodes ?? new Map(), parts?.nodeOrigins ?? new Map());
     this.networks = new Definitions(parts?.networks ?? new Map(), parts?.networkOrigins ?? new Map());
     this.addresses = new Definitions(parts?.addresses ?? new Map(), parts?.addressOrigins ?? new Map());
+    // Until it is over, whoever holds the base must not see what this puts into the store.
+    this.#base?.beginEdit(this.#undo);
   }
 
   get #definitions() {
@@ -507,12 +512,22 @@ export class TableEdit implements RecordSink {
 
   /** Checks what changed and makes the new version; without errors only. The edit is over then. */
   finish(): EditResult {
+    return atOnce(this.finishSteps());
+  }
+
+  /** `finish` with pauses. Nothing else may change the store in them. */
+  *finishSteps(): Steps<EditResult> {
     if (this.#finished) throw new Error('the edit is over');
     this.#finished = true;
     try {
-      this.#sweep();
-      runChecks(this);
-      return this.#conclude();
+      yield* this.#sweep();
+      yield* checkSteps(this);
+      const ports = new Set<string>();
+      for (const id of this.#undo.ids.keys()) {
+        ports.add(id);
+        if (ports.size % STEP === 0) yield;
+      }
+      return this.#conclude(ports);
     } catch (error) {
       this.#rollBack();
       throw error;
@@ -531,7 +546,7 @@ export class TableEdit implements RecordSink {
     }
   }
 
-  #conclude(): EditResult {
+  #conclude(ports: ReadonlySet<string>): EditResult {
     const diagnostics = this.mistakes.list();
     if (this.mistakes.errors > 0) {
       this.#rollBack();
@@ -543,7 +558,7 @@ export class TableEdit implements RecordSink {
       nodes: this.nodes.changed,
       networks: this.networks.changed,
       addresses: this.addresses.changed,
-      ports: new Set(this.#undo.ids.keys()),
+      ports,
     };
     const unchanged = changes.nodes.size + changes.networks.size + changes.addresses.size + this.#undo.rows.size === 0;
     const { revision } = this.#options;
@@ -562,6 +577,7 @@ export class TableEdit implements RecordSink {
     if (keep) {
       // Only lines moved: the next edit must find them, and whoever holds the base need not know.
       base.parts = parts;
+      base.endEdit();
       this.store.settle();
       return { table: base, changes, diagnostics };
     }
@@ -601,10 +617,14 @@ export class TableEdit implements RecordSink {
   }
 
   /** Takes out what the replaced files do not have any more. */
-  #sweep(): void {
+  *#sweep(): Steps<void> {
     if (this.#replaced.size === 0 || this.#base === undefined) return;
     const { store } = this;
-    for (const row of store.rowsOfFiles(this.#replaced, this.#seen)) this.#take(row);
+    let taken = 0;
+    for (const row of store.rowsOfFiles(this.#replaced, this.#seen)) {
+      this.#take(row);
+      if (++taken % STEP === 0) yield;
+    }
     for (const definitions of this.#definitions) {
       for (const [id, origin] of definitions.origins) {
         if (!definitions.seen.has(id) && this.#replaced.has(origin.file)) definitions.delete(id);
@@ -623,6 +643,7 @@ export class TableEdit implements RecordSink {
       const row = this.#relocated[i]!;
       if (store.isLive(row)) store.relocate(row, this.#relocated[i + 1]!, this.#relocated[i + 2]!);
     }
+    this.#base.endEdit();
     store.settle();
   }
 }

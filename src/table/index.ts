@@ -59,6 +59,7 @@ export {
   tableFromObject,
 } from './read-table.ts';
 export { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_LOCATORS, NEVER_USED } from './row.ts';
+export { atOnce, inSteps, type Steps } from './steps.ts';
 export { nearest } from './suggest.ts';
 export { dumpTable, type FileName, restoreTable, type TableDump, type TableRest } from './table-snapshot.ts';
 export { hasLocator, isViewed, viewOf } from './view.ts';

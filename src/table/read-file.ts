@@ -17,8 +17,9 @@ import type { Document, RecordSink, TableFile } from './document.ts';
 import type { TableEdit } from './edit.ts';
 import { compareText } from './mistakes.ts';
 import { readJson } from './read-json.ts';
-import { NdjsonDocument, readNdjson } from './read-ndjson.ts';
+import { NdjsonDocument, ndjsonSteps } from './read-ndjson.ts';
 import { readYaml } from './read-yaml.ts';
+import { atOnce, type Steps } from './steps.ts';
 import { TextPositions } from './text-position.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -69,8 +70,18 @@ export function readContent(
   sink: RecordSink,
   show: (document: Document) => void,
 ): void {
+  atOnce(contentSteps(source, format, sink, show));
+}
+
+/** `readContent` with pauses; YAML and JSON are read in one go. */
+function* contentSteps(
+  source: ByteSource,
+  format: TableFormat,
+  sink: RecordSink,
+  show: (document: Document) => void,
+): Steps<void> {
   if (format === 'ndjson') {
-    readNdjson(source, sink, show);
+    yield* ndjsonSteps(source, sink, show);
     return;
   }
   const bytes = readWhole(source, MAX_WHOLE_BYTES);
@@ -136,6 +147,11 @@ export function systemMessage(error: unknown): { message: string; hint: string |
 
 /** Reads one file into the edit, replacing what it gave before. Whatever is wrong with it becomes a diagnostic. */
 export function readTableFile(edit: TableEdit, path: string, options: FileOptions = {}): ReadFile {
+  return atOnce(tableFileSteps(edit, path, options));
+}
+
+/** `readTableFile` with pauses. */
+export function* tableFileSteps(edit: TableEdit, path: string, options: FileOptions = {}): Steps<ReadFile> {
   const name = options.name ?? path;
   const source = options.source ?? 'file';
   let open: OpenFile | undefined;
@@ -169,7 +185,7 @@ export function readTableFile(edit: TableEdit, path: string, options: FileOption
     edit.mistakeAt('MW170', undefined, `the file cannot be read: ${what}`);
     edit.incomplete();
   } else {
-    readContent(opened, formatOfName(path) ?? formatOfContent(opened), edit, edit.show);
+    yield* contentSteps(opened, formatOfName(path) ?? formatOfContent(opened), edit, edit.show);
   }
   return { file, stamp, close: () => opened.close() };
 }

@@ -11,12 +11,13 @@ import { JsonLocator, JsonMistake, parseJson } from './json.ts';
 import { PlainLine } from './plain-line.ts';
 import { checkVersion } from './read-tree.ts';
 import { describe, idMistake, isMapping, type Path } from './row.ts';
+import { atOnce, type Steps } from './steps.ts';
 import { type Position, positionInLine } from './text-position.ts';
 import { badByte, byteOrderMark, type EncodingMistake, firstBadByte } from './utf8.ts';
 
 /** No record needs more; a longer line is a mistake. */
 export const MAX_LINE_BYTES = 1024 * 1024;
-const CHUNK = 256 * 1024;
+const CHUNK = 64 * 1024;
 const LINES_A_MARK = 1024;
 /** After so many lines it is guessed how many there are, */
 const SAMPLE = 4096;
@@ -36,8 +37,8 @@ interface Line {
 /** Takes a line that begins at `start` and ends before `end`; false: it is to be given out. */
 type Take = (bytes: Buffer, start: number, end: number, number: number, offset: number) => boolean;
 
-/** The lines from a place on, but those that `take` takes. A line's bytes are valid until the next one is asked for. */
-function* lines(source: ByteSource, from = { number: 1, offset: 0 }, take?: Take): Generator<Line> {
+/** The lines from a place on, but those that `take` takes; undefined where a pause may be. A line's bytes are valid until the next one is asked for. */
+function* lines(source: ByteSource, from = { number: 1, offset: 0 }, take?: Take): Generator<Line | undefined> {
   const chunk = Buffer.allocUnsafe(CHUNK);
   let position = from.offset;
   let number = from.number;
@@ -71,6 +72,7 @@ function* lines(source: ByteSource, from = { number: 1, offset: 0 }, take?: Take
     if (size <= MAX_LINE_BYTES) kept.push(Buffer.from(chunk.subarray(start, got)));
     else kept = [];
     position += got;
+    yield undefined;
   }
 }
 
@@ -106,6 +108,7 @@ export class NdjsonDocument implements Document {
     while (this.#marks[mark] === undefined) mark--;
     const from = { number: mark * LINES_A_MARK + 1, offset: this.#marks[mark]! };
     for (const line of lines(this.#source, from)) {
+      if (line === undefined) continue;
       this.mark(line.number, line.offset);
       if (line.number < number) continue;
       if (line.bytes === undefined) return undefined;
@@ -156,6 +159,16 @@ export function readNdjson(
   begin: (document: Document) => void,
   options: NdjsonOptions = {},
 ): void {
+  atOnce(ndjsonSteps(source, sink, begin, options));
+}
+
+/** `readNdjson` with pauses. */
+export function* ndjsonSteps(
+  source: ByteSource,
+  sink: RecordSink,
+  begin: (document: Document) => void,
+  options: NdjsonOptions = {},
+): Steps<void> {
   const document = new NdjsonDocument(source);
   begin(document);
   const deltas = options.deltas ?? false;
@@ -174,6 +187,10 @@ export function readNdjson(
     return true;
   };
   for (const line of lines(source, undefined, take)) {
+    if (line === undefined) {
+      yield;
+      continue;
+    }
     const text = lineText(line, records === 0, sink);
     if (text === undefined) {
       sink.incomplete();

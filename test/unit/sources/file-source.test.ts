@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FileSource, type FileSourceOptions, SourceSet, type SourceSetEvent } from '../../../src/sources/index.ts';
-import { readTableFile } from '../../../src/table/read-file.ts';
+import { tableFileSteps } from '../../../src/table/read-file.ts';
 
 // Real, but counted.
 vi.mock('../../../src/table/read-file.ts', { spy: true });
@@ -334,10 +334,10 @@ describe('a folder', () => {
   test('reads only the files that changed', async () => {
     await start(folder);
     await address(1);
-    vi.mocked(readTableFile).mockClear();
+    vi.mocked(tableFileSteps).mockClear();
     writeFileSync(join(folder, 'two.yaml'), `mapwire: 1\nports:\n${port('q', 7)}`);
     await next((each) => each.type === 'table', 'table');
-    expect(vi.mocked(readTableFile).mock.calls.map(([, path]) => path)).toEqual([join(folder, 'two.yaml')]);
+    expect(vi.mocked(tableFileSteps).mock.calls.map(([, path]) => path)).toEqual([join(folder, 'two.yaml')]);
   });
 
   test('a record may move from one file to another, in either direction', async () => {
