@@ -150,3 +150,93 @@ test.each(['tc', 'xdp'] as const)(`hook: %s, ${MINUTES} minutes (seed ${SEED})`,
   ];
   console.info(`soak: ${words.join(', ')}; memory of a daemon in MiB: ${memory.join(' ')}`);
 });
+
+/** Seconds between two restarts of the daemon that is restarted. */
+const LIFE = 20;
+const EDIT_SECONDS = scaled(600, 60);
+/** Edits a second: through the daemon that is restarted, and through the one that is not. */
+const RATES = [800, 200] as const;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Edits at a rate, until told to end; the rate that was reached. */
+async function storming(storm: EditStorm, rate: number, goesOn: () => boolean): Promise<number> {
+  const before = storm.acknowledged;
+  const begin = performance.now();
+  while (goesOn()) {
+    const second = performance.now();
+    await storm.run(rate);
+    await pause(Math.max(1, 1_000 - (performance.now() - second)));
+  }
+  return (storm.acknowledged - before) / ((performance.now() - begin) / 1_000);
+}
+
+test(`edits by the thousand and a restart every ${LIFE} s, ${EDIT_SECONDS} s (seed ${SEED})`, async () => {
+  await start('tc');
+  const random = new Random(`${SEED} soak edits`);
+  const [storm, steady] = [new EditStorm(hosts.a, random), new EditStorm(hosts.b, new Random(`${SEED} steady`))];
+  const streams = [
+    new PingStream(a.namespace, b.ip4, 0.01),
+    new PingStream(b.namespace, a.ip6, 0.01),
+    new PingStream(c.namespace, a.ip4, 0.01),
+  ];
+  for (const stream of streams) await stream.flowing();
+  // the first ones make what is made once
+  await Promise.all([storm.run(2_000), steady.run(2_000)]);
+  await storm.clear();
+  const first = await holdings(hosts.a);
+  const descriptors = await holdings(hosts.b);
+  const until = Date.now() + EDIT_SECONDS * 1_000;
+  const memory: number[] = [];
+  const rates: number[] = [];
+  const steadily = storming(steady, RATES[1], () => Date.now() < until);
+  let restarts = 0;
+  while (Date.now() < until) {
+    const end = Math.min(until, Date.now() + LIFE * 1_000);
+    // A kill meets edits on the way; an end by signal does as well.
+    const goesOn = () => Date.now() < end && hosts.a.daemon?.running === true;
+    const edits = storming(storm, RATES[0], goesOn);
+    await pause(Math.max(0, end - Date.now() - 200));
+    memory.push(await residentMiB(hosts.b));
+    await hosts.a.stop(random.chance(0.5) ? 'SIGKILL' : 'SIGTERM');
+    rates.push(Math.round(await edits));
+    await hosts.a.run();
+    restarts++;
+    expect(await storm.differences(), `after restart ${restarts}`).toEqual([]);
+  }
+  rates.push(Math.round(await steadily));
+  expect(await steady.differences()).toEqual([]);
+  const results = await Promise.all(streams.map((stream) => stream.stop()));
+  for (const [i, stream] of streams.entries()) {
+    expect(stream.lost()).toEqual([]);
+    expect(results[i]!.received).toBe(results[i]!.sent);
+  }
+  // What the edits made is gone with them, and the maps are the plan's: an ordinary restart finds nothing to write.
+  await storm.clear();
+  await eventually('no more is held than at first', async () => {
+    expect(grown(first, await holdings(hosts.a))).toEqual([]);
+    return true;
+  });
+  await steady.clear();
+  await eventually('the daemon that was not restarted holds no more', async () => {
+    expect(grown(descriptors, await holdings(hosts.b))).toEqual([]);
+    return true;
+  });
+  for (const one of [hosts.a, hosts.b]) {
+    await one.stop();
+    await one.run();
+    expect(await one.json('status')).toMatchObject({ state: 'ready', lastApply: { total: 0 } });
+  }
+  const sent = results.reduce((sum, one) => sum + one.sent, 0);
+  const words = [
+    `seed ${SEED}`,
+    `${restarts} restarts`,
+    `${storm.acknowledged + steady.acknowledged} edits`,
+    `${sent} pings, none lost`,
+  ];
+  console.info(`soak: ${words.join(', ')}; edits a second: ${rates.join(' ')}; memory in MiB: ${memory.join(' ')}`);
+  const third = Math.ceil(memory.length / 3);
+  const least = (list: number[]) => Math.min(...list);
+  // a heap breathes; what leaks does not come back
+  expect(least(memory.slice(-third))).toBeLessThan(least(memory.slice(0, third)) * 1.25 + 16);
+});
