@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <malloc.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -65,6 +66,15 @@ Value LibbpfVersion(const CallbackInfo& info) {
       info.Env(), std::to_string(libbpf_major_version()) + "." + std::to_string(libbpf_minor_version()));
 }
 
+// trimMemory(): whether memory that the allocator kept went back to the system (glibc keeps what batches and dumps used)
+Value TrimMemory(const CallbackInfo& info) {
+#ifdef __GLIBC__
+  return Napi::Boolean::New(info.Env(), malloc_trim(0) != 0);
+#else
+  return Napi::Boolean::New(info.Env(), false);
+#endif
+}
+
 }  // namespace
 
 void RegisterSystem(Napi::Env env, Napi::Object exports) {
@@ -72,6 +82,7 @@ void RegisterSystem(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "tryLock", TryLock);
   Export(env, exports, "sendUnixDatagram", SendUnixDatagram);
   Export(env, exports, "libbpfVersion", LibbpfVersion);
+  Export(env, exports, "trimMemory", TrimMemory);
 }
 
 }  // namespace mapwire

@@ -17,6 +17,7 @@ import { livenessFile } from './liveness-file.ts';
 import type { Logger } from './log.ts';
 import { LEAST_PORTS, type ResumePoint, readResumePoint, resumePath, writeResumePoint } from './resume.ts';
 import { type ApiServer, serve } from './server.ts';
+import { giveBackMemory } from './spare-memory.ts';
 import { version } from './version.ts';
 import { type DaemonState, type StatusView, statusView, wayText } from './views.ts';
 
@@ -354,6 +355,7 @@ export class Daemon {
       return [];
     });
     if (this.#stopping !== undefined) return;
+    if ((this.#set.table?.portCount ?? 0) >= LEAST_PORTS) giveBackMemory();
     const names = missing.map(({ node, why }) => `${node} (${why ?? 'unresolved'})`);
     const unresolved = names.length === 0 ? '' : `; next hops missing: ${names.join(', ')}`;
     const revision = this.#applier.last?.revision ?? 0;

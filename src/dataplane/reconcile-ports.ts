@@ -6,8 +6,10 @@ import { HeldEntries } from './held-entries.ts';
 import type { MapWriter } from './map-writer.ts';
 import type { Surroundings } from './reconcile.ts';
 
-/** Entries that are packed, compared and written together. */
+/** Entries that are packed and written together when the map is empty: enough for a batch that is written off the event loop. */
 const CHUNK = 16_384;
+/** Entries that are packed and compared together: a few milliseconds of it. */
+const COMPARED = 4_096;
 
 /** Keys that have to go when everything else is written. */
 export interface Leftover {
@@ -33,7 +35,7 @@ export async function reconcilePorts(
 ): Promise<Leftover> {
   const held = await HeldEntries.read(writer.generation.map(map), pause);
   const past = map === 'port' && history !== undefined ? await HeldEntries.read(history.map(map), pause) : held;
-  let wanted = new EntryBuffer(map, CHUNK);
+  let wanted = new EntryBuffer(map, held.count === 0 && past.count === 0 ? CHUNK : COMPARED);
   let puts = new EntryBuffer(map, CHUNK);
   let spare = new EntryBuffer(map, CHUNK);
   // One batch is on its way while the next one is made: its buffer is free again when it has arrived.

@@ -206,4 +206,5 @@ export interface NativeAddon {
   tryLock(fd: number): number;
   sendUnixDatagram(address: string, text: string): number;
   libbpfVersion(): string;
+  trimMemory(): boolean;
 }

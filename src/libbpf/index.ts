@@ -84,6 +84,7 @@ export {
   monotonicNs,
   parseKernelRelease,
   possibleCpus,
+  trimMemory,
 } from './system.ts';
 export { Errno, errnoName, hasErrno } from './system-error.ts';
 export { type TcAttachment, TcFilter, type TcFilterInfo, type TcFilterOptions, type TcOptions } from './tc-filter.ts';

@@ -70,3 +70,8 @@ export function effectiveCapabilities(): ReadonlySet<Capability> {
     (Object.keys(CAPABILITIES) as Capability[]).filter((name) => ((bits >> BigInt(CAPABILITIES[name])) & 1n) === 1n),
   );
 }
+
+/** Gives memory that the allocator of the addon kept back to the system. Returns whether there was some. */
+export function trimMemory(): boolean {
+  return addon().trimMemory();
+}

@@ -35,6 +35,8 @@ export function finish(hash: number): number {
 const MOST = 0.82;
 /** And so many are in use in a new one. */
 const FRESH = 0.7;
+/** The same when it was told how many are to come. */
+const PACKED = 0.78;
 /** Rows below this leave room for a byte of the hash in their cells. */
 const MOST_TAGGED = 0xff_fffd;
 
@@ -108,7 +110,9 @@ export class HashIndex {
   /** Makes room for some more cells. The rows must be whole: they are read again if the array has to grow. */
   reserve(more: number): void {
     if (this.#used + more <= this.#cells.length * MOST) return;
-    this.#resize(Math.max(SMALLEST, Math.ceil((this.#live * (more === 1 ? 1.4 : 1) + more) / FRESH)));
+    // What is asked for at once is all that comes soon; one by one there will be more.
+    const wanted = more <= 2 ? (this.#live * 1.4 + more) / FRESH : (this.#live + more) / PACKED;
+    this.#resize(Math.max(SMALLEST, Math.ceil(wanted)));
   }
 
   #resize(length: number): void {
