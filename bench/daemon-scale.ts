@@ -194,7 +194,7 @@ export async function measureDaemon(
     await scene.start();
     await pause(10_000);
     const bare: ProcessFigures = await scene.figures();
-    say(`empty: ${(bare.rss / 1e6).toFixed(1)} MB`);
+    say(`empty: ${(bare.rss / 1e6).toFixed(1)} MB, heap ${(bare.heapTotal / 1e6).toFixed(0)}`);
 
     const table = join(scene.folder, 'table.ndjson');
     await writeTable(table, options);

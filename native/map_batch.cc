@@ -309,6 +309,14 @@ Value MapDump(const CallbackInfo& info) {
       });
 }
 
+// releaseBuffer(buffer): frees the memory of an ArrayBuffer now and not when it is collected; it has no bytes from then on
+Value ReleaseBuffer(const CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) throw Napi::TypeError::New(info.Env(), "buffer: not an ArrayBuffer");
+  auto buffer = info[0].As<Napi::ArrayBuffer>();
+  if (!buffer.IsDetached()) buffer.Detach();
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void RegisterMapBatch(Napi::Env env, Napi::Object exports) {
@@ -318,6 +326,7 @@ void RegisterMapBatch(Napi::Env env, Napi::Object exports) {
   Export(env, exports, "mapDeleteBatchAsync", DeleteBatchAsync);
   Export(env, exports, "mapLookupBatch", LookupBatch);
   Export(env, exports, "mapDump", MapDump);
+  Export(env, exports, "releaseBuffer", ReleaseBuffer);
 }
 
 }  // namespace mapwire

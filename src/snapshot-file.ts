@@ -54,6 +54,7 @@ export async function writeSnapshot(
   );
   try {
     const places: ArrayPlace[] = [];
+    const buffer = new Uint8Array(SLICE);
     // The head comes last, when the checksums are known, and stands behind the arrays.
     let at = HEAD_AT;
     for (const [name, array] of Object.entries(arrays)) {
@@ -62,7 +63,9 @@ export async function writeSnapshot(
       for (let from = 0; from < bytes.length; from += SLICE) {
         if (isStale()) return false;
         // A copy: what is written is what was added up, whatever happens meanwhile.
-        const slice = bytes.slice(from, from + SLICE);
+        const part = bytes.subarray(from, from + SLICE);
+        buffer.set(part);
+        const slice = buffer.subarray(0, part.length);
         crc = crc32(slice, crc);
         await file.write(slice, 0, slice.length, at + from);
       }

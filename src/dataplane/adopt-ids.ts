@@ -11,6 +11,7 @@ import {
   vtepKey,
   vtepValue,
 } from '../generated/layout.ts';
+import { releaseEntries } from '../libbpf/index.ts';
 import { pacer } from '../pace.ts';
 import { ipFromMappedBytes, macFromBytes, macNumberFromBytes } from '../table/address.ts';
 import type { Generation } from './generation.ts';
@@ -61,6 +62,7 @@ async function adoptPorts(generation: Generation, ids: IdBook): Promise<void> {
     last = of;
     if ((i & 0xfff) === 0) await pause();
   }
+  releaseEntries(ports);
   const macs = await generation.map('mac').dump();
   const [owner, flags] = [fieldAt(macValue, 'port'), fieldAt(macValue, 'flags')];
   const macValues = new DataView(macs.values.buffer, macs.values.byteOffset, macs.values.byteLength);
@@ -81,6 +83,7 @@ async function adoptPorts(generation: Generation, ids: IdBook): Promise<void> {
     last = of;
     if ((i & 0xfff) === 0) await pause();
   }
+  releaseEntries(macs);
 }
 
 /** Where a field of a struct is, in bytes. */

@@ -1,4 +1,4 @@
-import type { RawMap } from '../libbpf/index.ts';
+import { type RawMap, releaseEntries } from '../libbpf/index.ts';
 import { finish, HASH_SEED, mix } from '../table/hash-index.ts';
 
 /**
@@ -79,6 +79,12 @@ export class HeldEntries {
       this.#seen[position] = 1;
       return position;
     }
+  }
+
+  /** Gives the memory back: a hundred bytes an entry, which the collector does not see. */
+  close(): void {
+    this.#cells = new Uint32Array(0);
+    releaseEntries(this);
   }
 
   value(position: number): Uint8Array {

@@ -68,7 +68,10 @@ export async function reconcilePorts(
   }
   if (puts.count > 0) await send(puts);
   await written;
-  return { map, ...held.unseen() };
+  const left = held.unseen();
+  if (past !== held) past.close();
+  held.close();
+  return { map, ...left };
 }
 
 /** Adds the entries that have to be written to `puts`. */

@@ -207,4 +207,5 @@ export interface NativeAddon {
   sendUnixDatagram(address: string, text: string): number;
   libbpfVersion(): string;
   trimMemory(): boolean;
+  releaseBuffer(buffer: ArrayBufferLike): void;
 }

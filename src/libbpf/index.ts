@@ -84,6 +84,7 @@ export {
   monotonicNs,
   parseKernelRelease,
   possibleCpus,
+  releaseEntries,
   trimMemory,
 } from './system.ts';
 export { Errno, errnoName, hasErrno } from './system-error.ts';

@@ -71,6 +71,12 @@ export function effectiveCapabilities(): ReadonlySet<Capability> {
   );
 }
 
+/** Frees the memory of what `dump` gave now and not when it is collected: nobody may look at it any more. */
+export function releaseEntries({ keys, values }: { readonly keys: Uint8Array; readonly values: Uint8Array }): void {
+  addon().releaseBuffer(keys.buffer);
+  addon().releaseBuffer(values.buffer);
+}
+
 /** Gives memory that the allocator of the addon kept back to the system. Returns whether there was some. */
 export function trimMemory(): boolean {
   return addon().trimMemory();
