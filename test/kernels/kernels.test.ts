@@ -34,7 +34,7 @@ const suites = [
 ];
 
 describe.each(['6.1', '6.12'])('Linux %s:', (series) => {
-  test.concurrent.each(suites)('$name', async ({ id, files }) => {
+  test.concurrent.each(suites.map((suite) => [suite.name, suite] as const))('%s', async (_, { id, files }) => {
     const kernel = await kernelImage(series);
     const log = join(packageRoot(), 'build', 'kernels', `${kernel.release}-${id}.log`);
     const run = await runInGuest(kernel, `${ENVIRONMENT} ${VITEST} ${files}`, LIMIT, log);
