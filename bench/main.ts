@@ -11,7 +11,10 @@ import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
 import { peersOf } from './peers/index.ts';
-import { printPackets } from './print.ts';
+import { AUTO } from './peers/mapwire.ts';
+import { printPackets, printSockets, printUpdates } from './print.ts';
+import { measureSockets, type SocketRow } from './sockets.ts';
+import { measureUpdates, type UpdateResults } from './updates.ts';
 
 const started = performance.now();
 
@@ -42,7 +45,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   const object = join(await lab.folder(), 'packets.bpf.o');
   await compileBpf({ root, source: 'bench/packets.bpf.c', output: object });
   const all = peersOf(options.variants);
-  const known = all.flatMap(({ names }) => names);
+  const known = [...all.flatMap(({ names }) => names), AUTO.name];
   const unknown = options.peers?.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`no peer '${unknown}': there are ${known.join(', ')}`);
   const packetOptions = { ...options, object, peers: all, names: new Set(options.peers ?? known), say };
@@ -52,7 +55,31 @@ async function bench(lab: Lab, options: Options): Promise<void> {
     packets.push(...rows);
     process.stdout.write(printPackets(rows));
   }
-  const result = { mapwire: 'bench', machine: machine(), packets };
+  const sockets: SocketRow[] = [];
+  if (options.parts.has('sockets')) {
+    for (const wire of options.wires) {
+      const rows = await measureSockets(lab, wire, {
+        variants: [AUTO, ...options.variants],
+        names: packetOptions.names,
+        rounds: options.rounds,
+        seconds: 1,
+        pings: options.quick ? 2000 : 10_000,
+        streams: [1, 4],
+        say,
+      });
+      sockets.push(...rows);
+      process.stdout.write(printSockets(rows));
+    }
+  }
+  let updates: UpdateResults | undefined;
+  if (options.parts.has('updates')) {
+    updates = await measureUpdates(lab, {
+      ...packetOptions,
+      endpoints: options.endpoints.length > 1 ? options.endpoints.filter((count) => count > 1) : options.endpoints,
+    });
+    process.stdout.write(printUpdates(updates));
+  }
+  const result = { mapwire: 'bench', machine: machine(), packets, sockets, updates };
   if (options.json !== undefined) {
     await mkdir(dirname(options.json), { recursive: true });
     await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
