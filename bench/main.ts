@@ -7,16 +7,19 @@ import { dirname, join } from 'node:path';
 import { packageRoot } from '../src/bintools/package-root.ts';
 import { compileBpf } from '../src/bintools/tools/llvm.ts';
 import { Lab, sweepLabs } from '../test/support/hosts.ts';
+import { goals } from './goals.ts';
 import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
 import { peersOf } from './peers/index.ts';
 import { AUTO } from './peers/mapwire.ts';
 import { printPackets, printSockets, printUpdates } from './print.ts';
+import { type Run, report } from './report.ts';
 import { measureSockets, type SocketRow } from './sockets.ts';
 import { measureUpdates, type UpdateResults } from './updates.ts';
 
 const started = performance.now();
+const argv = process.argv.slice(2);
 
 /** Progress, on standard error: what is measured goes to standard output. */
 function say(text: string): void {
@@ -75,19 +78,37 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   if (options.parts.has('updates')) {
     updates = await measureUpdates(lab, {
       ...packetOptions,
-      endpoints: options.endpoints.length > 1 ? options.endpoints.filter((count) => count > 1) : options.endpoints,
+      endpoints: options.endpoints,
     });
     process.stdout.write(printUpdates(updates));
   }
-  const result = { mapwire: 'bench', machine: machine(), packets, sockets, updates };
-  if (options.json !== undefined) {
-    await mkdir(dirname(options.json), { recursive: true });
-    await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
+  const run: Run = {
+    machine: machine(),
+    command: ['npm run bench', ...(argv.length > 0 ? ['--', ...argv] : [])].join(' '),
+    seconds: (performance.now() - started) / 1000,
+    packets,
+    sockets,
+    updates,
+  };
+  await writeReport(run, options);
+}
+
+async function writeReport(run: Run, { json, output, whole }: Options): Promise<void> {
+  const folder = output ?? join(packageRoot(), ...(whole ? ['docs', 'benchmarks'] : ['build', 'bench']));
+  await mkdir(folder, { recursive: true });
+  const files = report(run);
+  for (const [name, text] of files) await writeFile(join(folder, name), text);
+  if (json !== undefined) {
+    await mkdir(dirname(json), { recursive: true });
+    await writeFile(json, files.get('results.json') ?? '');
   }
+  const missed = goals(run).filter(({ reached }) => reached === false);
+  for (const { figure, goal, text } of missed) process.stdout.write(`not reached: ${figure}: ${text}, goal ${goal}\n`);
+  say(`written to ${folder}`);
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2));
+  const options = parseOptions(argv);
   if (options === 'help') {
     process.stdout.write(USAGE);
     return;

@@ -23,6 +23,8 @@ export interface Options {
   readonly quick: boolean;
   readonly json: string | undefined;
   readonly output: string | undefined;
+  /** Nothing was left out or made smaller. */
+  readonly whole: boolean;
 }
 
 export const USAGE = `npm run bench -- [options]        (root)
@@ -110,5 +112,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
     quick,
     json: word('json'),
     output: word('output'),
+    whole:
+      !quick && ['only', 'endpoints', 'sizes', 'encaps', 'wires', 'peers'].every((name) => values[name] === undefined),
   };
 }

@@ -38,10 +38,6 @@ interface Contender {
   readonly netfilter?: boolean;
 }
 
-/** Client and server have a core each. */
-const CLIENT_CORE = ['taskset', '-c', '0'];
-const SERVER_CORE = ['taskset', '-c', '1'];
-
 export async function measureSockets(lab: Lab, wire: Wire, options: SocketOptions): Promise<SocketRow[]> {
   const probe = join(await lab.folder(), 'round-trip');
   await run(['cc', '-O2', '-Wall', '-Werror', '-o', probe, join(packageRoot(), 'bench', 'round-trip.c')]);
@@ -119,7 +115,7 @@ async function activate({ pair, netfilter }: Contender): Promise<void> {
 }
 
 async function roundTrips(client: Namespace, probe: string, count: number): Promise<number[]> {
-  const { stdout } = await client.run([...CLIENT_CORE, probe, SERVER, `${count}`]);
+  const { stdout } = await client.run([probe, SERVER, `${count}`]);
   return stdout.trim().split('\n').map(Number);
 }
 
@@ -130,10 +126,10 @@ interface Tcp {
 }
 
 async function throughput(pair: Pair, streams: number, seconds: number): Promise<Tcp> {
-  const server = pair.server.start([...SERVER_CORE, 'iperf3', '-s', '-1', '--forceflush']);
+  const server = pair.server.start(['iperf3', '-s', '-1', '--forceflush']);
   try {
     await server.waitFor(/listening/i);
-    const argv = [...CLIENT_CORE, 'iperf3', '-c', SERVER, '-t', `${seconds}`, '-P', `${streams}`, '-J'];
+    const argv = ['iperf3', '-c', SERVER, '-t', `${seconds}`, '-P', `${streams}`, '-J'];
     // It says that it listens a moment before it does.
     const { stdout } = await eventually('iperf3 connects', async () => {
       const result = await pair.client.run(argv, { check: false });
