@@ -68,6 +68,7 @@ export async function reconcile(
   history: Generation | undefined,
 ): Promise<void> {
   const { generation } = writer;
+  await generation.repair();
   const gone: { map: EntryMap; keys: Uint8Array[] }[] = [];
   const runtime = group(around.runtime());
   for (const map of ENTRY_ORDER) {
