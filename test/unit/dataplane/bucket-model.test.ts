@@ -14,7 +14,7 @@ const keyOf = (number: number): ModelKey => ({
 });
 
 /** Values tell whose they are. */
-const valueOf = (number: number, change: number): ModelValue => ({ port: number * 64 + change + 1, flags: change % 4 });
+const entryOf = (number: number, change: number): ModelValue => ({ port: number * 64 + change + 1, flags: change % 4 });
 const ownerOf = ({ port }: ModelValue): number => Math.floor((port - 1) / 64);
 
 interface Tally {
@@ -44,7 +44,7 @@ function race(
   const keys = lasting + 8;
   const changes = new Map<number, number>();
   for (let number = 0; number < lasting; number++) {
-    if (!finish(model.put(keyOf(number), valueOf(number, 0), true))) return undefined;
+    if (!finish(model.put(keyOf(number), entryOf(number, 0), true))) return undefined;
     changes.set(number, 0);
   }
   type Reader = {
@@ -84,7 +84,7 @@ function race(
     const change = random.below(60);
     if (!removes) for (const reader of readers) if (reader.number === number) reader.versions.add(change);
     if (!removes) changes.set(number, change);
-    const writer = removes ? model.remove(keyOf(number)) : model.put(keyOf(number), valueOf(number, change));
+    const writer = removes ? model.remove(keyOf(number)) : model.put(keyOf(number), entryOf(number, change));
     for (;;) {
       while (readers.length < 3) begin();
       // a reader that begins in the middle may see either
