@@ -283,6 +283,7 @@ export class Dataplane implements AsyncDisposable {
       revision: this.#stale ? undefined : this.#plan?.revision,
       generation: this.#generation?.number ?? 0,
       layout: this.#generation?.layout ?? this.#layout,
+      tableLayout: this.#readable()?.tableLayout,
       devices: [...names].map((name) => this.#devices.status(name)),
       nextHops: this.#nextHops(),
       groups: this.#hops.groupStatus(),

@@ -166,6 +166,8 @@ export interface DataplaneStatus {
   /** 0: nothing is pinned. */
   readonly generation: number;
   readonly layout: number;
+  /** Where the address mappings in force are; undefined: nothing is pinned, or another version made it. */
+  readonly tableLayout: TableLayout | undefined;
   readonly devices: readonly DeviceStatus[];
   readonly nextHops: readonly NextHopStatus[];
   readonly groups: readonly GroupStatus[];
