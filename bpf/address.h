@@ -20,8 +20,14 @@ static __always_inline __u64 mw_after(__u64 seen)
 	return seen;
 }
 
+/* What a CPU may do between two reads: anything, for any time. A test has it dawdle there. */
+#ifndef mw_between_reads
+#define mw_between_reads()
+#endif
+
 static __always_inline __u64 mw_word(const void *base, __u32 word, __u64 seen)
 {
+	mw_between_reads();
 	return *(const volatile __u64 *)(base + word * sizeof(__u64) + mw_after(seen));
 }
 

@@ -6,11 +6,18 @@
  * i * 16 + v, its flags are v & 3 (MAC: v & 1), for any v from 1 to 15. Keys below 'lasting' are there all the time.
  */
 #define MW_XDP
+#include "../../bpf/ctx.h"
+
+/* some reads come much later than the one before */
+const volatile __u32 dawdling;
+int mw_dawdle(void);
+#define mw_between_reads() do { if (dawdling) mw_dawdle(); } while (0)
+
 #include "../../bpf/address.h"
 #include "../../bpf/btf_anchor.h"
 
 #define NETWORK 7
-#define LOOKUPS 4096
+#define LOOKUPS 1024
 
 struct reader_counts {
 	__u64 found;
@@ -30,6 +37,17 @@ struct {
 
 const volatile __u32 lasting;
 const volatile __u32 keys;
+
+__noinline int mw_dawdle(void)
+{
+	int i;
+
+	if (bpf_get_prandom_u32() & 63)
+		return 0;
+	for (i = 0; i < 1500; i++)
+		bpf_ktime_get_ns();
+	return 0;
+}
 
 static __always_inline void mw_judge(struct reader_counts *c, __u32 i, int missing, const struct mw_entry *entry, __u32 mask)
 {

@@ -17,6 +17,7 @@ import {
 } from '../../../src/generated/layout.ts';
 import { BpfObject, type BucketKind, BucketTable, type Program } from '../../../src/libbpf/index.ts';
 import { BucketModel, finish, type ModelKey } from '../../support/bucket-model.ts';
+import { concat } from '../../support/packet-layer.ts';
 import { Random } from '../../support/random.ts';
 
 const NETWORK = 7;
@@ -139,11 +140,25 @@ test('finds its buckets where the model does', async () => {
   expect(theirs).toEqual(ports);
 });
 
-describe('beside programs that read', () => {
-  const LASTING = 1500;
-  const OTHERS = 1500;
-  /** Filled to 85 %: the writer has to move others about for many an entry. */
-  const BUCKETS = 660;
+interface Race {
+  readonly readers: string;
+  readonly dawdling: number;
+  readonly buckets: number;
+  /** Keys that are there all the time. */
+  readonly lasting: number;
+  /** Keys that come and go. */
+  readonly others: number;
+  readonly runs: number;
+}
+
+/** Filled to about 85 %: the writer has to move others about for many an entry. */
+const RACES: readonly Race[] = [
+  { readers: 'read a large table', dawdling: 0, buckets: 660, lasting: 1500, others: 1500, runs: 80 },
+  // Every slot is written all the time, and every read is late.
+  { readers: 'dawdle in a small one', dawdling: 1, buckets: 8, lasting: 9, others: 21, runs: 10 },
+];
+
+describe.each(RACES)('beside programs that $readers', ({ dawdling, buckets, lasting, others, runs }) => {
   let folder: string;
   let object: BpfObject;
 
@@ -152,12 +167,13 @@ describe('beside programs that read', () => {
     const output = join(folder, 'bucket-reader.bpf.o');
     await compileBpf({ root: packageRoot(), source: 'test/support/bucket-reader.bpf.c', output, includes: ['bpf'] });
     object = BpfObject.open(new Uint8Array(readFileSync(output)), { name: 'reader' });
-    for (const map of object.mapSettings()) if (map.name.endsWith('_bucket')) map.setMaxEntries(BUCKETS);
+    for (const map of object.mapSettings()) if (map.name.endsWith('_bucket')) map.setMaxEntries(buckets);
     const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
-    object.setGlobal('lasting', u32(LASTING));
-    object.setGlobal('keys', u32(LASTING + OTHERS));
-    const buckets = { ip4: BUCKETS, ip6: BUCKETS, mac: BUCKETS };
-    object.setGlobal('mw_tables', tablesCodec.encode({ seed: SEED, ...buckets, places: 1 }));
+    object.setGlobal('lasting', u32(lasting));
+    object.setGlobal('keys', u32(lasting + others));
+    object.setGlobal('dawdling', u32(dawdling));
+    const sizes = { ip4: buckets, ip6: buckets, mac: buckets, places: 1 };
+    object.setGlobal('mw_tables', tablesCodec.encode({ seed: SEED, ...sizes }));
     await object.load();
   }, 60_000);
 
@@ -167,57 +183,67 @@ describe('beside programs that read', () => {
   });
 
   test(`none of them sees a torn or foreign entry, or misses one that stays (seed ${SEED})`, async () => {
-    const random = new Random(`race ${SEED}`);
+    const random = new Random(`race ${buckets} ${SEED}`);
     const tables = KINDS.map((kind) =>
       BucketTable.open(object.maps.get(`mw${LAYOUT_VERSION}_${kind}_bucket`)!, { kind, seed: SEED }),
     );
     for (const table of tables) {
       await put(
         table,
-        Array.from({ length: LASTING }, (_, i) => entryOf(table.kind, i, 1)),
+        Array.from({ length: lasting }, (_, i) => entryOf(table.kind, i, 1)),
       );
     }
     const reader = object.programs.get('reader') as Program;
     let reading = true;
     const read = (async () => {
-      for (let run = 0; run < 40; run++) await reader.testRunAsync({ data: new Uint8Array(64), repeat: 5 });
+      for (let run = 0; run < runs; run++) await reader.testRunAsync({ data: new Uint8Array(64), repeat: 8 });
       reading = false;
     })();
     const there = KINDS.map(() => new Set<number>());
     let operations = 0;
+    let refused = 0;
     while (reading) {
       for (const [t, table] of tables.entries()) {
-        const entries: Entry[] = [];
-        for (let step = 0; step < 64; step++) {
-          const i = random.chance(0.3) ? random.below(LASTING) : LASTING + random.below(OTHERS);
-          const [key, value] = entryOf(table.kind, i, random.between(1, 15));
-          if (i >= LASTING && there[t]!.has(i) && random.chance(0.52)) {
-            table.delete(key);
-            there[t]!.delete(i);
-          } else {
-            entries.push([key, value]);
-            if (i >= LASTING) there[t]!.add(i);
-          }
+        const held = there[t]!;
+        // by turns: much coming and going, and much moving
+        const share = operations % 20_000 < 10_000 ? 0.6 : 0.85;
+        const most = Math.floor(share * 4 * buckets) - lasting;
+        // as a plan does it: some go, others come, and some of those that stay change
+        const gone = [...held].filter(() => random.chance(0.3));
+        for (const i of gone) held.delete(i);
+        await table.deleteBatch(concat(...gone.map((i) => entryOf(table.kind, i, 1)[0])), gone.length);
+        const coming = Array.from({ length: 8 }, () => random.below(lasting));
+        while (held.size < most && coming.length < 64) {
+          const i = lasting + random.below(others);
+          held.add(i);
+          coming.push(i);
         }
-        operations += 64;
-        await put(table, entries);
+        const entries = coming.map((i) => entryOf(table.kind, i, random.between(1, 15)));
+        const [keys, values] = [concat(...entries.map(([key]) => key)), concat(...entries.map(([, value]) => value))];
+        const result = await table.updateBatch(keys, values, entries.length);
+        // a small table may have no room where it is asked for: what did not come is not there
+        if (result.errno !== undefined) {
+          refused++;
+          for (const i of coming.slice(result.applied))
+            if (table.lookup(entryOf(table.kind, i, 1)[0]) === undefined) held.delete(i);
+        }
+        operations += gone.length + result.applied;
       }
       await new Promise((done) => setImmediate(done));
     }
     await read;
     const counts = new BigUint64Array(object.maps.get('counts')!.mmap(), 0, 5);
     const [found, missing, foreign, torn, absent] = [...counts].map(Number);
+    const stats = tables.map((table) => JSON.stringify(table.stats()));
     console.info(
-      `bucket tables: ${found} found, ${absent} absent beside ${operations} writes; ${tables
-        .map((table) => JSON.stringify(table.stats()))
-        .join(' ')}`,
+      `bucket tables: ${found} found, ${absent} absent beside ${operations} writes, ${refused} refused; ${stats.join(' ')}`,
     );
     expect({ missing, foreign, torn }).toEqual({ missing: 0, foreign: 0, torn: 0 });
-    expect(found).toBeGreaterThan(1_000_000);
-    expect(absent).toBeGreaterThan(10_000);
+    expect(found).toBeGreaterThan(100_000);
+    expect(absent).toBeGreaterThan(1_000);
     for (const table of tables) {
-      expect(table.stats().moved).toBeGreaterThan(100);
-      expect(table.stats().updated).toBeGreaterThan(1_000);
+      expect(table.stats().moved).toBeGreaterThan(20);
+      expect(table.stats().updated).toBeGreaterThan(100);
       table.close();
     }
   });
@@ -229,9 +255,9 @@ describe('beside programs that read', () => {
     table.close();
     // copies of entries, in the other bucket of each
     const memory = new BigUint64Array(map.mmap());
-    const model = new BucketModel({ buckets: BUCKETS, wordsPerSlot: 2, seed: SEED });
+    const model = new BucketModel({ buckets, wordsPerSlot: 2, seed: SEED });
     let copies = 0;
-    for (let at = 0; at < memory.length && copies < 5; at += 2) {
+    for (let at = 0; at < memory.length && copies < 3; at += 2) {
       if ((memory[at]! & 0xffff_ffffn) === 0n) continue;
       const choices = model.choices({ words: [memory[at + 1]!], tail: memory[at]! >> 48n });
       const other = choices.find((bucket) => bucket !== Math.floor(at / 8))! * 8;
@@ -241,9 +267,9 @@ describe('beside programs that read', () => {
       memory[other + free] = memory[at]!;
       copies++;
     }
-    expect(copies).toBe(5);
+    expect(copies).toBe(3);
     using next = BucketTable.open(map, { kind: 'mac', seed: SEED });
-    expect(await next.repair()).toBe(5);
+    expect(await next.repair()).toBe(3);
     expect(await held(next)).toEqual(before);
     expect(await next.repair()).toBe(0);
   });
