@@ -40,8 +40,10 @@ function race(
     seed: SEED ^ BigInt(random.below(1 << 30)),
     ...options,
   });
-  const lasting = random.between(8, 14);
-  const keys = lasting + 8;
+  // few: slots change hands all the time; many: keys are moved all the time
+  const lasting = random.between(1, 14);
+  const keys = lasting < 5 ? 14 : lasting + 9;
+  const pace = random.pick([2, 3, 8]);
   const changes = new Map<number, number>();
   for (let number = 0; number < lasting; number++) {
     if (!finish(model.put(keyOf(number), entryOf(number, 0), true))) return undefined;
@@ -55,7 +57,7 @@ function race(
   let readers: Reader[] = [];
   let wrong: string | undefined;
   const begin = (): void => {
-    const number = random.chance(0.7) ? random.below(lasting) : random.below(keys);
+    const number = random.chance(0.5) ? random.below(lasting) : random.below(keys);
     const versions = new Set(changes.has(number) ? [changes.get(number)!] : []);
     readers.push({ number, find: model.find(keyOf(number)), versions });
   };
@@ -80,7 +82,7 @@ function race(
   for (let operation = 0; operation < operations && wrong === undefined; operation++) {
     const number = random.below(keys);
     const known = changes.get(number);
-    const removes = known !== undefined && number >= lasting && random.chance(0.6);
+    const removes = known !== undefined && number >= lasting && random.chance(lasting < 5 ? 0.6 : 0.4);
     const change = random.below(60);
     if (!removes) for (const reader of readers) if (reader.number === number) reader.versions.add(change);
     if (!removes) changes.set(number, change);
@@ -97,7 +99,7 @@ function race(
         break;
       }
       if (step.value === 'wait') for (const reader of [...readers]) while (readers.includes(reader)) read(reader);
-      for (let loads = random.below(8); loads > 0 && readers.length > 0; loads--) read(random.pick(readers));
+      for (let loads = random.below(pace); loads > 0 && readers.length > 0; loads--) read(random.pick(readers));
     }
   }
   tally.moves += model.moves;
@@ -106,7 +108,7 @@ function race(
 }
 
 describe('a reader beside a writer', () => {
-  const runs = (options: Pick<ModelOptions, 'without'>, count: number) => {
+  const runs = (options: Pick<ModelOptions, 'without'>, count: number, more: { seed?: number } = {}) => {
     const tally = { reads: 0, moves: 0, waits: 0, changedUnderway: 0 };
     let seen: string | undefined;
     const outcome = fc.check(
@@ -114,22 +116,24 @@ describe('a reader beside a writer', () => {
         seen = race(new Random(`buckets ${seed}`), options, tally, 120);
         if (seen !== undefined) throw new Error(seen);
       }),
-      { numRuns: count, endOnFailure: true },
+      { numRuns: count, endOnFailure: true, ...more },
     );
     return { outcome, tally };
   };
 
   test('sees every entry whole, as its key’s own, and misses none that stays', () => {
-    const { outcome, tally } = runs({}, 400);
+    const { outcome, tally } = runs({}, 600);
     expect(fc.defaultReportMessage(outcome)).toBeUndefined();
+    console.info(`bucket model: ${JSON.stringify(tally)}`);
     expect(tally.moves).toBeGreaterThan(100);
-    expect(tally.waits).toBeGreaterThan(10);
+    expect(tally.waits).toBeGreaterThan(3);
     expect(tally.changedUnderway).toBeGreaterThan(100);
     expect(tally.reads).toBeGreaterThan(10_000);
   });
 
   test.each(['waiting', 'versions'] as const)('would not, were there no %s', (without) => {
-    expect(runs({ without }, 5_000).outcome.failed).toBe(true);
+    // One seed: a test of the test, which must not depend on luck.
+    expect(runs({ without }, 4_000, { seed: 1 }).outcome.failed).toBe(true);
   });
 });
 
