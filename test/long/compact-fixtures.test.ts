@@ -1,9 +1,9 @@
 /** Every packet fixture with `layout: compact`; the short run has those with the usual constants. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packetFixtures } from '../fixtures/packets/index.ts';
 import { differences } from '../support/packet-compare.ts';
-import { expectationOf } from '../support/packet-fixture.ts';
-import { inputOf, installer, runnable } from '../support/packet-fixture-run.ts';
+import { expectationOf, hooksOf } from '../support/packet-fixture.ts';
+import { inOrder, inputOf, installer } from '../support/packet-fixture-run.ts';
 import { COMPACT, isOnlyInHash, PacketKernel } from '../support/packet-kernel.ts';
 
 let kernel: PacketKernel;
@@ -15,13 +15,13 @@ beforeAll(async () => {
 
 afterAll(() => kernel?.[Symbol.asyncDispose]());
 
-describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
-  const fixtures = runnable(hook).filter(({ change }) => change?.faults?.some(isOnlyInHash) !== true);
+const fixtures = inOrder().filter(({ change }) => change?.faults?.some(isOnlyInHash) !== true);
 
-  test.each(fixtures.map((fixture) => [fixture.name, fixture] as const))('%s', async (_, fixture) => {
-    await install(fixture);
+test.each(fixtures.map((fixture) => [fixture.name, fixture] as const))('%s', async (_, fixture) => {
+  await install(fixture);
+  for (const hook of hooksOf(fixture)) {
     const input = inputOf(fixture, hook);
     const outcome = await kernel.run(input, COMPACT);
     if (outcome !== undefined) expect(differences(kernel, input, expectationOf(fixture, hook), outcome)).toEqual([]);
-  });
+  }
 });
