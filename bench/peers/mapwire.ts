@@ -20,6 +20,7 @@ export interface MapwireVariant {
 
 export const VARIANTS: readonly MapwireVariant[] = [
   { name: 'mapwire-xdp', hook: 'xdp' },
+  { name: 'mapwire-xdp-compact', hook: 'xdp', settings: ['layout: compact'] },
   { name: 'mapwire-tc', hook: 'tc' },
 ];
 
