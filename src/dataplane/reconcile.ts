@@ -72,6 +72,7 @@ export async function reconcile(
   trusted = false,
 ): Promise<void> {
   const { generation } = writer;
+  await generation.repair();
   const gone: (() => Promise<void>)[] = [];
   const runtime = group(around.runtime());
   const pause = pacer();
