@@ -425,6 +425,8 @@ export class PacketKernel implements AsyncDisposable {
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
+      probeTtl: 256 - environment.probeHops,
+      discriminator: environment.discriminator,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,
     };

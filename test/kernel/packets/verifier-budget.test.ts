@@ -39,6 +39,8 @@ const EVERYTHING: Config = {
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,
+  probeTtl: 255,
+  discriminator: 1,
 };
 
 test('every program with every feature stays below 70 % of the limit', async () => {

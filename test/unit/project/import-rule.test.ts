@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   simulator: ['table', 'generated'],
   compiler: ['table', 'generated', 'bintools'],
   sources: ['table', 'compiler'],
-  dataplane: ['table', 'compiler', 'libbpf', 'generated', 'bintools'],
+  dataplane: ['bfd', 'table', 'compiler', 'libbpf', 'generated', 'bintools'],
   daemon: ['bfd', 'table', 'compiler', 'sources', 'dataplane', 'libbpf', 'generated', 'simulator'],
   cli: ['table', 'compiler', 'sources', 'dataplane', 'daemon', 'libbpf', 'bintools', 'generated', 'simulator'],
 };
