@@ -240,6 +240,7 @@ export class ProbeRunner {
   }
 
   #dated(status: SessionStatus): SessionStatus {
-    return { ...status, since: Math.round(Date.now() - (now() - status.since)) };
+    // the same at every look, whatever the wall clock does meanwhile
+    return { ...status, since: Math.round(performance.timeOrigin + status.since) };
   }
 }

@@ -1,5 +1,5 @@
 /** BFD with a peer that nobody here wrote: FRR's bfdd. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab, type Namespace } from '../support/hosts.ts';
 import { FrrBfd } from '../support/peers/frr-bfd.ts';
 import { Probes } from '../support/probes.ts';
@@ -33,70 +33,83 @@ beforeAll(async () => {
 
 afterAll(() => lab?.close());
 
-describe.each([4, 6] as const)('IPv%i', (family) => {
-  const session = { id: 'frr', kind: 'bfd', local: OURS[family], remote: THEIRS[family], interval: INTERVAL } as const;
-  const peer = { address: OURS[family], interval: INTERVAL };
-  const theirs = async () => (await frr.status(OURS[family]))?.status;
+const FAMILIES = [4, 6] as const;
 
-  test('up, down on loss, AdminDown both ways, and up again', async () => {
-    const probes = new Probes(host);
-    await probes.ask('start');
-    await probes.set(session);
-    await frr.set(peer);
-    await probes.change('frr', 'up');
-    await eventually('FRR says up', async () => (await theirs()) === 'up');
-    expect(await frr.status(OURS[family])).toMatchObject({
-      'remote-detect-multiplier': 3,
-      diagnostic: 'ok',
-    });
-    // polls have been answered both ways: the peer works with our interval, and we with its
-    await eventually('the interval is agreed on', async () => {
-      const status = await frr.status(OURS[family]);
-      const { statuses } = await probes.ask<{ statuses: Record<string, { txMs: number; detectionMs: number }> }>(
-        'look',
-      );
-      return status?.['remote-transmit-interval'] === INTERVAL && statuses.frr?.detectionMs === 3 * INTERVAL;
-    });
-    // The event loop of the daemon stands still for longer than the detection time: nobody notices.
-    const quiet = probes.changes().length;
-    await probes.ask('busy', { ms: 1000 });
-    expect(probes.changes().length).toBe(quiet);
-    expect(await theirs()).toBe('up');
+test('up, down on loss, AdminDown both ways, and up again, over IPv4 and IPv6', async () => {
+  const probes = new Probes(host);
+  const ids = FAMILIES.map((family) => `ip${family}`);
+  const all = <T>(each: (id: string, family: 4 | 6) => Promise<T>): Promise<T[]> =>
+    Promise.all(FAMILIES.map((family) => each(`ip${family}`, family)));
+  const theirs = (status: string) => async () =>
+    (await Promise.all(FAMILIES.map((family) => frr.status(OURS[family])))).every((one) => one?.status === status);
+  /** Both sessions become that, after what they were. */
+  const become = (state: string, seen: ReadonlyMap<string, number>) =>
+    all((id) => probes.change(id, state, seen.get(id) ?? 0));
+  const seen = () => new Map(ids.map((id) => [id, probes.changes(id).length]));
+  const set = async () => {
+    for (const family of FAMILIES) await frr.set({ address: OURS[family], interval: INTERVAL });
+  };
+  await probes.ask('start');
+  await probes.set(
+    ...FAMILIES.map((family) => ({
+      id: `ip${family}`,
+      kind: 'bfd' as const,
+      local: OURS[family],
+      remote: THEIRS[family],
+      interval: INTERVAL,
+    })),
+  );
+  await set();
+  await become('up', new Map());
+  await eventually('FRR says up', theirs('up'));
+  // polls have been answered both ways: the peer works with our interval, and we with its
+  await eventually('the intervals are agreed on', async () => {
+    const { statuses } = await probes.ask<{ statuses: Record<string, { detectionMs: number }> }>('look');
+    const status = await Promise.all(FAMILIES.map((family) => frr.status(OURS[family])));
+    return (
+      status.every((one) => one?.['remote-transmit-interval'] === INTERVAL && one['remote-detect-multiplier'] === 3) &&
+      Object.values(statuses).every(({ detectionMs }) => detectionMs === 3 * INTERVAL)
+    );
+  });
+  // The event loop of the daemon stands still for longer than the detection time: nobody notices.
+  const quiet = probes.changes().length;
+  await probes.ask('busy', { ms: 1000 });
+  expect(probes.changes().length).toBe(quiet);
+  expect(await theirs('up')()).toBe(true);
 
-    // The wire is cut.
-    let seen = probes.changes('frr').length;
-    const cut = Date.now();
-    await wire.ip('link set p-peer down');
-    const down = await probes.change('frr', 'down', seen);
-    console.log(`IPv${family}: down ${down.since - cut} ms after the cut, told after ${down.at - cut} ms`);
+  let before = seen();
+  const cut = Date.now();
+  await wire.ip('link set p-peer down');
+  for (const down of await become('down', before)) {
+    console.log(`${down.changed}: down ${down.since - cut} ms after the cut, told after ${down.at - cut} ms`);
     expect(down).toMatchObject({ diagnostic: 1, expired: 1 });
-    await eventually('FRR says down', async () => (await theirs()) === 'down');
-    seen = probes.changes('frr').length;
-    await wire.ip('link set p-peer up');
-    await probes.change('frr', 'up', seen);
-    await eventually('FRR says up again', async () => (await theirs()) === 'up');
+  }
+  await eventually('FRR says down', theirs('down'));
+  before = seen();
+  await wire.ip('link set p-peer up');
+  await become('up', before);
+  await eventually('FRR says up again', theirs('up'));
 
-    // The peer is shut down, and comes back.
-    seen = probes.changes('frr').length;
-    await frr.shutdown(peer);
-    expect(await probes.change('frr', 'down', seen)).toMatchObject({
-      remoteState: 'admin-down',
-      diagnostic: 3,
-      expired: 1,
-    });
-    await frr.set(peer);
-    await probes.change('frr', 'up', seen);
-    await eventually('FRR is back', async () => (await theirs()) === 'up');
+  before = seen();
+  for (const family of FAMILIES) await frr.shutdown({ address: OURS[family], interval: INTERVAL });
+  for (const down of await become('down', before)) {
+    expect(down).toMatchObject({ remoteState: 'admin-down', diagnostic: 3, expired: 1 });
+  }
+  before = seen();
+  await set();
+  await become('up', before);
+  await eventually('FRR is back', theirs('up'));
 
-    // We end: the peer is told, and does not have to find out.
-    await probes.ask('close');
+  // We end: the peer is told, and does not have to find out.
+  await probes.ask('close');
+  for (const family of FAMILIES) {
     expect(await frr.status(OURS[family])).toMatchObject({
       status: 'down',
       diagnostic: 'neighbor signaled session down',
     });
-    await probes.process.stop();
-  }, 60_000);
-});
+  }
+  await probes.process.stop();
+}, 60_000);
 
 test('over several hops (RFC 5883)', async () => {
   const probes = new Probes(host);
