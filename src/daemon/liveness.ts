@@ -77,13 +77,6 @@ export class Liveness {
     this.#look();
   }
 
-  /** What a probe says of a node; undefined: nothing any more. */
-  setProbe(node: string, state: 'up' | 'down' | undefined): void {
-    if (state === undefined) this.#probed.delete(node);
-    else this.#probed.set(node, state);
-    this.#look();
-  }
-
   /**
    * What probes say of several nodes. Writing to a disk takes longer than a packet: what has to outlive the process is written
    * by `keep`, after the states are in force.

@@ -63,7 +63,7 @@ describe('who is heard', () => {
         test(`command ${command}, table ${table}, probe ${probe}: ${state} by ${by}`, () => {
           const desk = new Desk();
           desk.table(table === undefined ? {} : { b: table });
-          desk.liveness.setProbe('b', probe);
+          if (probe !== undefined) desk.liveness.setProbes(new Map([['b', probe]]));
           if (command !== undefined) desk.liveness.command('b', command);
           expect(desk.liveness.standing('b')).toEqual({ state, by });
           expect(desk.liveness.states()).toEqual(
@@ -184,9 +184,9 @@ describe('the return of a node that was down', () => {
   it('is the same for what a probe says', () => {
     const desk = new Desk('by-hand');
     desk.table();
-    desk.liveness.setProbe('b', 'down');
+    desk.liveness.setProbes(new Map([['b', 'down']]));
     expect(desk.b).toBe('down (by probe)');
-    desk.liveness.setProbe('b', 'up');
+    desk.liveness.setProbes(new Map([['b', 'up']]));
     expect(desk.liveness.standing('b')).toEqual({ state: 'drain', by: 'return' });
   });
 
