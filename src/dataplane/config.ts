@@ -17,6 +17,7 @@ export interface Settings {
   readonly unknownSegment: NonNullable<DataplaneOptions['unknownSegment']>;
   readonly tooBigRate: number;
   readonly probeHops: number;
+  readonly layout: NonNullable<DataplaneOptions['layout']>;
 }
 
 export function settingsOf(options: DataplaneOptions): Settings {
@@ -31,6 +32,7 @@ export function settingsOf(options: DataplaneOptions): Settings {
     unknownSegment: options.unknownSegment ?? 'drop',
     tooBigRate: options.tooBigRate ?? 10,
     probeHops: options.probeHops ?? 1,
+    layout: options.layout ?? 'hash',
   };
 }
 
@@ -84,6 +86,7 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
     hasBalance: features.balance ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
+    compact: settings.layout === 'compact' ? 1 : 0,
     segmenter,
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,
