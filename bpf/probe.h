@@ -49,7 +49,23 @@ struct mw_probe {
 	__u8 ip[36];		/* IPv4: TTL to destination; IPv6: next header to destination */
 };
 
-/* Rules 9.1 to 9.3. Gives 0, MW_SHORT or an enum mw_reason. */
+/* Rule 9.4. Gives 0 or an enum mw_reason. */
+static __always_inline int mw_check_asker(const struct mw_outer *outer)
+{
+	struct mw_vtep_key key;
+	struct mw_vtep_value value;
+	enum mw_found found;
+
+	memcpy(key.addr, outer->source, 16);
+	found = mw_lookup_vtep(&key, &value);
+	if (found == MW_STALE)
+		return MW_REASON_STALE;
+	if (found == MW_MISSING || value.node == mw_config.self || (value.flags & MW_VTEP_GROUP))
+		return MW_REASON_UNKNOWN_NODE;
+	return 0;
+}
+
+/* Rules 9.1 to 9.4; a function of its own for the stack's sake. Gives 0, MW_SHORT or an enum mw_reason. */
 __noinline int mw_check_probe(mw_ctx *ctx, const struct mw_outer *outer, __u32 length)
 {
 	struct mw_cursor c;
@@ -77,7 +93,7 @@ __noinline int mw_check_probe(mw_ctx *ctx, const struct mw_outer *outer, __u32 l
 		return c.error;
 	if (*ttl < mw_config.probe_ttl)
 		return MW_REASON_PROBE_TTL;
-	return ours ? 0 : MW_REASON_PROBE_DISCRIMINATOR;
+	return ours ? mw_check_asker(outer) : MW_REASON_PROBE_DISCRIMINATOR;
 }
 
 static __always_inline void mw_swap(__u8 *a, __u8 *b, __u32 size)
@@ -214,21 +230,12 @@ __noinline int mw_write_answer(mw_ctx *ctx, const struct mw_link *link, const st
 static __always_inline int mw_reflect(mw_ctx *ctx, const struct mw_link *link, const struct mw_outer *outer,
 				      struct mw_outcome *out)
 {
-	struct mw_vtep_key key;
-	struct mw_vtep_value value;
-	enum mw_found found;
 	int reason = mw_check_probe(ctx, outer, out->bytes);
 
 	if (reason == MW_SHORT)
 		return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
 	if (reason)
 		return mw_drop(out, reason);
-	memcpy(key.addr, outer->source, 16);
-	found = mw_lookup_vtep(&key, &value);
-	if (found == MW_STALE)
-		return mw_drop(out, MW_REASON_STALE);
-	if (found == MW_MISSING || value.node == mw_config.self || (value.flags & MW_VTEP_GROUP))
-		return mw_drop(out, MW_REASON_UNKNOWN_NODE);
 #if !MW_TC
 	if (!mw_xdp_can_send(ctx, link->ifindex, link->device))
 		return mw_leave(out);
