@@ -24,6 +24,9 @@ export const VARIANTS: readonly MapwireVariant[] = [
   { name: 'mapwire-tc', hook: 'tc' },
 ];
 
+/** For what sockets see: the hook is Mapwire's own choice. */
+export const AUTO: MapwireVariant = { name: 'mapwire-auto', hook: 'auto' };
+
 export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant): Peer {
   return {
     names: [name],
