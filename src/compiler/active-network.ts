@@ -107,7 +107,7 @@ export class ActiveNetwork {
         segments.set(segment, reach);
       }
       reach.all++;
-      if (at.priority === PRIORITY_NEVER) continue;
+      if (at.priority === PRIORITY_NEVER && at.pending !== true) continue;
       reach.used++;
       if (at.node === self.id) {
         this.#touchMember(port.id);

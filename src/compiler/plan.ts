@@ -53,6 +53,8 @@ export interface Features {
   readonly checksum: boolean;
   /** Some address is balanced. */
   readonly balance: boolean;
+  /** Some port has a sequence, so that it may move: then the programs are ready for it. */
+  readonly move: boolean;
 }
 
 /** A port with a locator on this node. */
@@ -222,6 +224,8 @@ interface State {
   underlay6: number;
   /** Entries of `node` that ask for checksums. */
   checksums: number;
+  /** Ports of active networks that have a sequence. */
+  sequenced: number;
 }
 
 function emptySizes(): Record<PlanMap, number> {
@@ -306,6 +310,7 @@ class CompiledPlan implements Plan {
       group: state.groups.size > 0,
       checksum: state.checksums > 0,
       balance: sizes.balance > 0,
+      move: state.sequenced > 0,
     };
   }
 
@@ -505,6 +510,7 @@ function delist(state: State, definition: TableNetwork): void {
 /** Adds a port to an active network. */
 function include(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
   state.ids.ports.acquire(portOwner(network.id, port.id), portNatural(network.id, port.mac));
+  if (port.sequence !== undefined) state.sequenced++;
   for (const node of network.add(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, 1);
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(undefined, entry);
@@ -512,6 +518,7 @@ function include(state: State, network: ActiveNetwork, port: TablePort, changed:
 
 /** Removes a port from an active network; its kernel id stays. */
 function exclude(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
+  if (port.sequence !== undefined) state.sequenced--;
   for (const entry of portEntries(port, portContext(state, network, port.id))) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, -1);
@@ -660,6 +667,7 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
     transparent: 0,
     underlay6: 0,
     checksums: 0,
+    sequenced: 0,
   };
   const spaces = [ids.nodes, ids.networks, ids.ports, ids.addresses];
   for (const space of spaces) space.beginPass();

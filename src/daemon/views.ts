@@ -2,7 +2,7 @@
 import type { Plan } from '../compiler/index.ts';
 import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
-import { hasLocator, type NodeState, viewOf } from '../table/index.ts';
+import { hasLocator, type NodeState, type TablePort, viewOf } from '../table/index.ts';
 import type { Applier } from './applier.ts';
 import type { Liveness, Standing, StateSource } from './liveness.ts';
 
@@ -121,6 +121,12 @@ export interface PortView {
   readonly ips: readonly string[];
   /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
+  /** `up`, `down` or `drain`. */
+  readonly state: string;
+  /** null: none was given. */
+  readonly sequence: number | null;
+  /** `NODE:SEGMENT, send both, activate announcement, heard`; null: it does not move. */
+  readonly move: string | null;
   /** Balanced addresses that it serves. */
   readonly serves: readonly string[];
   readonly local: boolean;
@@ -140,6 +146,7 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
   }
   const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
   const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
+  const heard = plane.heard();
   const self = plan.table.nodes.get(plan.node);
   if (self === undefined) return;
   for (const port of plan.table.ports()) {
@@ -154,8 +161,11 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       mac: port.mac,
       ips: port.ips,
       at: viewOf(port.at, self)
-        .filter((one) => hasLocator(one, self))
+        .filter((one) => hasLocator(one, self) && one.pending !== true)
         .map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      state: port.state ?? 'up',
+      sequence: port.sequence ?? null,
+      move: moveText(port, network.segment, heard.has(port.id)),
       serves: serves.get(port.id) ?? [],
       local: local !== undefined,
       interface: local?.interface ?? null,
@@ -165,6 +175,13 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       drops: counts?.drops ?? 0n,
     };
   }
+}
+
+function moveText({ at, move }: TablePort, segment: number, heard: boolean): string | null {
+  const to = at.find(({ pending }) => pending);
+  if (to === undefined || move === undefined) return null;
+  const place = `${to.node}:${to.segment ?? segment}`;
+  return `${place}, send ${move.send}, activate ${move.activate}${heard ? ', heard' : ''}`;
 }
 
 export interface NodeView {

@@ -6,6 +6,7 @@ import {
   type Link as LinkEntry,
   link as linkCodec,
   MAX_NEXTHOPS,
+  move as moveCodec,
   type Nexthop,
   node as nodeCodec,
 } from '../generated/layout.ts';
@@ -154,6 +155,10 @@ export class Dataplane implements AsyncDisposable {
     this.#segmenter = new Segmenter(parts.pins.path, parts.network, parts.state, step);
     this.#events = new EventReader({
       pathMtu: (address, mtu) => this.#background(() => this.#pathMtu(address, mtu)),
+      heard: (id, sequence) => {
+        const port = this.ids.portName(id);
+        if (port !== undefined) this.#emit({ type: 'heard', port, sequence });
+      },
       failed: (error) => this.#emit({ type: 'error', error }),
     });
   }
@@ -368,6 +373,21 @@ export class Dataplane implements AsyncDisposable {
       fills.push({ map, entries, capacity: generation.map(map).maxEntries });
     }
     return fills;
+  }
+
+  /** Ports of the plan that move, and whose guests announced themselves where they move to. */
+  heard(): ReadonlySet<string> {
+    const map = this.#readable()?.maybeMap('move');
+    const heard = new Set<string>();
+    if (map === undefined || this.#plan === undefined) return heard;
+    for (const { key } of this.#plan.entries('move')) {
+      const held = map.lookup(u32.encode(key as number));
+      const port = this.ids.portName(key as number);
+      if (held === undefined || port === undefined) continue;
+      const sequence = this.#plan.table.port(port)?.sequence ?? 0;
+      if (moveCodec.decode(held).heard === (BigInt(key as number) << 32n) + BigInt(sequence)) heard.add(port);
+    }
+    return heard;
   }
 
   /** Dropped packets by reason since the instance was set up. */

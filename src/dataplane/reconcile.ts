@@ -21,6 +21,9 @@ export interface Surroundings {
   readonly graceNs: bigint;
 }
 
+/** Maps of which what is to be written depends on what is held. */
+export const HISTORY: readonly EntryMap[] = ['port', 'move'];
+
 /** A plan's entry as the kernel should hold it, given what it holds. */
 export function finished(entry: Entry, held: Uint8Array | undefined, around: Surroundings): Uint8Array {
   if (entry.map === 'port') {
@@ -37,6 +40,8 @@ export function finished(entry: Entry, held: Uint8Array | undefined, around: Sur
     };
     return nodeCodec.encode(value);
   }
+  // What a program wrote there is its own.
+  if (entry.map === 'move' && held !== undefined) return held;
   return valueBytes(entry);
 }
 
@@ -72,7 +77,7 @@ export async function reconcile(
   const runtime = group(around.runtime());
   for (const map of ENTRY_ORDER) {
     const held = await readMap(generation, map);
-    const past = map === 'port' && history !== undefined ? await readMap(history, map) : held;
+    const past = HISTORY.includes(map) && history !== undefined ? await readMap(history, map) : held;
     const puts: RawEntry[] = [];
     const compare = (entry: RawEntry): void => {
       const text = textOf(entry.key);

@@ -55,7 +55,7 @@ export function balanceFlagsNames(flags: number): BalanceFlagsName[] {
   return [...BALANCE_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }
 
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
@@ -124,12 +124,15 @@ export function encapName(value: number): EncapName | `unknown-${number}` {
 /** enum mw_event_kind */
 export const EventKind = {
   TOO_BIG: 1,
+  HEARD: 2,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 export type EventKindName =
-  | 'too-big';
+  | 'too-big'
+  | 'heard';
 export const EVENT_KIND_NAMES: ReadonlyMap<number, EventKindName> = new Map([
   [1, 'too-big'],
+  [2, 'heard'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function eventKindName(value: number): EventKindName | `unknown-${number}` {
@@ -265,6 +268,21 @@ export function linkRoleName(value: number): LinkRoleName | `unknown-${number}` 
   return LINK_ROLE_NAMES.get(value) ?? `unknown-${value}`;
 }
 
+/** enum mw_locator_flags */
+export const LocatorFlags = {
+  PENDING: 1,
+} as const;
+export type LocatorFlags = (typeof LocatorFlags)[keyof typeof LocatorFlags];
+export type LocatorFlagsName =
+  | 'pending';
+export const LOCATOR_FLAGS_NAMES: ReadonlyMap<number, LocatorFlagsName> = new Map([
+  [1, 'pending'],
+]);
+/** The names of the bits that are set. */
+export function locatorFlagsNames(flags: number): LocatorFlagsName[] {
+  return [...LOCATOR_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
 /** enum mw_mac_flags */
 export const MacFlags = {
   BALANCED: 1,
@@ -347,14 +365,32 @@ export function nodeFlagsNames(flags: number): NodeFlagsName[] {
 export const PortFlags = {
   ROUTER: 1,
   DHCP: 2,
+  DOWN: 4,
+  DRAIN: 8,
+  MOVING: 16,
+  SEND_NEW: 32,
+  SEND_BOTH: 64,
+  BY_ANNOUNCEMENT: 128,
 } as const;
 export type PortFlags = (typeof PortFlags)[keyof typeof PortFlags];
 export type PortFlagsName =
   | 'router'
-  | 'dhcp';
+  | 'dhcp'
+  | 'down'
+  | 'drain'
+  | 'moving'
+  | 'send-new'
+  | 'send-both'
+  | 'by-announcement';
 export const PORT_FLAGS_NAMES: ReadonlyMap<number, PortFlagsName> = new Map([
   [1, 'router'],
   [2, 'dhcp'],
+  [4, 'down'],
+  [8, 'drain'],
+  [16, 'moving'],
+  [32, 'send-new'],
+  [64, 'send-both'],
+  [128, 'by-announcement'],
 ]);
 /** The names of the bits that are set. */
 export function portFlagsNames(flags: number): PortFlagsName[] {
@@ -374,6 +410,7 @@ export const Reason = {
   NO_LOCATOR: 8,
   NO_INTERFACE: 9,
   INTERNAL: 10,
+  NOT_ACTIVE: 11,
   NO_PORT: 16,
   UNDERLAY_SOURCE: 17,
   GUARD_MAC: 18,
@@ -417,6 +454,7 @@ export type ReasonName =
   | 'no-locator'
   | 'no-interface'
   | 'internal'
+  | 'not-active'
   | 'no-port'
   | 'underlay-source'
   | 'guard-mac'
@@ -457,6 +495,7 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [8, 'no-locator'],
   [9, 'no-interface'],
   [10, 'internal'],
+  [11, 'not-active'],
   [16, 'no-port'],
   [17, 'underlay-source'],
   [18, 'guard-mac'],
@@ -824,8 +863,10 @@ export interface Config {
   /** u8 at byte 44. */
   readonly hasBalance: number;
   /** u8 at byte 45. */
-  readonly ttl: number;
+  readonly hasMove: number;
   /** u8 at byte 46. */
+  readonly ttl: number;
+  /** u8 at byte 47. */
   readonly dscp: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
@@ -862,9 +903,9 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_group', offset: 42, shape: u8.shape },
       { name: 'has_checksum', offset: 43, shape: u8.shape },
       { name: 'has_balance', offset: 44, shape: u8.shape },
-      { name: 'ttl', offset: 45, shape: u8.shape },
-      { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
+      { name: 'has_move', offset: 45, shape: u8.shape },
+      { name: 'ttl', offset: 46, shape: u8.shape },
+      { name: 'dscp', offset: 47, shape: u8.shape },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
@@ -892,9 +933,9 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 42, value.hasGroup, 'mw_config.has_group');
     putU8(view, at + 43, value.hasChecksum, 'mw_config.has_checksum');
     putU8(view, at + 44, value.hasBalance, 'mw_config.has_balance');
-    putU8(view, at + 45, value.ttl, 'mw_config.ttl');
-    putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putZero(view, at + 47, 1);
+    putU8(view, at + 45, value.hasMove, 'mw_config.has_move');
+    putU8(view, at + 46, value.ttl, 'mw_config.ttl');
+    putU8(view, at + 47, value.dscp, 'mw_config.dscp');
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
@@ -921,8 +962,9 @@ export const config: Codec<Config> = defineCodec(
     hasGroup: view.getUint8(at + 42),
     hasChecksum: view.getUint8(at + 43),
     hasBalance: view.getUint8(at + 44),
-    ttl: view.getUint8(at + 45),
-    dscp: view.getUint8(at + 46),
+    hasMove: view.getUint8(at + 45),
+    ttl: view.getUint8(at + 46),
+    dscp: view.getUint8(at + 47),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
@@ -958,7 +1000,7 @@ export const counter: Codec<Counter> = defineCodec(
   }),
 );
 
-/** struct mw_event: 24 bytes. */
+/** struct mw_event: 32 bytes. */
 export interface Event {
   /** u32 at byte 0. */
   readonly kind: number;
@@ -966,6 +1008,10 @@ export interface Event {
   readonly mtu: number;
   /** u8[16] at byte 8. */
   readonly remote: Uint8Array;
+  /** u32 at byte 24. */
+  readonly port: number;
+  /** u32 at byte 28. */
+  readonly sequence: number;
 }
 
 export const event: Codec<Event> = defineCodec(
@@ -973,22 +1019,28 @@ export const event: Codec<Event> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_event',
-    size: 24,
+    size: 32,
     fields: [
       { name: 'kind', offset: 0, shape: u32.shape },
       { name: 'mtu', offset: 4, shape: u32.shape },
       { name: 'remote', offset: 8, shape: { kind: 'bytes', size: 16 } },
+      { name: 'port', offset: 24, shape: u32.shape },
+      { name: 'sequence', offset: 28, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.kind, 'mw_event.kind');
     putU32(view, at + 4, value.mtu, 'mw_event.mtu');
     putBytes(view, at + 8, 16, value.remote, 'mw_event.remote');
+    putU32(view, at + 24, value.port, 'mw_event.port');
+    putU32(view, at + 28, value.sequence, 'mw_event.sequence');
   },
   (view, at) => ({
     kind: view.getUint32(at, true),
     mtu: view.getUint32(at + 4, true),
     remote: getBytes(view, at + 8, 16),
+    port: view.getUint32(at + 24, true),
+    sequence: view.getUint32(at + 28, true),
   }),
 );
 
@@ -1494,6 +1546,30 @@ export const meta: Codec<Meta> = defineCodec(
   }),
 );
 
+/** struct mw_move: 8 bytes. */
+export interface Move {
+  /** u64 at byte 0. */
+  readonly heard: bigint;
+}
+
+export const move: Codec<Move> = defineCodec(
+  'struct mw_move',
+  {
+    kind: 'struct',
+    name: 'mw_move',
+    size: 8,
+    fields: [
+      { name: 'heard', offset: 0, shape: u64.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU64(view, at, value.heard, 'mw_move.heard');
+  },
+  (view, at) => ({
+    heard: view.getBigUint64(at, true),
+  }),
+);
+
 /** struct mw_network: 16 bytes. */
 export interface Network {
   /** u32 at byte 0. */
@@ -1654,6 +1730,8 @@ export interface Port {
   readonly at: readonly Locator[];
   /** u32 at byte 64. */
   readonly former: number;
+  /** u32 at byte 68. */
+  readonly sequence: number;
   /** u64 at byte 72. */
   readonly formerUntil: bigint;
 }
@@ -1671,7 +1749,7 @@ export const port: Codec<Port> = defineCodec(
       { name: 'flags', offset: 14, shape: u16.shape },
       { name: 'at', offset: 16, shape: { kind: 'array', size: 48, count: 4, element: locator.shape } },
       { name: 'former', offset: 64, shape: u32.shape },
-      { name: 'pad', offset: 68, shape: u32.shape, padding: true },
+      { name: 'sequence', offset: 68, shape: u32.shape },
       { name: 'former_until', offset: 72, shape: u64.shape },
     ],
   },
@@ -1682,7 +1760,7 @@ export const port: Codec<Port> = defineCodec(
     putU16(view, at + 14, value.flags, 'mw_port.flags');
     putArray(view, at + 16, 4, 12, value.at, 'mw_port.at', (view, at, value, name) => locator.write(view, at, value));
     putU32(view, at + 64, value.former, 'mw_port.former');
-    putZero(view, at + 68, 4);
+    putU32(view, at + 68, value.sequence, 'mw_port.sequence');
     putU64(view, at + 72, value.formerUntil, 'mw_port.former_until');
   },
   (view, at) => ({
@@ -1692,6 +1770,7 @@ export const port: Codec<Port> = defineCodec(
     flags: view.getUint16(at + 14, true),
     at: getArray(4, 12, at + 16, (at) => locator.read(view, at)),
     former: view.getUint32(at + 64, true),
+    sequence: view.getUint32(at + 68, true),
     formerUntil: view.getBigUint64(at + 72, true),
   }),
 );
@@ -1993,7 +2072,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw3_allow4',
+    name: 'mw4_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -2002,7 +2081,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw3_allow6',
+    name: 'mw4_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -2011,7 +2090,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
   balance: {
-    name: 'mw3_balance',
+    name: 'mw4_balance',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2019,7 +2098,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw3_balance.inner',
+      name: 'mw4_balance.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2029,7 +2108,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, BalanceSlot>,
   dev: {
-    name: 'mw3_dev',
+    name: 'mw4_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -2038,7 +2117,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw3_drops',
+    name: 'mw4_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2047,7 +2126,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Counter>,
   events: {
-    name: 'mw3_events',
+    name: 'mw4_events',
     type: 'ringbuf',
     typeNumber: 27,
     key: bytesCodec(0),
@@ -2056,7 +2135,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw3_flood',
+    name: 'mw4_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2064,7 +2143,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw3_flood.inner',
+      name: 'mw4_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2074,7 +2153,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
   ip4: {
-    name: 'mw3_ip4',
+    name: 'mw4_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -2083,7 +2162,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
   ip6: {
-    name: 'mw3_ip6',
+    name: 'mw4_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -2092,7 +2171,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
   limit: {
-    name: 'mw3_limit',
+    name: 'mw4_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2101,7 +2180,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw3_link',
+    name: 'mw4_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2110,7 +2189,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   local: {
-    name: 'mw3_local',
+    name: 'mw4_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2119,7 +2198,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw3_mac',
+    name: 'mw4_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2128,7 +2207,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
   meta: {
-    name: 'mw3_meta',
+    name: 'mw4_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2136,8 +2215,17 @@ export const MAPS = {
     maxEntries: 1,
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
+  move: {
+    name: 'mw4_move',
+    type: 'hash',
+    typeNumber: 1,
+    key: u32,
+    value: move,
+    maxEntries: 4096,
+    flags: 0,
+  } satisfies MapSpec<number, Move>,
   network: {
-    name: 'mw3_network',
+    name: 'mw4_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2146,7 +2234,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw3_node',
+    name: 'mw4_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2155,7 +2243,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Node>,
   port: {
-    name: 'mw3_port',
+    name: 'mw4_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2164,7 +2252,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw3_scratch',
+    name: 'mw4_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2173,7 +2261,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw3_segment',
+    name: 'mw4_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -2182,7 +2270,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw3_source_mac',
+    name: 'mw4_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2191,7 +2279,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw3_traffic',
+    name: 'mw4_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2200,7 +2288,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw3_verdict',
+    name: 'mw4_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2209,7 +2297,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw3_vtep',
+    name: 'mw4_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -2220,4 +2308,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '0a0c51c423d377a7';
+export const LAYOUT_HASH = '89053ba96ab41d88';

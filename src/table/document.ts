@@ -35,7 +35,8 @@ export interface TableFile {
 /** What a reader tells of. Paths begin at the document's root. */
 export interface RecordSink {
   record(kind: RecordKind, id: string, value: unknown, line: number): void;
-  remove(kind: RecordKind, id: string, line: number): void;
+  /** @param sequence of a port: the move that the removal tells of */
+  remove(kind: RecordKind, id: string, line: number, sequence?: number): void;
   mistake(code: DiagnosticCode, path: Path, message: string, extra?: MistakeExtra): void;
   /** A mistake whose place is known. Without one it is the file as a whole. */
   mistakeAt(

@@ -39,6 +39,7 @@ function inputOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): PacketInput {
     program: programOf(fixture.scene, fixture.from),
     device: fixture.from,
     frame: frameOf(fixture.frame),
+    ...(fixture.second === true && { second: true }),
     ...(hook === 'tc' && gsoSize !== undefined && { gsoSize }),
     ...(hook === 'tc' && metadataTag !== undefined && { metadataTag }),
     ...(hook === 'xdp' && firstBuffer !== undefined && { firstBuffer }),
@@ -50,7 +51,8 @@ function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<st
   const { scene, from, change } = fixture;
   const { network } = record;
   const hasList = change?.faults?.some(({ target, key }) => target === 'flood' && key === network) !== true;
-  return countersOf(from, record, outputs, network === undefined ? 0 : membersFor(scene, from, network, hasList));
+  const members = network === undefined ? 0 : membersFor(scene, from, network, hasList);
+  return countersOf(from, record, outputs, members, fixture.second);
 }
 
 /** Runs with the constants that most fixtures have: each other set is one more load of both objects. */
