@@ -108,7 +108,9 @@ export function makeApi(scene: ApiScene): Hono {
   api.get('/v1/status', (context) => json(context, scene.status()));
   api.get('/v1/nodes', (context) => json(context, [...nodeViews(planned(), scene.plane, scene.liveness)]));
   api.get('/v1/networks', (context) => json(context, [...networkViews(planned())]));
-  api.get('/v1/ports', (context) => json(context, [...portViews(planned(), scene.plane)]));
+  api.get('/v1/ports', async (context) =>
+    json(context, [...portViews(planned(), scene.plane, await scene.plane.heard())]),
+  );
   api.get('/v1/drops', (context) => json(context, scene.plane.drops()));
   api.get('/v1/traffic', (context) => json(context, scene.plane.traffic()));
   api.get('/v1/dump', async (context) => json(context, await scene.plane.dump(context.req.query('map'))));

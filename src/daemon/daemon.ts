@@ -63,7 +63,7 @@ export class Daemon {
     });
     // Revisions rise over restarts: from what is pinned and what the log of edits knows.
     let last = Math.max(plane.adoptedRevision, opened.revision);
-    this.#set = new SourceSet({ revision: () => ++last, newest: (port) => sequences.newest(port) });
+    this.#set = new SourceSet({ revision: () => ++last, newest: () => sequences.lookup });
     this.#set.add(this.#file);
     this.#set.add(this.#api);
     this.#set.onEvent((event) => this.#onSource(event));

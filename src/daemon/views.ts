@@ -138,7 +138,7 @@ export interface PortView {
 }
 
 /** Ports of the networks that this node takes part in. */
-export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
+export function* portViews(plan: Plan, plane: Dataplane, heard: ReadonlySet<string>): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
   const serves = new Map<string, string[]>();
   for (const { id, members } of plan.table.addresses.values()) {
@@ -146,7 +146,6 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
   }
   const devices = new Map(plane.status().devices.map((one) => [one.port, one]));
   const traffic = new Map<string | undefined, TrafficCount>(plane.traffic().map((one) => [one.port, one]));
-  const heard = plane.heard();
   const self = plan.table.nodes.get(plan.node);
   if (self === undefined) return;
   for (const port of plan.table.ports()) {

@@ -233,7 +233,7 @@ export class Dataplane implements AsyncDisposable {
         });
       }
       const start = performance.now();
-      const whole = changes === undefined || this.#stale || this.#plan === undefined;
+      const whole = changes === undefined || changes.whole || this.#stale || this.#plan === undefined;
       this.#stale = true;
       this.#plan = plan;
       const config = configOf(plan, this.#settings, (await this.#segmenterFor(plan, whole))?.near);
@@ -376,16 +376,17 @@ export class Dataplane implements AsyncDisposable {
   }
 
   /** Ports of the plan that move, and whose guests announced themselves where they move to. */
-  heard(): ReadonlySet<string> {
-    const map = this.#readable()?.maybeMap('move');
+  async heard(): Promise<ReadonlySet<string>> {
+    const generation = this.#readable();
     const heard = new Set<string>();
-    if (map === undefined || this.#plan === undefined) return heard;
-    for (const { key } of this.#plan.entries('move')) {
-      const held = map.lookup(u32.encode(key as number));
-      const port = this.ids.portName(key as number);
-      if (held === undefined || port === undefined) continue;
-      const sequence = this.#plan.table.port(port)?.sequence ?? 0;
-      if (moveCodec.decode(held).heard === (BigInt(key as number) << 32n) + BigInt(sequence)) heard.add(port);
+    if (generation?.maybeMap('move') === undefined || this.#plan === undefined) return heard;
+    const { table } = this.#plan;
+    for (const { key, value } of (await readMap(generation, 'move')).values()) {
+      const id = u32.decode(key);
+      const port = this.ids.portName(id);
+      const sequence = port === undefined ? undefined : table.port(port)?.sequence;
+      if (port === undefined || sequence === undefined) continue;
+      if (moveCodec.decode(value).heard === (BigInt(id) << 32n) + BigInt(sequence)) heard.add(port);
     }
     return heard;
   }

@@ -61,6 +61,12 @@ export class SequenceBook {
     return new SequenceBook(log, content, onFailure);
   }
 
+  /** What knows moves of ports that the table does not have; undefined: there are none. */
+  get lookup(): ((port: string) => NewestMove | undefined) | undefined {
+    const empty = this.#buried.size + (this.#initial?.size ?? 0) === 0;
+    return empty ? undefined : (port) => this.newest(port);
+  }
+
   /** Of a port that the table does not have. */
   newest(port: string): NewestMove | undefined {
     const buried = this.#buried.get(port);

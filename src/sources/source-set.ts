@@ -38,8 +38,8 @@ export type SourceSetEvent =
 export interface SourceSetOptions {
   /** Gives the revision of the next version; called once for each that there is. By default they count from 1. */
   readonly revision?: () => number;
-  /** Of ports that the table does not have: the newest move that was heard of. */
-  readonly newest?: EditOptions['newest'];
+  /** Gives what says of ports that the table does not have the newest move that was heard of; undefined: of none. */
+  readonly newest?: () => EditOptions['newest'];
 }
 
 interface Member {
@@ -54,7 +54,7 @@ export class SourceSet {
   readonly #members: Member[] = [];
   readonly #listeners = new Set<(event: SourceSetEvent) => void>();
   readonly #revision: () => number;
-  readonly #newest: EditOptions['newest'];
+  readonly #newest: SourceSetOptions['newest'];
   #table: CompactTable | undefined;
   #count = 0;
   #started = false;
@@ -131,7 +131,7 @@ export class SourceSet {
     if (member.pending === undefined || offer.keep) member.pending = offer;
     const missing = this.#members.filter(({ pending }) => pending === undefined).map(({ source }) => source.name);
     if (missing.length > 0 || member.pending !== offer) return { state: 'waiting', missing };
-    const edit = new TableEdit(undefined, { revision: this.#revision, newest: this.#newest });
+    const edit = new TableEdit(undefined, { revision: this.#revision, newest: this.#newest?.() });
     const fed = this.#fill(edit, () => this.#members.every(({ pending }) => pending!.feed(edit)));
     if (!fed) {
       edit.abandon();
@@ -155,7 +155,7 @@ export class SourceSet {
   }
 
   #try(member: Member, offer: Offer, base: CompactTable): Verdict {
-    const edit = new TableEdit(base, { revision: this.#revision, newest: this.#newest });
+    const edit = new TableEdit(base, { revision: this.#revision, newest: this.#newest?.() });
     if (!this.#fill(edit, () => offer.feed(edit))) {
       edit.abandon();
       return { state: 'unstable' };

@@ -193,6 +193,7 @@ describe('sizes', () => {
       'link',
       'local',
       'mac',
+      'move',
       'network',
       'node',
       'port',
