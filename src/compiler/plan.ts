@@ -590,6 +590,7 @@ function exclude(state: State, network: ActiveNetwork, stored: StoredRow, change
   const port = portOfRow(stored.row);
   const id = known(state.rowIds[stored.place], port.id);
   if (port.sequence !== undefined) state.sequenced--;
+  for (const entry of portEntries(port, portContext(state, network, id))) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, -1);
 }
