@@ -9,7 +9,10 @@ import type { TableNetwork } from './model.ts';
 export function checkMoves(edit: TableEdit): void {
   const { store } = edit;
   if (store.moving.size === 0) return;
-  for (const row of inOrder(edit, [...store.moving])) {
+  const { touchedRows } = edit;
+  const all = touchedRows === undefined || edit.networks.changed.size > 0;
+  const suspects = all ? [...store.moving] : [...touchedRows].filter((row) => store.moving.has(row));
+  for (const row of inOrder(edit, suspects)) {
     const network = edit.networks.values.get(store.network(row));
     if (network !== undefined) moving(edit, row, network);
   }

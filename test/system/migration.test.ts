@@ -296,6 +296,11 @@ describe.each([
       await sendFrames(twin.namespace, 'eth1', [frame(garp)]);
       await eventually('a heard it', async () => (await row('a', twin.device)).move?.endsWith(', heard'));
       await pause(200);
+      // what programs heard is theirs: a daemon that starts finds it, and writes nothing over it
+      const a = overlay.daemon('a');
+      await a.stop();
+      await a.run();
+      expect((await row('a', twin.device)).move).toMatch(/, heard$/);
     } finally {
       const results = await Promise.all(streams.map((stream) => stream.stop()));
       for (const [i, result] of results.entries())
