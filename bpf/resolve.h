@@ -63,7 +63,7 @@ static __always_inline bool mw_is_moving(const struct mw_port *port)
 }
 
 /* Was the guest of a port that moves heard from the new place? */
-__noinline int mw_is_heard(const struct mw_port *port)
+static __always_inline int mw_is_heard(const struct mw_port *port)
 {
 	const struct mw_move *move;
 	__u32 id;
@@ -125,7 +125,7 @@ static __always_inline bool mw_has_locator(const struct mw_port *port, __u32 nod
  * Of a port with a locator here: is it this place that delivers? While it moves, the pending one does once it is the locator in
  * use, and the others do until its guest was heard there: of the two copies of a frame (send: both) one is delivered.
  */
-__noinline int mw_is_active_here(const struct mw_port *port)
+static __always_inline int mw_is_active_here(const struct mw_port *port)
 {
 	int pending;
 
@@ -181,6 +181,8 @@ __noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place)
 
 	if (!place)
 		return MW_REASON_INTERNAL;
+	if (mw_config.compact && mw_compact_place(id, network, &place->node, &place->segment))
+		return mw_standing_of(place->node) == MW_STANDING_NONE ? MW_REASON_NO_LOCATOR : 0;
 	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
 	i = mw_choose_locator(&port);
