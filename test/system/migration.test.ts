@@ -240,9 +240,12 @@ describe.each([
     expect(await row('a')).toMatchObject({ at: ['c:5001'], sequence: (good as { sequence?: number }).sequence });
     expect(await told('a')).toEqual(['MW208']);
     expect(await patch(moved)).toMatchObject({ status: 409 });
+    // the file says again what is in force: nothing to tell, and no other revision
     overlay.table.ports.vm = good;
-    await overlay.applyTable();
-  }, 60_000);
+    await overlay.writeTable();
+    for (const host of HOSTS)
+      await eventually(`${host} has nothing to tell`, async () => String(await told(host)) === '');
+  }, 90_000);
 
   test('an address that another port has after a move leads to that one', async () => {
     await place(port('c'));
