@@ -33,6 +33,7 @@ enum mw_reason {
 	MW_REASON_NO_LOCATOR = 8,		/* the destination port has no live location */
 	MW_REASON_NO_INTERFACE = 9,		/* the destination port is here, but its interface is absent */
 	MW_REASON_INTERNAL = 10,		/* a helper or a map that must be there failed */
+	MW_REASON_NOT_ACTIVE = 11,		/* the destination port is moving, and is not at this end of the move */
 	/* from a local port */
 	MW_REASON_NO_PORT = 16,			/* the device is not (or no longer) a port */
 	MW_REASON_UNDERLAY_SOURCE = 17,		/* source IP is a node's underlay address */

@@ -7,6 +7,7 @@ import { DirectoryLock, sdNotify } from '../libbpf/index.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import { ApiSource } from '../sources/api.ts';
 import { FileSource, SourceSet, type SourceSetEvent } from '../sources/index.ts';
+import { SequenceBook } from '../sources/sequences.ts';
 import { type CompactTable, type NodeState, renderDiagnostic } from '../table/index.ts';
 import { makeApi } from './api.ts';
 import { Applier } from './applier.ts';
@@ -34,6 +35,7 @@ export class Daemon {
   readonly #applier: Applier;
   readonly #liveness: Liveness;
   readonly #probes: Probes;
+  readonly #sequences: SequenceBook;
   /** As they were last told in the log. */
   #states: ReadonlyMap<string, NodeState> = new Map();
   #returnTimer: NodeJS.Timeout | undefined;
@@ -45,18 +47,25 @@ export class Daemon {
   /** Resolves when the daemon was asked to end and has ended. */
   readonly ended: Promise<void>;
 
-  private constructor(config: Config, log: Logger, plane: Dataplane, opened: { source: ApiSource; revision: number }) {
+  private constructor(
+    config: Config,
+    log: Logger,
+    plane: Dataplane,
+    opened: { source: ApiSource; revision: number },
+    sequences: SequenceBook,
+  ) {
     this.#config = config;
     this.#log = log;
     this.#plane = plane;
     this.#api = opened.source;
+    this.#sequences = sequences;
     this.#file = new FileSource(config.table);
     this.ended = new Promise((resolve) => {
       this.#ended = resolve;
     });
     // Revisions rise over restarts: from what is pinned and what the log of edits knows.
     let last = Math.max(plane.adoptedRevision, opened.revision);
-    this.#set = new SourceSet({ revision: () => ++last });
+    this.#set = new SourceSet({ revision: () => ++last, newest: () => sequences.lookup });
     this.#set.add(this.#file);
     this.#set.add(this.#api);
     this.#set.onEvent((event) => this.#onSource(event));
@@ -112,19 +121,24 @@ export class Daemon {
     });
     let daemon: Daemon | undefined;
     let stateLock: DirectoryLock | undefined;
+    let sequences: SequenceBook | undefined;
     try {
       // Two instances with pin directories of their own could still share this one by mistake.
       stateLock = DirectoryLock.acquire(realpathSync(config.stateDir));
       let set: SourceSet | undefined;
+      const unkept = (error: unknown) =>
+        log.error({ err: error }, 'the sequences of ports are not kept over a restart');
+      sequences = await SequenceBook.open(join(config.stateDir, 'sequences'), unkept);
       const opened = await ApiSource.open(join(config.stateDir, 'edits'), {
         table: () => set?.table,
+        buried: (port, sequence) => sequences?.bury(port, sequence),
         onFailure: (error) => log.error({ code: error.code, hint: error.hint }, error.message),
       });
       const { tornBytes, setAside } = opened.content;
       if (tornBytes > 0) log.warn({ bytes: tornBytes }, 'an edit that was never acknowledged was cut off the log');
       for (const path of setAside)
         log.error({ path }, 'the log of edits was damaged; what could not be applied is here');
-      daemon = new Daemon(config, log, plane, opened);
+      daemon = new Daemon(config, log, plane, opened, sequences);
       daemon.#stateLock = stateLock;
       set = daemon.#set;
       daemon.#server = await serve(
@@ -154,6 +168,7 @@ export class Daemon {
         await daemon.#server?.close();
         await daemon.#set.close();
       }
+      await sequences?.close();
       stateLock?.close();
       await plane.close();
       throw error;
@@ -192,6 +207,7 @@ export class Daemon {
     await this.#probes.close();
     await this.#server?.close();
     await this.#set.close();
+    await this.#sequences.close();
     await this.#applier.close();
     this.#stateLock?.close();
     await this.#plane.close();
@@ -312,6 +328,7 @@ export class Daemon {
       this.#log.error({ source: event.source, mistakes: event.diagnostics.length }, `refused; ${kept}`);
       return;
     }
+    this.#sequences.note(event.table, event.previous, event.changes);
     this.#applier.want(event.table);
   }
 
@@ -325,6 +342,12 @@ export class Daemon {
       case 'nexthop': {
         const { node, resolved, ways, pathMtu, why } = event.nextHop;
         this.#log.info({ node, resolved, ways: ways.map(wayText), pathMtu, why }, 'next hop');
+        break;
+      }
+      case 'heard': {
+        const { port, sequence } = event;
+        const to = this.#set.table?.port(port)?.at.find(({ pending }) => pending)?.node;
+        this.#log.info({ port, sequence, to }, 'the guest announced itself where its port moves to');
         break;
       }
       case 'problem':

@@ -10,7 +10,7 @@ import {
 import type { Plan } from '../compiler/index.ts';
 import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
-import { hasLocator, type NodeState, viewOf } from '../table/index.ts';
+import { hasLocator, type NodeState, type TablePort, viewOf } from '../table/index.ts';
 import type { Applier } from './applier.ts';
 import type { Liveness, Standing, StateSource } from './liveness.ts';
 import type { ProbesLook } from './probes.ts';
@@ -130,6 +130,12 @@ export interface PortView {
   readonly ips: readonly string[];
   /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
+  /** `up`, `down` or `drain`. */
+  readonly state: string;
+  /** null: none was given. */
+  readonly sequence: number | null;
+  /** `NODE:SEGMENT, send both, activate announcement, heard`; null: it does not move. */
+  readonly move: string | null;
   /** Balanced addresses that it serves. */
   readonly serves: readonly string[];
   readonly local: boolean;
@@ -141,7 +147,7 @@ export interface PortView {
 }
 
 /** Ports of the networks that this node takes part in. */
-export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
+export function* portViews(plan: Plan, plane: Dataplane, heard: ReadonlySet<string>): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
   const serves = new Map<string, string[]>();
   for (const { id, members } of plan.table.addresses.values()) {
@@ -163,8 +169,11 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       mac: port.mac,
       ips: port.ips,
       at: viewOf(port.at, self)
-        .filter((one) => hasLocator(one, self))
+        .filter((one) => hasLocator(one, self) && one.pending !== true)
         .map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      state: port.state ?? 'up',
+      sequence: port.sequence ?? null,
+      move: moveText(port, network.segment, heard.has(port.id)),
       serves: serves.get(port.id) ?? [],
       local: local !== undefined,
       interface: local?.interface ?? null,
@@ -174,6 +183,13 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       drops: counts?.drops ?? 0n,
     };
   }
+}
+
+function moveText({ at, move }: TablePort, segment: number, heard: boolean): string | null {
+  const to = at.find(({ pending }) => pending);
+  if (to === undefined || move === undefined) return null;
+  const place = `${to.node}:${to.segment ?? segment}`;
+  return `${place}, send ${move.send}, activate ${move.activate}${heard ? ', heard' : ''}`;
 }
 
 export interface NodeView {

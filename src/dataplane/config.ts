@@ -49,6 +49,7 @@ const FEATURES = [
   'hasGroup',
   'hasChecksum',
   'hasBalance',
+  'hasMove',
   'encaps',
 ] as const satisfies readonly (keyof Config)[];
 
@@ -84,6 +85,7 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
     hasGroup: features.group ? 1 : 0,
     hasChecksum: features.checksum ? 1 : 0,
     hasBalance: features.balance ? 1 : 0,
+    hasMove: features.move ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
     compact: settings.layout === 'compact' ? 1 : 0,

@@ -6,6 +6,7 @@ import {
   type Link as LinkEntry,
   link as linkCodec,
   MAX_NEXTHOPS,
+  move as moveCodec,
   type Nexthop,
   node as nodeCodec,
 } from '../generated/layout.ts';
@@ -155,6 +156,10 @@ export class Dataplane implements AsyncDisposable {
     this.#segmenter = new Segmenter(parts.pins.path, parts.network, parts.state, step);
     this.#events = new EventReader({
       pathMtu: (address, mtu) => this.#background(() => this.#pathMtu(address, mtu)),
+      heard: (id, sequence) => {
+        const port = this.ids.portName(id);
+        if (port !== undefined) this.#emit({ type: 'heard', port, sequence });
+      },
       failed: (error) => this.#emit({ type: 'error', error }),
     });
   }
@@ -370,6 +375,22 @@ export class Dataplane implements AsyncDisposable {
       fills.push({ map, entries, capacity: generation.map(map).maxEntries });
     }
     return fills;
+  }
+
+  /** Ports of the plan that move, and whose guests announced themselves where they move to. */
+  async heard(): Promise<ReadonlySet<string>> {
+    const generation = this.#readable();
+    const heard = new Set<string>();
+    if (generation?.maybeMap('move') === undefined || this.#plan === undefined) return heard;
+    const { table } = this.#plan;
+    for (const { key, value } of (await readMap(generation, 'move')).values()) {
+      const id = u32.decode(key);
+      const port = this.ids.portName(id);
+      const sequence = port === undefined ? undefined : table.port(port)?.sequence;
+      if (port === undefined || sequence === undefined) continue;
+      if (moveCodec.decode(value).heard === (BigInt(id) << 32n) + BigInt(sequence)) heard.add(port);
+    }
+    return heard;
   }
 
   /** Dropped packets by reason since the instance was set up. */

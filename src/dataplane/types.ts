@@ -215,6 +215,8 @@ export type DataplaneEvent =
   /** A device appeared, vanished, or is attached otherwise now. */
   | { readonly type: 'device'; readonly device: DeviceStatus }
   | { readonly type: 'nexthop'; readonly nextHop: NextHopStatus }
+  /** The guest of a port announced itself at the node it moves to: there it is now. */
+  | { readonly type: 'heard'; readonly port: string; readonly sequence: number }
   | { readonly type: 'problem'; readonly problem: Problem }
   /** Something that happened by itself could not be applied; the data plane tries again. */
   | { readonly type: 'error'; readonly error: unknown };

@@ -54,6 +54,7 @@ export function defaultEnvironment(table: Table, node: string): Environment {
     nextHops,
     states: new Map(),
     former: new Map(),
+    heard: new Set(),
     guard: 'full',
     unknownSegment: 'drop',
     uplink: { device: UNDERLAY_DEVICE, source: macs.get(node)! },

@@ -1,5 +1,6 @@
 /** A frame from the underlay: packet-rules.md §3, rule by rule. */
 import type { TableNode } from '../table/model.ts';
+import { announcedPort, heeding } from './announcement.ts';
 import { parseOuter, type Tunnel } from './decap.ts';
 import { combineEcn } from './ecn.ts';
 import type { Parsed } from './finish.ts';
@@ -95,7 +96,9 @@ function fromNode(run: Run, from: Device, network: string, node: TableNode, oute
     if (behind === 'stale') return drop('stale', network);
     if (!behind) return drop('guard-remote', network);
   }
-  return forwardInner({ run, from, network, parsed, ecn });
+  const entry = world.network(network);
+  const heard = entry.state === 'found' ? announcedPort(run, entry.value.network, parsed, node.id) : undefined;
+  return heeding(run, heard, (later) => forwardInner({ run: later, from, network, parsed, ecn }));
 }
 
 function parseFrame(run: Run, network: string): Parsed | Decision {

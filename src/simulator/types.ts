@@ -31,6 +31,7 @@ export const REASON_NAMES = [
   'no-locator',
   'no-interface',
   'internal',
+  'not-active',
   'no-port',
   'underlay-source',
   'guard-mac',
@@ -166,6 +167,8 @@ export interface Environment {
   readonly states: ReadonlyMap<string, NodeState>;
   /** Port id -> its former place. */
   readonly former: ReadonlyMap<string, Former>;
+  /** Ids of ports whose guests announced themselves where they move to. */
+  readonly heard: ReadonlySet<string>;
   readonly guard: Guard;
   readonly unknownSegment: 'drop' | 'stack';
   readonly ports: TunnelPorts;
@@ -221,9 +224,11 @@ export interface Step {
 
 export interface Simulation {
   readonly record: VerdictRecord;
-  /** One frame for deliver, encap and answer; one a copy for flood, in no particular order; none for drop, stack, left. */
+  /** One frame for deliver, encap and answer; one a copy for flood, in no particular order; none for drop, stack, left. Behind it that for the place a port moves to. */
   readonly outputs: readonly OutputFrame[];
   /** Of a flood from the wire: the packet itself goes on to the host's stack too. */
   readonly toStack?: true;
+  /** The port whose guest announces itself by this where it moves to: it is there from now on. */
+  readonly heard?: string;
   readonly steps: readonly Step[];
 }

@@ -38,6 +38,8 @@ export interface Wanted {
   readonly outputs: readonly OutputFrame[];
   /** Of a flood: the packet itself goes on to the stack. */
   readonly toStack?: true;
+  /** The port that announces itself by this. */
+  readonly heard?: string;
 }
 
 /** What differs, as text; nothing: they agree. `input` is what went in. */
@@ -50,6 +52,8 @@ export function differences(kernel: PacketKernel, input: PacketInput, wanted: Wa
     found.push(`record: ${kernel.describe(got.raw)}, not ${kernel.describe(expected)}`);
     return found;
   }
+  const heard = wanted.heard === undefined ? [] : [wanted.heard];
+  if (String(got.heard) !== String(heard)) found.push(`heard: ${got.heard}, not ${heard}`);
   if (!returnsOf(hook, wanted).includes(got.retval)) found.push(`it returned ${got.retval}`);
   if (record.verdict === 'flood') {
     const [want, have] = [outputs, got.sent].map((list) => [...list].sort(byDeviceAndBytes).map(line));

@@ -58,6 +58,7 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     down: [...table.nodes.keys()].filter(() => random.chance(0.12)),
     drained: [...table.nodes.keys()].filter(() => random.chance(0.12)),
     former: randomFormers(random, table),
+    heard: [...table.ports()].filter(() => random.chance(0.4)).map(({ id }) => id),
     nodeMtu: Object.fromEntries(
       others.flatMap((node) => (random.chance(0.2) ? [[node, random.pick([576, 1280, 1400, 1500, 9000])]] : [])),
     ),

@@ -38,6 +38,8 @@ export interface SceneChange {
   readonly down?: readonly string[];
   readonly drained?: readonly string[];
   readonly former?: Readonly<Record<string, Former>>;
+  /** Ports that move, and whose guests were heard at their new places. */
+  readonly heard?: readonly string[];
   readonly tooBigSpent?: boolean;
   readonly floodSpent?: boolean;
   /** Node -> largest outer packet that gets there, as a router told. */
@@ -85,6 +87,7 @@ export function environmentOf(scene: Scene, change: SceneChange = {}): Environme
       ...(change.drained ?? []).map((node) => [node, 'drain'] as const),
     ]),
     former: new Map(Object.entries(change.former ?? {})),
+    heard: new Set(change.heard ?? []),
     guard: change.guard ?? 'full',
     unknownSegment: change.unknownSegment ?? 'drop',
     ports: { ...TUNNEL_PORTS, ...change.ports },

@@ -34,6 +34,7 @@ const EVERYTHING: Config = {
   hasGroup: 1,
   hasChecksum: 1,
   hasBalance: 1,
+  hasMove: 1,
   ttl: 64,
   dscp: DSCP_UNIFORM,
   compact: 0,
