@@ -15,7 +15,7 @@ import { peersOf } from './peers/index.ts';
 import { AUTO } from './peers/mapwire.ts';
 import { printPackets, printSockets, printUpdates } from './print.ts';
 import { type Run, report } from './report.ts';
-import { measureSockets, type SocketRow } from './sockets.ts';
+import { measureSockets, NO_TUNNEL, type SocketRow } from './sockets.ts';
 import { measureUpdates, type UpdateResults } from './updates.ts';
 
 const started = performance.now();
@@ -48,7 +48,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   const object = join(await lab.folder(), 'packets.bpf.o');
   await compileBpf({ root, source: 'bench/packets.bpf.c', output: object });
   const all = peersOf(options.variants);
-  const known = [...all.flatMap(({ names }) => names), AUTO.name];
+  const known = [...all.flatMap(({ names }) => names), AUTO.name, NO_TUNNEL];
   const unknown = options.peers?.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`no peer '${unknown}': there are ${known.join(', ')}`);
   const packetOptions = { ...options, object, peers: all, names: new Set(options.peers ?? known), say };

@@ -3,6 +3,7 @@ import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges } from '../co
 import { MapwireError } from '../errors.ts';
 import {
   type Config,
+  Encap,
   type Link as LinkEntry,
   link as linkCodec,
   MAX_NEXTHOPS,
@@ -27,6 +28,7 @@ import { buildGeneration, type Generation, layoutOfObject, loadBound, pinProgram
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, capacityFor, isTight, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
+import { Merger } from './merger.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
@@ -92,6 +94,7 @@ export class Dataplane implements AsyncDisposable {
   readonly #slots = new Slots();
   readonly #receptions: Receptions;
   readonly #segmenter: Segmenter;
+  readonly #merger: Merger;
   readonly #events: EventReader;
   readonly #pathMtus = new PathMtus();
   readonly #mutex = new Mutex();
@@ -111,6 +114,8 @@ export class Dataplane implements AsyncDisposable {
   #unreceived: readonly string[] = [];
   /** Some flat network here has a VLAN id. */
   #tagged = false;
+  /** The kernel is to merge what comes by VXLAN. */
+  #merging = false;
   #pair: SegmenterPair | undefined;
   #generation: Generation | undefined;
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
@@ -152,6 +157,7 @@ export class Dataplane implements AsyncDisposable {
     const step = (name: string): Promise<void> => this.#step(name);
     this.#receptions = new Receptions(parts.network, parts.state, step);
     this.#segmenter = new Segmenter(parts.pins.path, parts.network, parts.state, step);
+    this.#merger = new Merger(parts.pins.path, parts.network, parts.state, step);
     this.#events = new EventReader({
       pathMtu: (address, mtu) => this.#background(() => this.#pathMtu(address, mtu)),
       failed: (error) => this.#emit({ type: 'error', error }),
@@ -532,6 +538,7 @@ export class Dataplane implements AsyncDisposable {
     const segmenter = reason === undefined ? this.#generation?.config?.segmenter : config.segmenter;
     this.#devices.setSegmenter(segmenter === undefined || segmenter === 0 ? undefined : this.#segmenter.names.far);
     this.#tagged = hasFlatTags(plan);
+    this.#merging = this.#merges(plan);
     this.#devices.refresh(await this.#readDevices());
     this.#hops.setGroups(plan.groups(), plan.wire);
     this.#hops.setPeers(plan.peers());
@@ -556,6 +563,7 @@ export class Dataplane implements AsyncDisposable {
     for (const name of this.#devices.names()) await this.#attach(name, writer);
     await this.#detachGone();
     if (segmenter === undefined || segmenter === 0) await this.#segmenter.remove();
+    await this.#merge(plan);
     this.#pins.pointCurrent(writer.generation.number);
     // Programs that were just attached change what devices can do.
     await this.#syncDevices(writer);
@@ -607,6 +615,16 @@ export class Dataplane implements AsyncDisposable {
     }
     this.#problems.delete(subject);
     return this.#pair;
+  }
+
+  /** Has the kernel merge TCP that comes by VXLAN. Where other users of VXLAN are to live on, their sockets are left alone. */
+  async #merge(plan: Plan): Promise<void> {
+    const self = plan.table.nodes.get(plan.node);
+    await this.#merger.sync((this.#merging && self?.underlay) || [], this.#settings.ports.vxlan);
+  }
+
+  #merges(plan: Plan): boolean {
+    return (plan.features.encaps & (1 << Encap.VXLAN)) !== 0 && this.#settings.unknownSegment === 'drop';
   }
 
   /** What the uplink must receive for this plan beside its own, and what underlay devices must let through. */
@@ -795,7 +813,7 @@ export class Dataplane implements AsyncDisposable {
     if (before?.ifindex !== device.ifindex) {
       this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: 'none', why: 'not attached yet' });
     }
-    const outcome = await this.#attachments.attach({ ...device, tagged }, of, hook, programs);
+    const outcome = await this.#attachments.attach({ ...device, tagged, merges: this.#merging }, of, hook, programs);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
     if (outcome.problem !== undefined) this.#report(outcome.problem);
     else this.#problems.delete(subject);
