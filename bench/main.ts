@@ -12,7 +12,7 @@ import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
 import { peersOf } from './peers/index.ts';
-import { AUTO } from './peers/mapwire.ts';
+import { AUTO, variantsFor } from './peers/mapwire.ts';
 import { printPackets, printSockets, printUpdates } from './print.ts';
 import { type Run, report } from './report.ts';
 import { measureSockets, NO_TUNNEL, type SocketRow } from './sockets.ts';
@@ -47,7 +47,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   const root = packageRoot();
   const object = join(await lab.folder(), 'packets.bpf.o');
   await compileBpf({ root, source: 'bench/packets.bpf.c', output: object });
-  const all = peersOf(options.variants);
+  const all = peersOf(variantsFor('packets', options.variants));
   const known = [...all.flatMap(({ names }) => names), AUTO.name, NO_TUNNEL];
   const unknown = options.peers?.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`no peer '${unknown}': there are ${known.join(', ')}`);
@@ -62,7 +62,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   if (options.parts.has('sockets')) {
     for (const wire of options.wires) {
       const rows = await measureSockets(lab, wire, {
-        variants: [AUTO, ...options.variants],
+        variants: variantsFor('sockets', [AUTO, ...options.variants]),
         names: packetOptions.names,
         rounds: options.rounds,
         seconds: 1,
@@ -78,6 +78,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   if (options.parts.has('updates')) {
     updates = await measureUpdates(lab, {
       ...packetOptions,
+      variants: variantsFor('updates', options.variants),
       endpoints: options.endpoints,
     });
     process.stdout.write(printUpdates(updates));

@@ -14,17 +14,28 @@ export interface MapwireVariant {
   readonly hook: 'xdp' | 'tc' | 'auto';
   /** Further lines of the configuration. */
   readonly settings?: readonly string[];
+  /** What it is measured for; everything, unless said otherwise. */
+  readonly parts?: readonly ('packets' | 'sockets' | 'updates')[];
   /** Another built checkout. */
   readonly checkout?: string;
 }
 
 export const VARIANTS: readonly MapwireVariant[] = [
   { name: 'mapwire-xdp', hook: 'xdp' },
-  { name: 'mapwire-tc', hook: 'tc' },
+  { name: 'mapwire-tc', hook: 'tc', parts: ['packets', 'sockets'] },
+  { name: 'mapwire-generic', hook: 'xdp', settings: ['specialise: off'], parts: ['packets'] },
+  { name: 'mapwire-compact', hook: 'xdp', settings: ['layout: compact'], parts: ['packets', 'updates'] },
 ];
 
 /** For what sockets see: the hook is Mapwire's own choice. */
-export const AUTO: MapwireVariant = { name: 'mapwire-auto', hook: 'auto' };
+export const AUTO: MapwireVariant = { name: 'mapwire-auto', hook: 'auto', parts: ['sockets'] };
+
+export function variantsFor(
+  part: NonNullable<MapwireVariant['parts']>[number],
+  variants: readonly MapwireVariant[],
+): MapwireVariant[] {
+  return variants.filter(({ parts }) => parts === undefined || parts.includes(part));
+}
 
 export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant): Peer {
   return {

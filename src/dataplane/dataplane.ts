@@ -252,6 +252,7 @@ export class Dataplane implements AsyncDisposable {
       this.#follow();
       if (whole || switched !== undefined || changes.groups || changes.localPorts.size > 0) {
         await this.#setReception(plan, writer);
+        await this.#setMerging(plan, writer);
       }
       this.#assertWritten(writer);
       for (const subject of this.#problems.keys()) if (subject.startsWith('map ')) this.#problems.delete(subject);
@@ -538,7 +539,6 @@ export class Dataplane implements AsyncDisposable {
     const segmenter = reason === undefined ? this.#generation?.config?.segmenter : config.segmenter;
     this.#devices.setSegmenter(segmenter === undefined || segmenter === 0 ? undefined : this.#segmenter.names.far);
     this.#tagged = hasFlatTags(plan);
-    this.#merging = this.#merges(plan);
     this.#devices.refresh(await this.#readDevices());
     this.#hops.setGroups(plan.groups(), plan.wire);
     this.#hops.setPeers(plan.peers());
@@ -563,7 +563,6 @@ export class Dataplane implements AsyncDisposable {
     for (const name of this.#devices.names()) await this.#attach(name, writer);
     await this.#detachGone();
     if (segmenter === undefined || segmenter === 0) await this.#segmenter.remove();
-    await this.#merge(plan);
     this.#pins.pointCurrent(writer.generation.number);
     // Programs that were just attached change what devices can do.
     await this.#syncDevices(writer);
@@ -617,14 +616,31 @@ export class Dataplane implements AsyncDisposable {
     return this.#pair;
   }
 
-  /** Has the kernel merge TCP that comes by VXLAN. Where other users of VXLAN are to live on, their sockets are left alone. */
-  async #merge(plan: Plan): Promise<void> {
-    const self = plan.table.nodes.get(plan.node);
-    await this.#merger.sync((this.#merging && self?.underlay) || [], this.#settings.ports.vxlan);
+  /** Has the kernel merge TCP that comes by VXLAN, while that is good for every guest. */
+  async #setMerging(plan: Plan, writer: MapWriter): Promise<void> {
+    const wanted = this.#mayMerge(plan);
+    const changed = wanted !== this.#merging;
+    this.#merging = wanted;
+    if (changed) await this.#attachUnderlay(writer);
+    const own = plan.table.nodes.get(plan.node)?.underlay ?? [];
+    await this.#merger.sync(wanted ? own : [], this.#settings.ports.vxlan);
   }
 
-  #merges(plan: Plan): boolean {
-    return (plan.features.encaps & (1 << Encap.VXLAN)) !== 0 && this.#settings.unknownSegment === 'drop';
+  /**
+   * A super-packet that was taken out of a tunnel keeps the kernel's mark of it, and cannot go into a second one. So nothing is
+   * merged while a guest here may pass on what it gets. Nor where other users of VXLAN live, whose socket it would be.
+   */
+  #mayMerge(plan: Plan): boolean {
+    if ((plan.features.encaps & (1 << Encap.VXLAN)) === 0) return false;
+    if (this.#settings.unknownSegment === 'stack' || this.#settings.guard !== 'full') return false;
+    for (const { role, hasAllow } of plan.localPorts()) if (role === 'router' || hasAllow) return false;
+    return true;
+  }
+
+  async #attachUnderlay(writer: MapWriter): Promise<void> {
+    for (const name of this.#devices.names()) {
+      if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
+    }
   }
 
   /** What the uplink must receive for this plan beside its own, and what underlay devices must let through. */
@@ -639,9 +655,7 @@ export class Dataplane implements AsyncDisposable {
     this.#reception = { macs, groups };
     if (this.#tagged !== hasFlatTags(plan)) {
       this.#tagged = !this.#tagged;
-      for (const name of this.#devices.names()) {
-        if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
-      }
+      await this.#attachUnderlay(writer);
     }
     await this.#receive();
   }

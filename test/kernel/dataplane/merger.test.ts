@@ -18,13 +18,19 @@ beforeEach(async () => {
   await scene.reset();
 });
 
-function table(encap: 'vxlan' | 'geneve'): TableObject & { mapwire: 1 } {
+function table(encap: 'vxlan' | 'geneve', port: object = {}): TableObject & { mapwire: 1 } {
   return {
     mapwire: 1,
     nodes: { a: { underlay: '192.0.2.1' }, b: { underlay: '192.0.2.2' } },
     networks: { blue: { encap, segment: 5001 } },
     ports: {
-      'web-1': { network: 'blue', mac: '02:00:00:00:00:01', ips: ['10.1.0.1'], at: [{ node: 'a', interface: 'p1' }] },
+      'web-1': {
+        network: 'blue',
+        mac: '02:00:00:00:00:01',
+        ips: ['10.1.0.1'],
+        at: [{ node: 'a', interface: 'p1' }],
+        ...port,
+      },
       far: { network: 'blue', mac: '02:00:00:00:00:03', ips: ['10.1.0.3'], at: [{ node: 'b' }] },
     },
   };
@@ -75,6 +81,22 @@ describe('the merger', () => {
     await scene.settle(table('vxlan'));
     expect((await devices()).map(({ ifname }) => ifname)).toEqual([mergerName(scene.pinDir, 4789, 4)]);
     await scene.settle(table('vxlan'), { unknownSegment: 'stack' });
+    expect(await devices()).toEqual([]);
+  });
+
+  it('goes while a guest may pass on what it gets, by edit too', async () => {
+    const plane = scene.worker();
+    await plane.open(scene.options);
+    await plane.ask('apply', { table: table('vxlan') });
+    expect(await devices()).toHaveLength(1);
+    for (const port of [{ role: 'router' }, { allow: ['10.9.0.0/24'] }]) {
+      await plane.ask('edit', { table: table('vxlan', port) });
+      expect(await devices(), JSON.stringify(port)).toEqual([]);
+      await plane.ask('edit', { table: table('vxlan') });
+      expect(await devices()).toHaveLength(1);
+    }
+    await plane.close();
+    await scene.settle(table('vxlan'), { guard: 'mac' });
     expect(await devices()).toEqual([]);
   });
 
