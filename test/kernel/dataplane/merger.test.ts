@@ -100,6 +100,20 @@ describe('the merger', () => {
     expect(await devices()).toEqual([]);
   });
 
+  it('that a killed process left is adopted, and `down` removes it', async () => {
+    const plane = scene.worker();
+    await plane.open(scene.options, 'merger add');
+    await expect(plane.ask('apply', { table: table('vxlan') })).rejects.toThrow('ended');
+    await scene.settle(table('vxlan'));
+    expect(await devices()).toHaveLength(1);
+    const again = scene.worker();
+    await again.open(scene.options, 'merger remove');
+    await expect(again.ask('apply', { table: table('geneve') })).rejects.toThrow('ended');
+    expect(await devices()).toHaveLength(1);
+    expect(await scene.down()).toMatchObject({ devices: 1 });
+    expect(await devices()).toEqual([]);
+  });
+
   it('leaves another VXLAN device its port', async () => {
     await scene.host.ip('link add vx9 type vxlan external dstport 4789', 'link set vx9 up');
     try {
