@@ -97,7 +97,7 @@ export async function measurePackets(lab: Lab, plan: PacketPlan, options: Packet
   const order = options.peers.flatMap(({ names }) => names);
   contenders.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   try {
-    rows.push(...(await measure(contenders, streams, title, options)));
+    rows.push(...(await measure(lab, contenders, streams, title, options)));
   } finally {
     await Promise.all([...new Set(contenders.map((one) => one.host))].map((host) => host.stop()));
     await Promise.all([...new Set(contenders.map((one) => one.site))].map((site) => site.remove()));
@@ -106,6 +106,7 @@ export async function measurePackets(lab: Lab, plan: PacketPlan, options: Packet
 }
 
 async function measure(
+  lab: Lab,
   contenders: readonly Contender[],
   streams: readonly Stream[],
   title: string,
@@ -133,7 +134,7 @@ async function measure(
     }
     if (round >= 0) options.say(`${title}: round ${round + 1} of ${options.rounds}`);
   }
-  await withStats(async () => {
+  await withStats(lab, async () => {
     for (let round = 0; round < TIME_ROUNDS; round++) {
       for (const stream of streams) {
         for (const one of contenders) {
@@ -162,13 +163,20 @@ async function measure(
   );
 }
 
-/** With the kernel counting the time of BPF programs. */
-async function withStats<T>(body: () => Promise<T>): Promise<T> {
-  const before = readFileSync(STATS, 'utf8');
+/** What it was when this process began. */
+const statsBefore = readFileSync(STATS, 'utf8');
+
+function restoreStats(): void {
+  writeFileSync(STATS, statsBefore);
+}
+
+/** With the kernel counting the time of BPF programs, until then or until the lab closes. */
+async function withStats<T>(lab: Lab, body: () => Promise<T>): Promise<T> {
+  lab.atClose(async () => restoreStats());
   writeFileSync(STATS, '1');
   try {
     return await body();
   } finally {
-    writeFileSync(STATS, before);
+    restoreStats();
   }
 }
