@@ -187,7 +187,7 @@ async function mapMemory(pinDir: string): Promise<{ kernelMiB: number; addressMi
   const all = [...seen.values()];
   return {
     kernelMiB: sum(all),
-    addressMiB: sum(all.filter(({ name }) => /^mw\d*_?(ip4|mac|c_?ip4|c_?mac)/.test(name))),
+    addressMiB: sum(all.filter(({ name }) => /^mw\d+_(ip4|mac)(_bucket)?$/.test(name))),
   };
 }
 

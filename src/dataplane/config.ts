@@ -15,6 +15,7 @@ export interface Settings {
   readonly floodRate: number;
   readonly unknownSegment: NonNullable<DataplaneOptions['unknownSegment']>;
   readonly tooBigRate: number;
+  readonly layout: NonNullable<DataplaneOptions['layout']>;
 }
 
 export function settingsOf(options: DataplaneOptions): Settings {
@@ -28,6 +29,7 @@ export function settingsOf(options: DataplaneOptions): Settings {
     floodRate: options.floodRate ?? 1000,
     unknownSegment: options.unknownSegment ?? 'drop',
     tooBigRate: options.tooBigRate ?? 10,
+    layout: options.layout ?? 'hash',
   };
 }
 
@@ -81,6 +83,7 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
     hasBalance: features.balance ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
+    compact: settings.layout === 'compact' ? 1 : 0,
     segmenter,
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,

@@ -1,5 +1,6 @@
 import type { Row } from '../compiler/index.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { TableLayout } from './table-layout.ts';
 
 export type HookSetting = 'auto' | 'xdp' | 'tc';
 export type GuardSetting = 'full' | 'mac' | 'off';
@@ -31,6 +32,8 @@ export interface DataplaneOptions {
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
   readonly tooBigRate?: number;
+  /** Where the address mappings are. Default `hash`. */
+  readonly layout?: TableLayout;
   /** The compiled objects; default: those in `dist/bpf` of this package. */
   readonly objects?: ObjectFiles;
   /**
@@ -163,6 +166,8 @@ export interface DataplaneStatus {
   /** 0: nothing is pinned. */
   readonly generation: number;
   readonly layout: number;
+  /** Where the address mappings in force are; undefined: nothing is pinned, or another version made it. */
+  readonly tableLayout: TableLayout | undefined;
   readonly devices: readonly DeviceStatus[];
   readonly nextHops: readonly NextHopStatus[];
   readonly groups: readonly GroupStatus[];

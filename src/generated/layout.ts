@@ -55,12 +55,14 @@ export function balanceFlagsNames(flags: number): BalanceFlagsName[] {
   return [...BALANCE_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }
 
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
 export const MAX_NEXTHOPS = 2;
 export const MAX_LEVELS = 8;
+export const BUCKET_SLOTS = 4;
+export const MARK_FLAGS = 15;
 export const NODE_WIRE = 0xffffffff;
 export const DSCP_UNIFORM = 255;
 
@@ -827,6 +829,8 @@ export interface Config {
   readonly ttl: number;
   /** u8 at byte 46. */
   readonly dscp: number;
+  /** u8 at byte 47. */
+  readonly compact: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
   /** u32 at byte 52. */
@@ -864,7 +868,7 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_balance', offset: 44, shape: u8.shape },
       { name: 'ttl', offset: 45, shape: u8.shape },
       { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
+      { name: 'compact', offset: 47, shape: u8.shape },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
@@ -894,7 +898,7 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 44, value.hasBalance, 'mw_config.has_balance');
     putU8(view, at + 45, value.ttl, 'mw_config.ttl');
     putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putZero(view, at + 47, 1);
+    putU8(view, at + 47, value.compact, 'mw_config.compact');
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
@@ -923,6 +927,7 @@ export const config: Codec<Config> = defineCodec(
     hasBalance: view.getUint8(at + 44),
     ttl: view.getUint8(at + 45),
     dscp: view.getUint8(at + 46),
+    compact: view.getUint8(at + 47),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
@@ -1031,6 +1036,71 @@ export const floodTarget: Codec<FloodTarget> = defineCodec(
   }),
 );
 
+/** struct mw_ip4_slot: 16 bytes. */
+export interface Ip4Slot {
+  /** u32 at byte 0. */
+  readonly port: number;
+  /** u16 at byte 4. */
+  readonly mark: number;
+  /** be32 at byte 8. */
+  readonly addr: number;
+  /** u32 at byte 12. */
+  readonly network: number;
+}
+
+export const ip4Slot: Codec<Ip4Slot> = defineCodec(
+  'struct mw_ip4_slot',
+  {
+    kind: 'struct',
+    name: 'mw_ip4_slot',
+    size: 16,
+    fields: [
+      { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'mark', offset: 4, shape: u16.shape },
+      { name: 'pad', offset: 6, shape: u16.shape, padding: true },
+      { name: 'addr_be', offset: 8, shape: be32.shape },
+      { name: 'network', offset: 12, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.port, 'mw_ip4_slot.port');
+    putU16(view, at + 4, value.mark, 'mw_ip4_slot.mark');
+    putZero(view, at + 6, 2);
+    putBe32(view, at + 8, value.addr, 'mw_ip4_slot.addr_be');
+    putU32(view, at + 12, value.network, 'mw_ip4_slot.network');
+  },
+  (view, at) => ({
+    port: view.getUint32(at, true),
+    mark: view.getUint16(at + 4, true),
+    addr: view.getUint32(at + 8, false),
+    network: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_ip4_bucket: 64 bytes. */
+export interface Ip4Bucket {
+  /** struct mw_ip4_slot[4] at byte 0. */
+  readonly slot: readonly Ip4Slot[];
+}
+
+export const ip4Bucket: Codec<Ip4Bucket> = defineCodec(
+  'struct mw_ip4_bucket',
+  {
+    kind: 'struct',
+    name: 'mw_ip4_bucket',
+    size: 64,
+    fields: [
+      { name: 'slot', offset: 0, shape: { kind: 'array', size: 64, count: 4, element: ip4Slot.shape } },
+    ],
+  },
+  (view, at, value) => {
+    putArray(view, at, 4, 16, value.slot, 'mw_ip4_bucket.slot', (view, at, value, name) => ip4Slot.write(view, at, value));
+  },
+  (view, at) => ({
+    slot: getArray(4, 16, at, (at) => ip4Slot.read(view, at)),
+  }),
+);
+
 /** struct mw_ip4_key: 8 bytes. */
 export interface Ip4Key {
   /** u32 at byte 0. */
@@ -1096,6 +1166,73 @@ export const ip4Value: Codec<Ip4Value> = defineCodec(
     network: view.getUint32(at + 4, true),
     addr: view.getUint32(at + 8, false),
     flags: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_ip6_slot: 32 bytes. */
+export interface Ip6Slot {
+  /** u32 at byte 0. */
+  readonly port: number;
+  /** u16 at byte 4. */
+  readonly mark: number;
+  /** u32 at byte 8. */
+  readonly network: number;
+  /** u8[16] at byte 16. */
+  readonly addr: Uint8Array;
+}
+
+export const ip6Slot: Codec<Ip6Slot> = defineCodec(
+  'struct mw_ip6_slot',
+  {
+    kind: 'struct',
+    name: 'mw_ip6_slot',
+    size: 32,
+    fields: [
+      { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'mark', offset: 4, shape: u16.shape },
+      { name: 'pad', offset: 6, shape: u16.shape, padding: true },
+      { name: 'network', offset: 8, shape: u32.shape },
+      { name: 'pad2', offset: 12, shape: u32.shape, padding: true },
+      { name: 'addr', offset: 16, shape: { kind: 'bytes', size: 16 } },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.port, 'mw_ip6_slot.port');
+    putU16(view, at + 4, value.mark, 'mw_ip6_slot.mark');
+    putZero(view, at + 6, 2);
+    putU32(view, at + 8, value.network, 'mw_ip6_slot.network');
+    putZero(view, at + 12, 4);
+    putBytes(view, at + 16, 16, value.addr, 'mw_ip6_slot.addr');
+  },
+  (view, at) => ({
+    port: view.getUint32(at, true),
+    mark: view.getUint16(at + 4, true),
+    network: view.getUint32(at + 8, true),
+    addr: getBytes(view, at + 16, 16),
+  }),
+);
+
+/** struct mw_ip6_bucket: 128 bytes. */
+export interface Ip6Bucket {
+  /** struct mw_ip6_slot[4] at byte 0. */
+  readonly slot: readonly Ip6Slot[];
+}
+
+export const ip6Bucket: Codec<Ip6Bucket> = defineCodec(
+  'struct mw_ip6_bucket',
+  {
+    kind: 'struct',
+    name: 'mw_ip6_bucket',
+    size: 128,
+    fields: [
+      { name: 'slot', offset: 0, shape: { kind: 'array', size: 128, count: 4, element: ip6Slot.shape } },
+    ],
+  },
+  (view, at, value) => {
+    putArray(view, at, 4, 32, value.slot, 'mw_ip6_bucket.slot', (view, at, value, name) => ip6Slot.write(view, at, value));
+  },
+  (view, at) => ({
+    slot: getArray(4, 32, at, (at) => ip6Slot.read(view, at)),
   }),
 );
 
@@ -1365,6 +1502,69 @@ export const locator: Codec<Locator> = defineCodec(
     priority: view.getUint8(at + 8),
     weight: view.getUint8(at + 9),
     flags: view.getUint16(at + 10, true),
+  }),
+);
+
+/** struct mw_mac_slot: 16 bytes. */
+export interface MacSlot {
+  /** u32 at byte 0. */
+  readonly port: number;
+  /** u16 at byte 4. */
+  readonly mark: number;
+  /** u8[6] at byte 6. */
+  readonly mac: Uint8Array;
+  /** u32 at byte 12. */
+  readonly network: number;
+}
+
+export const macSlot: Codec<MacSlot> = defineCodec(
+  'struct mw_mac_slot',
+  {
+    kind: 'struct',
+    name: 'mw_mac_slot',
+    size: 16,
+    fields: [
+      { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'mark', offset: 4, shape: u16.shape },
+      { name: 'mac', offset: 6, shape: { kind: 'bytes', size: 6 } },
+      { name: 'network', offset: 12, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.port, 'mw_mac_slot.port');
+    putU16(view, at + 4, value.mark, 'mw_mac_slot.mark');
+    putBytes(view, at + 6, 6, value.mac, 'mw_mac_slot.mac');
+    putU32(view, at + 12, value.network, 'mw_mac_slot.network');
+  },
+  (view, at) => ({
+    port: view.getUint32(at, true),
+    mark: view.getUint16(at + 4, true),
+    mac: getBytes(view, at + 6, 6),
+    network: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_mac_bucket: 64 bytes. */
+export interface MacBucket {
+  /** struct mw_mac_slot[4] at byte 0. */
+  readonly slot: readonly MacSlot[];
+}
+
+export const macBucket: Codec<MacBucket> = defineCodec(
+  'struct mw_mac_bucket',
+  {
+    kind: 'struct',
+    name: 'mw_mac_bucket',
+    size: 64,
+    fields: [
+      { name: 'slot', offset: 0, shape: { kind: 'array', size: 64, count: 4, element: macSlot.shape } },
+    ],
+  },
+  (view, at, value) => {
+    putArray(view, at, 4, 16, value.slot, 'mw_mac_bucket.slot', (view, at, value, name) => macSlot.write(view, at, value));
+  },
+  (view, at) => ({
+    slot: getArray(4, 16, at, (at) => macSlot.read(view, at)),
   }),
 );
 
@@ -1640,6 +1840,45 @@ export const node: Codec<Node> = defineCodec(
   }),
 );
 
+/** struct mw_place_slot: 16 bytes. */
+export interface PlaceSlot {
+  /** u32 at byte 0. */
+  readonly node: number;
+  /** u32 at byte 4. */
+  readonly segment: number;
+  /** u32 at byte 8. */
+  readonly network: number;
+  /** u32 at byte 12. */
+  readonly version: number;
+}
+
+export const placeSlot: Codec<PlaceSlot> = defineCodec(
+  'struct mw_place_slot',
+  {
+    kind: 'struct',
+    name: 'mw_place_slot',
+    size: 16,
+    fields: [
+      { name: 'node', offset: 0, shape: u32.shape },
+      { name: 'segment', offset: 4, shape: u32.shape },
+      { name: 'network', offset: 8, shape: u32.shape },
+      { name: 'version', offset: 12, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.node, 'mw_place_slot.node');
+    putU32(view, at + 4, value.segment, 'mw_place_slot.segment');
+    putU32(view, at + 8, value.network, 'mw_place_slot.network');
+    putU32(view, at + 12, value.version, 'mw_place_slot.version');
+  },
+  (view, at) => ({
+    node: view.getUint32(at, true),
+    segment: view.getUint32(at + 4, true),
+    network: view.getUint32(at + 8, true),
+    version: view.getUint32(at + 12, true),
+  }),
+);
+
 /** struct mw_port: 80 bytes. */
 export interface Port {
   /** u32 at byte 0. */
@@ -1824,6 +2063,50 @@ export const sourceMacValue: Codec<SourceMacValue> = defineCodec(
   }),
 );
 
+/** struct mw_tables: 24 bytes. */
+export interface Tables {
+  /** u64 at byte 0. */
+  readonly seed: bigint;
+  /** u32 at byte 8. */
+  readonly ip4: number;
+  /** u32 at byte 12. */
+  readonly ip6: number;
+  /** u32 at byte 16. */
+  readonly mac: number;
+  /** u32 at byte 20. */
+  readonly places: number;
+}
+
+export const tables: Codec<Tables> = defineCodec(
+  'struct mw_tables',
+  {
+    kind: 'struct',
+    name: 'mw_tables',
+    size: 24,
+    fields: [
+      { name: 'seed', offset: 0, shape: u64.shape },
+      { name: 'ip4', offset: 8, shape: u32.shape },
+      { name: 'ip6', offset: 12, shape: u32.shape },
+      { name: 'mac', offset: 16, shape: u32.shape },
+      { name: 'places', offset: 20, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU64(view, at, value.seed, 'mw_tables.seed');
+    putU32(view, at + 8, value.ip4, 'mw_tables.ip4');
+    putU32(view, at + 12, value.ip6, 'mw_tables.ip6');
+    putU32(view, at + 16, value.mac, 'mw_tables.mac');
+    putU32(view, at + 20, value.places, 'mw_tables.places');
+  },
+  (view, at) => ({
+    seed: view.getBigUint64(at, true),
+    ip4: view.getUint32(at + 8, true),
+    ip6: view.getUint32(at + 12, true),
+    mac: view.getUint32(at + 16, true),
+    places: view.getUint32(at + 20, true),
+  }),
+);
+
 /** struct mw_traffic: 48 bytes. */
 export interface Traffic {
   /** u64 at byte 0. */
@@ -1993,7 +2276,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw3_allow4',
+    name: 'mw4_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -2002,7 +2285,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw3_allow6',
+    name: 'mw4_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -2011,7 +2294,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
   balance: {
-    name: 'mw3_balance',
+    name: 'mw4_balance',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2019,7 +2302,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw3_balance.inner',
+      name: 'mw4_balance.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2029,7 +2312,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, BalanceSlot>,
   dev: {
-    name: 'mw3_dev',
+    name: 'mw4_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -2038,7 +2321,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw3_drops',
+    name: 'mw4_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2047,7 +2330,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Counter>,
   events: {
-    name: 'mw3_events',
+    name: 'mw4_events',
     type: 'ringbuf',
     typeNumber: 27,
     key: bytesCodec(0),
@@ -2056,7 +2339,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw3_flood',
+    name: 'mw4_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2064,7 +2347,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw3_flood.inner',
+      name: 'mw4_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2074,7 +2357,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
   ip4: {
-    name: 'mw3_ip4',
+    name: 'mw4_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -2082,8 +2365,17 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
+  ip4Bucket: {
+    name: 'mw4_ip4_bucket',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: ip4Bucket,
+    maxEntries: 2,
+    flags: 1024,
+  } satisfies MapSpec<number, Ip4Bucket>,
   ip6: {
-    name: 'mw3_ip6',
+    name: 'mw4_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -2091,8 +2383,17 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
+  ip6Bucket: {
+    name: 'mw4_ip6_bucket',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: ip6Bucket,
+    maxEntries: 2,
+    flags: 1024,
+  } satisfies MapSpec<number, Ip6Bucket>,
   limit: {
-    name: 'mw3_limit',
+    name: 'mw4_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2101,7 +2402,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw3_link',
+    name: 'mw4_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2110,7 +2411,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   local: {
-    name: 'mw3_local',
+    name: 'mw4_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2119,7 +2420,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw3_mac',
+    name: 'mw4_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2127,8 +2428,17 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
+  macBucket: {
+    name: 'mw4_mac_bucket',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: macBucket,
+    maxEntries: 2,
+    flags: 1024,
+  } satisfies MapSpec<number, MacBucket>,
   meta: {
-    name: 'mw3_meta',
+    name: 'mw4_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2137,7 +2447,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
   network: {
-    name: 'mw3_network',
+    name: 'mw4_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2146,7 +2456,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw3_node',
+    name: 'mw4_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2154,8 +2464,17 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<number, Node>,
+  place: {
+    name: 'mw4_place',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: placeSlot,
+    maxEntries: 1,
+    flags: 1024,
+  } satisfies MapSpec<number, PlaceSlot>,
   port: {
-    name: 'mw3_port',
+    name: 'mw4_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2164,7 +2483,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw3_scratch',
+    name: 'mw4_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2173,7 +2492,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw3_segment',
+    name: 'mw4_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -2182,7 +2501,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw3_source_mac',
+    name: 'mw4_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2191,7 +2510,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw3_traffic',
+    name: 'mw4_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2200,7 +2519,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw3_verdict',
+    name: 'mw4_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2209,7 +2528,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw3_vtep',
+    name: 'mw4_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -2220,4 +2539,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '0a0c51c423d377a7';
+export const LAYOUT_HASH = '7de477784c4148c0';

@@ -25,6 +25,7 @@ const STATUS: StatusView = {
     revision: 4,
     generation: 2,
     layout: 1,
+    tableLayout: 'hash',
     devices: [],
     nextHops: [
       {
