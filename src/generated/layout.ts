@@ -404,6 +404,9 @@ export const Reason = {
   PORT_MTU: 46,
   ECN: 47,
   TUNNEL_OPTION: 48,
+  PROBE_MALFORMED: 56,
+  PROBE_TTL: 57,
+  PROBE_DISCRIMINATOR: 58,
   COUNT: 64,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
@@ -446,7 +449,10 @@ export type ReasonName =
   | 'not-local'
   | 'port-mtu'
   | 'ecn'
-  | 'tunnel-option';
+  | 'tunnel-option'
+  | 'probe-malformed'
+  | 'probe-ttl'
+  | 'probe-discriminator';
 export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [0, 'none'],
   [1, 'malformed'],
@@ -487,6 +493,9 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [46, 'port-mtu'],
   [47, 'ecn'],
   [48, 'tunnel-option'],
+  [56, 'probe-malformed'],
+  [57, 'probe-ttl'],
+  [58, 'probe-discriminator'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function reasonName(value: number): ReasonName | `unknown-${number}` {
@@ -783,7 +792,7 @@ export const balanceSlot: Codec<BalanceSlot> = defineCodec(
   }),
 );
 
-/** struct mw_config: 60 bytes. */
+/** struct mw_config: 64 bytes. */
 export interface Config {
   /** u32 at byte 0. */
   readonly self: number;
@@ -837,6 +846,10 @@ export interface Config {
   readonly floodRate: number;
   /** u16 at byte 56. */
   readonly tooBigRate: number;
+  /** u8 at byte 58. */
+  readonly probeTtl: number;
+  /** u32 at byte 60. */
+  readonly discriminator: number;
 }
 
 export const config: Codec<Config> = defineCodec(
@@ -844,7 +857,7 @@ export const config: Codec<Config> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_config',
-    size: 60,
+    size: 64,
     fields: [
       { name: 'self', offset: 0, shape: u32.shape },
       { name: 'self4_be', offset: 4, shape: be32.shape },
@@ -872,7 +885,9 @@ export const config: Codec<Config> = defineCodec(
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
-      { name: 'pad2', offset: 58, shape: u16.shape, padding: true },
+      { name: 'probe_ttl', offset: 58, shape: u8.shape },
+      { name: 'pad2', offset: 59, shape: u8.shape, padding: true },
+      { name: 'discriminator', offset: 60, shape: u32.shape },
     ],
   },
   (view, at, value) => {
@@ -902,7 +917,9 @@ export const config: Codec<Config> = defineCodec(
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
-    putZero(view, at + 58, 2);
+    putU8(view, at + 58, value.probeTtl, 'mw_config.probe_ttl');
+    putZero(view, at + 59, 1);
+    putU32(view, at + 60, value.discriminator, 'mw_config.discriminator');
   },
   (view, at) => ({
     self: view.getUint32(at, true),
@@ -931,6 +948,8 @@ export const config: Codec<Config> = defineCodec(
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
+    probeTtl: view.getUint8(at + 58),
+    discriminator: view.getUint32(at + 60, true),
   }),
 );
 
