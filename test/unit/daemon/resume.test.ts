@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Resumable, readResumePoint, writeResumePoint } from '../../../src/daemon/resume.ts';
-import { applyDelta, type CompactTable, equalTables } from '../../../src/table/index.ts';
+import { applyDelta, type CompactTable, equalTables, parseTable } from '../../../src/table/index.ts';
 import { Random } from '../../support/random.ts';
 import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from '../compiler/random-table.ts';
@@ -65,6 +65,52 @@ test(`gives tables back, and they can be edited (MAPWIRE_SEED=${SEED})`, async (
     ).toEqual(one.diagnostics.map(({ code }) => code));
     if (one.table !== undefined) expect(equalTables(one.table, other.table!), why).toBe(true);
   }
+});
+
+test('keeps sequences, moves and states of ports, and what is checked by them', async () => {
+  const ports = Array.from({ length: 200 }, (_, i) => ({
+    port: `p${i}`,
+    network: 'blue',
+    mac: `02:00:00:00:00:${i.toString(16).padStart(2, '0')}`,
+    at: { node: 'n0' },
+    ...(i % 3 === 0 && { sequence: 0xffff_ff00 + i }),
+    ...(i % 4 === 0 && { state: i % 8 === 0 ? 'down' : 'drain' }),
+    ...(i % 6 === 0 && { move: { to: { node: 'n1' }, send: 'both', activate: 'announcement' } }),
+  }));
+  const records = [
+    { mapwire: 1 },
+    { node: 'n0', underlay: '192.0.2.1' },
+    { node: 'n1', underlay: '192.0.2.2' },
+    { network: 'blue', segment: 1 },
+    ...ports,
+  ];
+  const { table } = parseTable(records.map((record) => JSON.stringify(record)).join('\n'), { format: 'ndjson' });
+  expect(await writeResumePoint(path, pointOf(table!), never)).toBe(true);
+  const back = readResumePoint(path, 'n0', 'file:x')!.table;
+  expect([...back.ports()]).toEqual([...table!.ports()]);
+  expect(back.port('p6')).toMatchObject({ sequence: 0xffff_ff06, move: { send: 'both', activate: 'announcement' } });
+  expect([back.port('p8')?.state, back.port('p4')?.state, back.port('p5')?.state]).toEqual([
+    'down',
+    'drain',
+    undefined,
+  ]);
+  expect([...back.sequencedPorts()]).toHaveLength(67);
+  const codes = (edit: object) => applyDelta(back, [edit] as never).diagnostics.map(({ code }) => code);
+  expect(codes({ ...ports[3], sequence: 0xffff_ff02 })).toEqual(['MW194']);
+  expect(new Set(codes({ network: 'blue', segment: 1, flood: 'none' }))).toEqual(new Set(['MW192']));
+  // beyond the room that the store had, and again in columns
+  const more = applyDelta(
+    back,
+    Array.from({ length: 300 }, (_, i) => ({
+      ...ports[1],
+      port: `q${i}`,
+      mac: `02:00:00:00:01:${(i % 256).toString(16).padStart(2, '0')}`,
+      network: i < 256 ? 'blue' : 'green',
+      sequence: i + 1,
+    })).concat([{ network: 'green', segment: 2 } as never]) as never,
+  ).table!;
+  expect(await writeResumePoint(path, pointOf(more), never)).toBe(true);
+  expect(equalTables(readResumePoint(path, 'n0', 'file:x')!.table, more)).toBe(true);
 });
 
 test(`is worth nothing when a byte is another, or the end is missing (MAPWIRE_SEED=${SEED})`, async () => {

@@ -28,11 +28,13 @@ function content(table: Table): string {
 
 /**
  * A mistake without what depends on the order of records of which none is older: which of several nodes is named as an
- * example.
+ * example, or which of several ports.
  */
 function gist({ code, message }: Diagnostic): string {
   const names = [...message.matchAll(/'([^']*)'/g)].map((match) => match[1]!);
   if (code === 'MW143') return code;
+  // which of several ports that list the MAC under 'macs'
+  if (code === 'MW185' && message.includes(' of port ')) return `${code} ${names[0]} ${names[2]}`;
   if (code === 'MW128' || code === 'MW156') return `${code} ${names[0]}`;
   if (code === 'MW151') return `${code} ${[names[0], names[2]].sort()}`;
   return `${code} ${names.sort()}`;
@@ -148,7 +150,8 @@ describe('deltas', { timeout: 60_000 }, () => {
           }
         },
       ),
-      { numRuns: 120 },
+      // of half as many one in twenty misses some clash
+      { numRuns: 240 },
     );
     expect(accepted).toBeGreaterThan(300);
     expect(refused).toBeGreaterThan(300);
