@@ -36,13 +36,29 @@ function gist({ code, message }: Diagnostic): string {
   // which of several ports that list the MAC under 'macs'
   if (code === 'MW185' && message.includes(' of port ')) return `${code} ${names[0]} ${names[2]}`;
   if (code === 'MW128' || code === 'MW156') return `${code} ${names[0]}`;
-  if (code === 'MW151') return `${code} ${[names[0], names[2]].sort()}`;
   return `${code} ${names.sort()}`;
 }
 
 const ofSeverity = (diagnostics: readonly Diagnostic[], wanted: Severity) =>
   diagnostics.filter(({ severity }) => severity === wanted);
-const gists = (diagnostics: readonly Diagnostic[]) => [...new Set(diagnostics.map(gist))].sort();
+/** Networks that meet in a segment, each set of them as one mistake: which is the first of them depends on the order. */
+function meetings(diagnostics: readonly Diagnostic[]): string[] {
+  const networks = new Map<string, Set<string>>();
+  for (const { message } of diagnostics) {
+    const [, other, segment, first] = /^network '(.+)' is addressed by (.+) on node .+, as network '(.+)' is$/.exec(
+      message,
+    )!;
+    networks.set(segment!, (networks.get(segment!) ?? new Set()).add(other!).add(first!));
+  }
+  return [...networks].map(([segment, names]) => `MW151 ${segment}: ${[...names].sort()}`);
+}
+
+const gists = (diagnostics: readonly Diagnostic[]) => {
+  const [meeting, others] = [true, false].map((wanted) =>
+    diagnostics.filter(({ code }) => (code === 'MW151') === wanted),
+  );
+  return [...new Set([...meetings(meeting!), ...others!.map(gist)])].sort();
+};
 
 /** The same errors. Warnings are told of what the edit touches: of those of the whole table, some. */
 function sameMistakes(
