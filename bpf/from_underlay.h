@@ -10,6 +10,7 @@
 #include "outer.h"
 #include "parse.h"
 #include "partial.h"
+#include "probe.h"
 #include "resolve.h"
 #include "size.h"
 #if MW_TC
@@ -478,6 +479,8 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 		return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
 	if (reason)
 		return mw_drop(out, reason);
+	if (outer->encap == MW_ENCAP_PROBE)
+		return mw_reflect(ctx, &link, outer, out);
 	found = mw_network_of(outer->encap, outer->segment, &out->verdict.network);
 	if (found == MW_STALE)
 		return mw_drop(out, MW_REASON_STALE);

@@ -64,6 +64,10 @@ enum mw_reason {
 	MW_REASON_PORT_MTU = 46,		/* larger than the destination port's MTU */
 	MW_REASON_ECN = 47,			/* outer CE, inner not ECN-capable (RFC 6040 section 4.2) */
 	MW_REASON_TUNNEL_OPTION = 48,		/* Geneve: a critical option, and none is known here */
+	/* probes, from the underlay */
+	MW_REASON_PROBE_MALFORMED = 56,		/* no S-BFD control packet of an initiator that is answered here */
+	MW_REASON_PROBE_TTL = 57,		/* it came over more hops than nodes are apart */
+	MW_REASON_PROBE_DISCRIMINATOR = 58,	/* it asks for another node */
 	MW_REASON_COUNT = 64,			/* size of the counter map */
 };
 

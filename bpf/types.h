@@ -504,7 +504,9 @@ struct mw_config {
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
-	__u16 pad2;
+	__u8 probe_ttl;		/* least TTL of a probe that is answered */
+	__u8 pad2;
+	__u32 discriminator;	/* this node's, of S-BFD; 0: no probe is answered */
 };
 
 /* Of a load with mw_config.compact: constants like mw_config, but of the maps that it is loaded on. */

@@ -8,7 +8,8 @@ import type { ApiSource } from '../sources/api.ts';
 import type { Applier } from './applier.ts';
 import type { Liveness, NodeCommand } from './liveness.ts';
 import { METRICS_TYPE, metricsText } from './metrics.ts';
-import { networkViews, nodeViews, portViews, type StatusView, standingView } from './views.ts';
+import type { ProbesLook } from './probes.ts';
+import { networkViews, nodeViews, portViews, probesView, type StatusView, standingView } from './views.ts';
 
 /** What the handlers need of the daemon. */
 export interface ApiScene {
@@ -18,6 +19,7 @@ export interface ApiScene {
   readonly liveness: Liveness;
   /** Keeps an operator's word about a node and brings it into force; map elements written. */
   nodeState(node: string, command: NodeCommand): Promise<number>;
+  probes(): Promise<ProbesLook>;
   status(): StatusView;
   /** Asks the daemon to end; returns at once. */
   stop(): void;
@@ -105,8 +107,12 @@ export function makeApi(scene: ApiScene): Hono {
     ),
   );
 
-  api.get('/v1/status', (context) => json(context, scene.status()));
-  api.get('/v1/nodes', (context) => json(context, [...nodeViews(planned(), scene.plane, scene.liveness)]));
+  api.get('/v1/status', async (context) =>
+    json(context, { ...scene.status(), probes: probesView(await scene.probes()) }),
+  );
+  api.get('/v1/nodes', async (context) =>
+    json(context, [...nodeViews(planned(), scene.plane, scene.liveness, await scene.probes())]),
+  );
   api.get('/v1/networks', (context) => json(context, [...networkViews(planned())]));
   api.get('/v1/ports', async (context) =>
     json(context, [...portViews(planned(), scene.plane, await scene.plane.heard())]),
@@ -114,11 +120,12 @@ export function makeApi(scene: ApiScene): Hono {
   api.get('/v1/drops', (context) => json(context, scene.plane.drops()));
   api.get('/v1/traffic', (context) => json(context, scene.plane.traffic()));
   api.get('/v1/dump', async (context) => json(context, await scene.plane.dump(context.req.query('map'))));
-  api.get('/metrics', (context) =>
-    context.body(metricsText(scene.status(), scene.plane.drops(), scene.plane.traffic()), 200, {
+  api.get('/metrics', async (context) => {
+    const probes = await scene.probes();
+    return context.body(metricsText(scene.status(), scene.plane.drops(), scene.plane.traffic(), probes), 200, {
       'content-type': METRICS_TYPE,
-    }),
-  );
+    });
+  });
   api.post('/v1/trace', async (context) => {
     const asked = question.safeParse(await context.req.json().catch(() => undefined));
     if (!asked.success) {

@@ -15,6 +15,7 @@ import type { Config } from './config-schema.ts';
 import { Liveness, type NodeCommand } from './liveness.ts';
 import { livenessFile } from './liveness-file.ts';
 import type { Logger } from './log.ts';
+import { Probes } from './probes.ts';
 import { type ApiServer, serve } from './server.ts';
 import { version } from './version.ts';
 import { type DaemonState, type StatusView, statusView, wayText } from './views.ts';
@@ -33,6 +34,7 @@ export class Daemon {
   readonly #set: SourceSet;
   readonly #applier: Applier;
   readonly #liveness: Liveness;
+  readonly #probes: Probes;
   readonly #sequences: SequenceBook;
   /** As they were last told in the log. */
   #states: ReadonlyMap<string, NodeState> = new Map();
@@ -69,14 +71,17 @@ export class Daemon {
     this.#set.onEvent((event) => this.#onSource(event));
     this.#api.onCompactError = (error) => this.#complain('the log of edits could not be compacted', error);
     this.#liveness = new Liveness({ file: livenessFile(config.stateDir), policy: config.returnPolicy });
+    this.#probes = new Probes({ config, log, say: (states) => void this.#probed(states) });
     this.#applier = new Applier(plane, config.node, {
       states: (table) => this.#statesWith(table),
       applied: (report, table) => {
-        const { revision, total, milliseconds, switched } = report;
+        const { revision, total, milliseconds, switched, writes } = report;
         log.info(
           { revision, writes: total, ms: Math.round(milliseconds), ports: table.portCount, switched },
           'applied',
         );
+        const plan = this.#applier.plan;
+        if (plan !== undefined) this.#probes.follow(plan, (writes.node ?? 0) > 0 || switched !== undefined);
         if (!this.#ready) void this.#becomeReady();
       },
       failed: (error, retryMs) =>
@@ -112,6 +117,7 @@ export class Daemon {
       floodRate: config.floodRate,
       unknownSegment: config.unknownSegment,
       tooBigRate: config.tooBigRate,
+      probeHops: config.probeHops,
     });
     let daemon: Daemon | undefined;
     let stateLock: DirectoryLock | undefined;
@@ -142,6 +148,7 @@ export class Daemon {
           source: daemon.#api,
           liveness: daemon.#liveness,
           nodeState: (node, command) => (daemon as Daemon).#nodeState(node, command),
+          probes: () => (daemon as Daemon).#probes.look(),
           status: () => (daemon as Daemon).status(),
           stop: () => void daemon?.stop('the API'),
         }),
@@ -157,6 +164,7 @@ export class Daemon {
       return daemon;
     } catch (error) {
       if (daemon !== undefined) {
+        await daemon.#probes.close();
         await daemon.#server?.close();
         await daemon.#set.close();
       }
@@ -196,6 +204,7 @@ export class Daemon {
     clearTimeout(this.#returnTimer);
     this.#log.info({ why }, 'stopping; the data plane goes on forwarding');
     this.#notify('STOPPING=1');
+    await this.#probes.close();
     await this.#server?.close();
     await this.#set.close();
     await this.#sequences.close();
@@ -207,7 +216,7 @@ export class Daemon {
 
   /** The states of a table's nodes, for the plan that is made of it. */
   #statesWith(table: CompactTable): ReadonlyMap<string, NodeState> {
-    this.#guarded(() => this.#liveness.setTable(table.nodes));
+    this.#guarded(() => this.#liveness.setTable(table.nodes, this.#probes.expected(table)));
     return this.#tellStates();
   }
 
@@ -224,6 +233,17 @@ export class Daemon {
     }
     this.#liveness.command(node, command);
     return this.#plane.setStates(this.#tellStates());
+  }
+
+  /** What probes found out: in force first, then kept. */
+  async #probed(states: ReadonlyMap<string, 'up' | 'down'>): Promise<void> {
+    this.#liveness.setProbes(states);
+    try {
+      await this.#plane.setStates(this.#tellStates());
+    } catch (error) {
+      if (this.#stopping === undefined) this.#complain('what a probe found is not in force', error);
+    }
+    this.#guarded(() => this.#liveness.keep());
   }
 
   /** Nodes whose time to return has come. */

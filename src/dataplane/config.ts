@@ -1,3 +1,4 @@
+import { nodeDiscriminator } from '../bfd/index.ts';
 import type { Plan } from '../compiler/index.ts';
 import { underlayAddress } from '../compiler/index.ts';
 import { type Config, config as configCodec, DSCP_UNIFORM } from '../generated/layout.ts';
@@ -15,6 +16,7 @@ export interface Settings {
   readonly floodRate: number;
   readonly unknownSegment: NonNullable<DataplaneOptions['unknownSegment']>;
   readonly tooBigRate: number;
+  readonly probeHops: number;
   readonly layout: NonNullable<DataplaneOptions['layout']>;
 }
 
@@ -29,6 +31,7 @@ export function settingsOf(options: DataplaneOptions): Settings {
     floodRate: options.floodRate ?? 1000,
     unknownSegment: options.unknownSegment ?? 'drop',
     tooBigRate: options.tooBigRate ?? 10,
+    probeHops: options.probeHops ?? 1,
     layout: options.layout ?? 'hash',
   };
 }
@@ -89,6 +92,8 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
     segmenter,
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,
+    probeTtl: 256 - settings.probeHops,
+    discriminator: nodeDiscriminator(plan.node),
   };
 }
 

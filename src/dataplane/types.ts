@@ -32,6 +32,8 @@ export interface DataplaneOptions {
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
   readonly tooBigRate?: number;
+  /** Hops between nodes, 1 to 255: probes that came over more are not answered. Default 1. */
+  readonly probeHops?: number;
   /** Where the address mappings are. Default `hash`. */
   readonly layout?: TableLayout;
   /** The compiled objects; default: those in `dist/bpf` of this package. */

@@ -441,6 +441,9 @@ export const Reason = {
   PORT_MTU: 46,
   ECN: 47,
   TUNNEL_OPTION: 48,
+  PROBE_MALFORMED: 56,
+  PROBE_TTL: 57,
+  PROBE_DISCRIMINATOR: 58,
   COUNT: 64,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
@@ -484,7 +487,10 @@ export type ReasonName =
   | 'not-local'
   | 'port-mtu'
   | 'ecn'
-  | 'tunnel-option';
+  | 'tunnel-option'
+  | 'probe-malformed'
+  | 'probe-ttl'
+  | 'probe-discriminator';
 export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [0, 'none'],
   [1, 'malformed'],
@@ -526,6 +532,9 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [46, 'port-mtu'],
   [47, 'ecn'],
   [48, 'tunnel-option'],
+  [56, 'probe-malformed'],
+  [57, 'probe-ttl'],
+  [58, 'probe-discriminator'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function reasonName(value: number): ReasonName | `unknown-${number}` {
@@ -822,7 +831,7 @@ export const balanceSlot: Codec<BalanceSlot> = defineCodec(
   }),
 );
 
-/** struct mw_config: 64 bytes. */
+/** struct mw_config: 68 bytes. */
 export interface Config {
   /** u32 at byte 0. */
   readonly self: number;
@@ -878,6 +887,10 @@ export interface Config {
   readonly floodRate: number;
   /** u16 at byte 60. */
   readonly tooBigRate: number;
+  /** u8 at byte 62. */
+  readonly probeTtl: number;
+  /** u32 at byte 64. */
+  readonly discriminator: number;
 }
 
 export const config: Codec<Config> = defineCodec(
@@ -885,7 +898,7 @@ export const config: Codec<Config> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_config',
-    size: 64,
+    size: 68,
     fields: [
       { name: 'self', offset: 0, shape: u32.shape },
       { name: 'self4_be', offset: 4, shape: be32.shape },
@@ -915,7 +928,9 @@ export const config: Codec<Config> = defineCodec(
       { name: 'segmenter', offset: 52, shape: u32.shape },
       { name: 'flood_rate', offset: 56, shape: u32.shape },
       { name: 'too_big_rate', offset: 60, shape: u16.shape },
-      { name: 'pad2', offset: 62, shape: u16.shape, padding: true },
+      { name: 'probe_ttl', offset: 62, shape: u8.shape },
+      { name: 'pad2', offset: 63, shape: u8.shape, padding: true },
+      { name: 'discriminator', offset: 64, shape: u32.shape },
     ],
   },
   (view, at, value) => {
@@ -947,7 +962,9 @@ export const config: Codec<Config> = defineCodec(
     putU32(view, at + 52, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 56, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 60, value.tooBigRate, 'mw_config.too_big_rate');
-    putZero(view, at + 62, 2);
+    putU8(view, at + 62, value.probeTtl, 'mw_config.probe_ttl');
+    putZero(view, at + 63, 1);
+    putU32(view, at + 64, value.discriminator, 'mw_config.discriminator');
   },
   (view, at) => ({
     self: view.getUint32(at, true),
@@ -977,6 +994,8 @@ export const config: Codec<Config> = defineCodec(
     segmenter: view.getUint32(at + 52, true),
     floodRate: view.getUint32(at + 56, true),
     tooBigRate: view.getUint16(at + 60, true),
+    probeTtl: view.getUint8(at + 62),
+    discriminator: view.getUint32(at + 64, true),
   }),
 );
 

@@ -89,3 +89,4 @@ export {
 export { Errno, errnoName, hasErrno } from './system-error.ts';
 export { type TcAttachment, TcFilter, type TcFilterInfo, type TcFilterOptions, type TcOptions } from './tc-filter.ts';
 export { type SkbContext, skbContext, type XdpContext, xdpContext } from './test-context.ts';
+export { type Datagram, type SendOutcome, UdpSocket, type UdpSocketOptions } from './udp-socket.ts';

@@ -1,4 +1,4 @@
-/** A guest that says where it is: packet-rules.md section 9. */
+/** A guest that says where it is: packet-rules.md section 10. */
 import type { TableNetwork } from '../table/model.ts';
 import type { Parsed } from './finish.ts';
 import { NEIGHBOUR_ADVERTISEMENT } from './parse-neighbour.ts';

@@ -65,6 +65,9 @@ export function defaultEnvironment(table: Table, node: string): Environment {
     dscp: 0,
     tooBigSpent: false,
     floodSpent: false,
+    // `simulate` asks about packets from ports
+    discriminator: 0,
+    probeHops: 1,
     segmenter: true,
     faults: [],
   };

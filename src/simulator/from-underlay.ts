@@ -10,6 +10,7 @@ import { isBehind } from './guard-remote.ts';
 import { forwardInner } from './inner-frame.ts';
 import { forwardInnerPacket, framedPacket, sourceOfPacket } from './inner-packet.ts';
 import { isLinkControl, missing, parseEthernet, parseLayer3, skipTags } from './parse.ts';
+import { reflect } from './probe.ts';
 import { type Decision, drop, isIp, left, type Run, stack } from './run.ts';
 import type { Device } from './types.ts';
 
@@ -31,6 +32,8 @@ export function fromUnderlay(run: Run): Decision {
     case 'problem':
       trace.note(outer.reason === 'outer-malformed' ? '3.2' : '3.3', 'is the outer header sane?', `no: ${outer.why}`);
       return drop(outer.reason);
+    case 'probe':
+      return reflect(run, link.value, outer);
     case 'tunnel':
       trace.note('3.1–3', 'a tunnel packet for this node?', `${outer.encap} from ${outer.source}`);
       return fromTunnel(run, link.value, outer);

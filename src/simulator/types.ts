@@ -60,6 +60,9 @@ export const REASON_NAMES = [
   'port-mtu',
   'ecn',
   'tunnel-option',
+  'probe-malformed',
+  'probe-ttl',
+  'probe-discriminator',
 ] as const;
 
 export type ReasonName = (typeof REASON_NAMES)[number];
@@ -177,6 +180,10 @@ export interface Environment {
   readonly tooBigSpent: boolean;
   /** The rate of flooded frames is used up. */
   readonly floodSpent: boolean;
+  /** This node's discriminator of S-BFD; 0: probes are not answered. */
+  readonly discriminator: number;
+  /** Hops that a probe may have made, 1 to 255. */
+  readonly probeHops: number;
   /** There is a device that cuts super-packets. */
   readonly segmenter: boolean;
   /** The programs were loaded with every encapsulation and feature, also those that no network of the node uses. */

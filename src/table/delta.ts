@@ -128,6 +128,13 @@ export function nodeRecord(node: TableNode): Record<string, unknown> {
     ...(node.guard !== 'full' && { guard: node.guard }),
     ...(node.udp6Checksum !== 'auto' && { 'udp6-checksum': node.udp6Checksum }),
     ...(node.state !== undefined && { state: node.state }),
+    ...(node.probe !== undefined && {
+      probe: {
+        ...(node.probe.kind !== undefined && { kind: node.probe.kind }),
+        ...(node.probe.intervalMs !== undefined && { interval: `${node.probe.intervalMs}ms` }),
+        ...(node.probe.multiplier !== undefined && { multiplier: node.probe.multiplier }),
+      },
+    }),
   };
 }
 

@@ -67,6 +67,8 @@ export const DIAGNOSTICS = {
     meaning: 'two nodes of one network have no address family in common',
   },
   MW144: { severity: 'error', name: 'node-guard', meaning: "'guard' of a node that is not foreign" },
+  MW145: { severity: 'error', name: 'bad-probe', meaning: 'an interval or multiplier of a probe that cannot be' },
+  MW146: { severity: 'error', name: 'foreign-s-bfd', meaning: 'S-BFD to a node that is foreign' },
   // networks
   MW150: {
     severity: 'error',

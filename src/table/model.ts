@@ -7,6 +7,16 @@
 /** Is a node to be used? `drain`: only for ports that are at no other live node. */
 export type NodeState = 'up' | 'down' | 'drain';
 
+/** How it is found out whether a node lives; what is not given follows from the daemon's configuration. */
+export interface TableProbe {
+  /** BFD (RFC 5880), Seamless BFD (RFC 7880; nodes of ours only), or not at all. */
+  readonly kind?: 'none' | 'bfd' | 's-bfd';
+  /** Milliseconds between packets, 10 to 60,000. */
+  readonly intervalMs?: number;
+  /** Packets in a row that may be lost, 1 to 255. */
+  readonly multiplier?: number;
+}
+
 /** Is a port to be reached? `drain`: as a member of balanced addresses only where no other is up. */
 export type PortState = 'up' | 'down' | 'drain';
 
@@ -27,6 +37,7 @@ export interface TableNode {
   readonly udp6Checksum: 'auto' | 'zero' | 'computed';
   /** For the whole fleet; undefined: the table does not say. */
   readonly state?: NodeState;
+  readonly probe?: TableProbe;
 }
 
 export interface TableNetwork {

@@ -24,7 +24,7 @@ import {
 } from './address.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import { carriesTags, ENCAPS, isIpOnly, MAX_SEGMENT, maxSegment, segmentName } from './encapsulation.ts';
-import type { Encap, TableLocator, TableMove, TableNetwork, TableNode } from './model.ts';
+import type { Encap, TableLocator, TableMove, TableNetwork, TableNode, TableProbe } from './model.ts';
 import { nearest } from './suggest.ts';
 import { REGION_PREFIX } from './view.ts';
 
@@ -68,7 +68,10 @@ const MIN_MTU = 576;
 const MAX_MTU = 65535;
 const MAX_INTERFACE_NAME = 15;
 
-const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state'];
+const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state', 'probe'];
+const PROBE_KEYS = ['kind', 'interval', 'multiplier'];
+export const MIN_PROBE_MS = 10;
+export const MAX_PROBE_MS = 60_000;
 const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'group', 'unknown', 'vlan', 'link-local'];
 const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'state', 'sequence', 'at', 'move'];
 const MOVE_KEYS = ['to', 'send', 'activate'];
@@ -282,6 +285,7 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     value.state === undefined
       ? undefined
       : choice(value.state, ['up', 'down', 'drain'] as const, ['state'], `'state' of ${subject}`, strict);
+  const probe = value.probe === undefined ? undefined : probeOf(value.probe, kind, subject, strict);
   if (!good || mtu === undefined || !kind || !guard || !udp6Checksum) return undefined;
   return Object.freeze({
     id,
@@ -292,6 +296,58 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     guard,
     udp6Checksum,
     ...(state !== undefined && { state }),
+    ...(probe !== undefined && { probe }),
+  });
+}
+
+/** Milliseconds from `300ms` or `1s`; undefined for anything else, and outside 10 ms to 60 s. */
+function probeInterval(value: unknown): number | undefined {
+  const match = typeof value === 'string' ? /^(\d{1,5}(?:\.\d{1,3})?)\s*(ms|s)$/.exec(value) : null;
+  if (match === null) return undefined;
+  const milliseconds = Math.round(Number(match[1]) * (match[2] === 's' ? 1000 : 1));
+  return milliseconds >= MIN_PROBE_MS && milliseconds <= MAX_PROBE_MS ? milliseconds : undefined;
+}
+
+/** `bfd`, or a mapping; undefined after reports. */
+function probeOf(
+  value: unknown,
+  nodeKind: TableNode['kind'] | undefined,
+  subject: string,
+  report: RowReport,
+): TableProbe | undefined {
+  const fields: Fields | undefined = isMapping(value) ? value : typeof value === 'string' ? { kind: value } : undefined;
+  const path = (key: string): Path => (isMapping(value) ? ['probe', key] : ['probe']);
+  if (fields === undefined) {
+    report('MW103', ['probe'], `'probe' of ${subject} must be a kind or a mapping, not ${describe(value)}`, {
+      hint: 'write none, bfd, s-bfd, or { kind: bfd, interval: 300ms, multiplier: 3 }',
+    });
+    return undefined;
+  }
+  checkKeys(fields, PROBE_KEYS, ['probe'], `'probe' of ${subject}`, report);
+  const kind =
+    fields.kind === undefined
+      ? undefined
+      : choice(fields.kind, ['none', 'bfd', 's-bfd'] as const, path('kind'), `the probe of ${subject}`, report);
+  if (kind === 's-bfd' && nodeKind === 'foreign') {
+    report('MW146', path('kind'), `${subject} is foreign and is to be probed with S-BFD`, {
+      hint: 'only the data plane of Mapwire reflects such probes: write `bfd`, if the node runs it',
+    });
+  }
+  const intervalMs = fields.interval === undefined ? undefined : probeInterval(fields.interval);
+  if (fields.interval !== undefined && intervalMs === undefined) {
+    report('MW145', path('interval'), `the probe interval of ${subject} must be 10ms to 60s`, {
+      hint: "write a number with its unit, e.g. '300ms' or '1s'",
+    });
+  }
+  const { multiplier } = fields;
+  const good = typeof multiplier === 'number' && Number.isInteger(multiplier) && multiplier >= 1 && multiplier <= 255;
+  if (multiplier !== undefined && !good) {
+    report('MW145', path('multiplier'), `the probe multiplier of ${subject} must be a whole number from 1 to 255`);
+  }
+  return Object.freeze({
+    ...(kind !== undefined && { kind }),
+    ...(intervalMs !== undefined && { intervalMs }),
+    ...(good && { multiplier: multiplier as number }),
   });
 }
 

@@ -15,7 +15,14 @@ const TC_ACT_REDIRECT = 7;
 
 /** What the program may return for a verdict. */
 const RETURNS: Readonly<Record<Hook, Readonly<Partial<Record<VerdictRecord['verdict'], readonly number[]>>>>> = {
-  xdp: { drop: [XDP_DROP], stack: [XDP_PASS], left: [XDP_PASS], deliver: [XDP_REDIRECT], encap: [XDP_REDIRECT] },
+  xdp: {
+    drop: [XDP_DROP],
+    stack: [XDP_PASS],
+    left: [XDP_PASS],
+    deliver: [XDP_REDIRECT],
+    encap: [XDP_REDIRECT],
+    answer: [XDP_REDIRECT],
+  },
   tc: {
     drop: [TC_ACT_SHOT],
     stack: [TC_ACT_OK, TC_ACT_UNSPEC],

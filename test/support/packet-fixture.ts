@@ -27,7 +27,7 @@ export interface PacketFixture {
    * The verdict record:
    * `drop REASON [NETWORK]` · `stack` · `left` · `deliver NETWORK PORT DEVICE` · `encap NETWORK NODE SEGMENT DEVICE [MEMBER]` ·
    * (both: ` twice` when a copy goes to where the port moves to) ·
-   * `answer NETWORK PORT DEVICE` (port `-`: of a balanced address) · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
+   * `answer NETWORK PORT DEVICE` (port `-`: of a balanced address; network, too: of a probe) · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
    */
   readonly expect: string;
   /** The same for XDP, where it differs. */
@@ -74,6 +74,7 @@ export function recordOf(text: string): VerdictRecord {
       };
     case 'answer':
       if (first === 'too-big') return { verdict, reason: first, network: second!, device: third! };
+      if (first === '-') return { verdict, reason: 'none', device: third! };
       if (second === '-') return { verdict, reason: 'none', network: first!, device: third! };
       return { verdict, reason: 'none', network: first!, port: second!, device: third! };
     case 'flood':

@@ -485,6 +485,8 @@ export class PacketKernel implements AsyncDisposable {
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
       compact: flag(compact),
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
+      probeTtl: 256 - environment.probeHops,
+      discriminator: environment.discriminator,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,
     };

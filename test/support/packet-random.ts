@@ -42,6 +42,8 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     node: 'a',
     devices,
     nextHops: Object.fromEntries(others.map((node) => [node, randomHops(random)])),
+    // a constant of the load, as its TTL is
+    probeHops: loadClass.ttl === 255 ? 3 : 1,
     underlayVlan: random.chance(0.3) ? random.pick([30, 4094]) : 0,
     uplink: random.pick(['u0', 'u1']),
   };

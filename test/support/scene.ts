@@ -23,6 +23,7 @@ export interface Scene {
   readonly nextHops: Readonly<Record<string, readonly string[]>>;
   /** VLAN id of the underlay; absent: untagged. */
   readonly underlayVlan?: number;
+  readonly probeHops?: number;
   /** Device by which flat frames and copies for multicast groups leave; default: the first underlay device. */
   readonly uplink?: string;
 }
@@ -77,6 +78,9 @@ export function environmentOf(scene: Scene, change: SceneChange = {}): Environme
     underlay,
     nextHops,
     underlayVlan: scene.underlayVlan ?? 0,
+    // FNV-1a of 'a', this node's id in every scene
+    discriminator: 0xe40c292c,
+    probeHops: scene.probeHops ?? 1,
     uplink: uplink === undefined ? undefined : { device: uplink, source: scene.devices[uplink]!.mac },
     states: new Map([
       ...(change.down ?? []).map((node) => [node, 'down'] as const),

@@ -18,6 +18,7 @@ export interface NodeObject {
   readonly 'udp6-checksum'?: 'auto' | 'zero' | 'computed';
   readonly region?: string;
   readonly state?: 'up' | 'down' | 'drain';
+  readonly probe?: string | { readonly kind?: string; readonly interval?: string; readonly multiplier?: number };
 }
 
 export interface NetworkObject {

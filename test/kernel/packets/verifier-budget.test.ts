@@ -41,6 +41,8 @@ const EVERYTHING: Config = {
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,
+  probeTtl: 255,
+  discriminator: 1,
 };
 
 test.each([0, 1])('every program with every feature (compact: %i) stays below 70 % of the limit', async (compact) => {

@@ -152,6 +152,8 @@ describe('constants of the programs', () => {
     segmenter: 0,
     floodRate: 1000,
     tooBigRate: 10,
+    probeTtl: 255,
+    discriminator: 1,
   };
 
   it('serve as long as no feature is missing and nothing else differs', () => {

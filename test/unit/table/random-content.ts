@@ -35,6 +35,15 @@ export function tableObject(): fc.Arbitrary<Content> {
     kind: optional(fc.constantFrom('mapwire', 'foreign')),
     guard: optional(fc.constantFrom('full', 'open', 'off')),
     checksum: optional(fc.constantFrom('auto', 'zero', 'computed')),
+    probe: optional(
+      fc.constantFrom(
+        'none',
+        's-bfd',
+        { kind: 'bfd', interval: '50ms', multiplier: 4 },
+        { interval: '0.5s' },
+        { multiplier: 7 },
+      ),
+    ),
   });
   const network = fc.record({
     mtu: optional(fc.integer({ min: 1280, max: 1430 })),
@@ -78,7 +87,7 @@ export function tableObject(): fc.Arbitrary<Content> {
     .map(({ common, nodes, networks, ports, addresses }) => ({
       addresses,
       nodes: Object.fromEntries(
-        nodes.map(({ addresses, kind, guard, checksum, ...rest }, i) => {
+        nodes.map(({ addresses, kind, guard, checksum, probe, ...rest }, i) => {
           const both = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
           const [own, other] = common === 4 ? both : both.toReversed();
           const list = addresses === 'common first' ? [own, other] : [other, own];
@@ -87,6 +96,7 @@ export function tableObject(): fc.Arbitrary<Content> {
             kind,
             guard: kind === 'foreign' ? guard : undefined,
             'udp6-checksum': checksum,
+            probe: probe === 's-bfd' && kind === 'foreign' ? 'bfd' : probe,
           };
           return [`node-${i}`, given({ ...fields, ...rest })];
         }),
