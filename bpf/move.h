@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * docs/packet-rules.md, section 9: a port on its way from one node to another. Its guest's own announcement from the new place
+ * docs/packet-rules.md, section 10: a port on its way from one node to another. Its guest's own announcement from the new place
  * (ARP, RARP as QEMU sends it, neighbour advertisement) tells every node that it is there. TC only: announcements are
  * floods, which XDP leaves.
  */
