@@ -3,6 +3,7 @@ import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges } from '../co
 import { MapwireError } from '../errors.ts';
 import {
   type Config,
+  Encap,
   type Link as LinkEntry,
   link as linkCodec,
   MAX_NEXTHOPS,
@@ -28,6 +29,7 @@ import { buildGeneration, type Generation, layoutOfObject, loadBound, pinProgram
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, type EntryMap, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
+import { Merger } from './merger.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
@@ -94,6 +96,7 @@ export class Dataplane implements AsyncDisposable {
   readonly #slots = new Slots();
   readonly #receptions: Receptions;
   readonly #segmenter: Segmenter;
+  readonly #merger: Merger;
   readonly #events: EventReader;
   readonly #pathMtus = new PathMtus();
   readonly #mutex = new Mutex();
@@ -113,6 +116,8 @@ export class Dataplane implements AsyncDisposable {
   #unreceived: readonly string[] = [];
   /** Some flat network here has a VLAN id. */
   #tagged = false;
+  /** The kernel is to merge what comes by VXLAN. */
+  #merging = false;
   #pair: SegmenterPair | undefined;
   #generation: Generation | undefined;
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
@@ -154,6 +159,7 @@ export class Dataplane implements AsyncDisposable {
     const step = (name: string): Promise<void> => this.#step(name);
     this.#receptions = new Receptions(parts.network, parts.state, step);
     this.#segmenter = new Segmenter(parts.pins.path, parts.network, parts.state, step);
+    this.#merger = new Merger(parts.pins.path, parts.network, parts.state, step);
     this.#events = new EventReader({
       pathMtu: (address, mtu) => this.#background(() => this.#pathMtu(address, mtu)),
       heard: (id, sequence) => {
@@ -252,6 +258,7 @@ export class Dataplane implements AsyncDisposable {
       this.#follow();
       if (whole || switched !== undefined || changes.groups || changes.localPorts.size > 0) {
         await this.#setReception(plan, writer);
+        await this.#setMerging(plan, writer);
       }
       this.#assertWritten(writer);
       for (const subject of this.#problems.keys()) if (subject.startsWith('map ')) this.#problems.delete(subject);
@@ -636,6 +643,33 @@ export class Dataplane implements AsyncDisposable {
     return this.#pair;
   }
 
+  /** Has the kernel merge TCP that comes by VXLAN, while that is good for every guest. */
+  async #setMerging(plan: Plan, writer: MapWriter): Promise<void> {
+    const wanted = this.#mayMerge(plan);
+    const changed = wanted !== this.#merging;
+    this.#merging = wanted;
+    if (changed) await this.#attachUnderlay(writer);
+    const own = plan.table.nodes.get(plan.node)?.underlay ?? [];
+    await this.#merger.sync(wanted ? own : [], this.#settings.ports.vxlan);
+  }
+
+  /**
+   * A super-packet that was taken out of a tunnel keeps the kernel's mark of it, and cannot go into a second one. So nothing is
+   * merged while a guest here may pass on what it gets. Nor where other users of VXLAN live, whose socket it would be.
+   */
+  #mayMerge(plan: Plan): boolean {
+    if ((plan.features.encaps & (1 << Encap.VXLAN)) === 0) return false;
+    if (this.#settings.unknownSegment === 'stack' || this.#settings.guard !== 'full') return false;
+    for (const { role, hasAllow } of plan.localPorts()) if (role === 'router' || hasAllow) return false;
+    return true;
+  }
+
+  async #attachUnderlay(writer: MapWriter): Promise<void> {
+    for (const name of this.#devices.names()) {
+      if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
+    }
+  }
+
   /** What the uplink must receive for this plan beside its own, and what underlay devices must let through. */
   async #setReception(plan: Plan, writer: MapWriter): Promise<void> {
     const flat = new Set<string>();
@@ -648,9 +682,7 @@ export class Dataplane implements AsyncDisposable {
     this.#reception = { macs, groups };
     if (this.#tagged !== hasFlatTags(plan)) {
       this.#tagged = !this.#tagged;
-      for (const name of this.#devices.names()) {
-        if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
-      }
+      await this.#attachUnderlay(writer);
     }
     await this.#receive();
   }
@@ -827,7 +859,7 @@ export class Dataplane implements AsyncDisposable {
     if (before?.ifindex !== device.ifindex) {
       this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: 'none', why: 'not attached yet' });
     }
-    const outcome = await this.#attachments.attach({ ...device, tagged }, of, hook, programs);
+    const outcome = await this.#attachments.attach({ ...device, tagged, merges: this.#merging }, of, hook, programs);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
     if (outcome.problem !== undefined) this.#report(outcome.problem);
     else this.#problems.delete(subject);

@@ -230,6 +230,8 @@ export interface DownReport {
   readonly settings: number;
   /** Pairs of devices. */
   readonly pairs: number;
+  /** Other devices. */
+  readonly devices: number;
 }
 
 /** A dump of one kernel map, ids joined to names. */

@@ -60,6 +60,7 @@ export { type AttachedProgram, Netlink } from './netlink/netlink.ts';
 export type { Offloads } from './netlink/offloads.ts';
 export type { NextHop, Route, RouteQuestion, RouteType } from './netlink/routes.ts';
 export type { VethPair } from './netlink/veth.ts';
+export type { VxlanDevice } from './netlink/vxlan.ts';
 export { type NetlinkEvent, type NetlinkGroup, NetlinkWatch, type WatchOptions } from './netlink/watch.ts';
 export type { RxMetadata, XdpFeatures } from './netlink/xdp-features.ts';
 export { Program, type ProgramInfo, type TestRunOptions, type TestRunResult } from './program.ts';

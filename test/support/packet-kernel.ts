@@ -156,6 +156,8 @@ export interface PacketOutcome {
   readonly raw: Verdict;
   /** The frame afterwards, as the program left it. */
   readonly data: Uint8Array;
+  /** Whether the tag beside it is not known: the packet ran once. */
+  readonly once?: true;
   /** TC: 16 bits of the tag beside it, when it was redirected. */
   readonly tag?: number;
   /** What left a device during the run, by the environment's names. */
@@ -404,7 +406,7 @@ export class PacketKernel implements AsyncDisposable {
       hook === 'tc' && !once && retval === TC_ACT_REDIRECT
         ? this.#tagAfter(program, { data: frame, ctx, ctxOut: false }, tag)
         : undefined;
-    return { retval, raw, data, ...(after !== undefined && { tag: after }), sent, heard };
+    return { retval, raw, data, ...(once && { once }), ...(after !== undefined && { tag: after }), sent, heard };
   }
 
   /** What the program wrote into the map of moves, which is then as before. */
