@@ -43,7 +43,7 @@ function fingerprint(paths, salt) {
 export const steps = {
   typescript: {
     name: 'typescript',
-    inputs: ['src', 'test', 'scripts', 'examples', 'tsconfig.json', 'package-lock.json'],
+    inputs: ['src', 'test', 'bench', 'scripts', 'examples', 'tsconfig.json', 'package-lock.json'],
     outputs: ['dist/src/cli/main.js'],
     make: () => mustRun(bin('tsc'), ['-p', '.']),
   },
