@@ -37,7 +37,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const missing = await plane.waitForNextHops(5000);
   if (missing.length > 0) throw new Error('the next hop is not resolved');
   // What follows (specialisation) happens behind it.
-  await new Promise((done) => setTimeout(done, 3000));
+  await new Promise((done) => setTimeout(done, 1000));
   process.stdout.write(`${JSON.stringify(plane.status().devices)}\n`);
 }
 await plane?.close();

@@ -2,7 +2,7 @@
  * What the programs cost a packet: nanoseconds by kernel.bpf_stats_enabled (which adds about 20 of its own), and packets a second
  * along veth -> HERE -> veth -> XDP drop, of live frames through a real, pinned data plane. Variants are measured in turn, in one run.
  *
- *   node dist/bench/program-cost.js [--entries 1,1000000] [--hook xdp,tc] [--rounds 7] [--frames 300000] [NAME=CHECKOUT[,KEY=VALUE…] …]
+ *   node dist/bench/program-cost.js [--entries 1,1000000] [--hook xdp,tc] [--rounds 7] [--frames 300000] [--direction encap,decap] [NAME=CHECKOUT[,KEY=VALUE…] …]
  *
  * CHECKOUT is a built checkout with this tool in it ('.' by default); KEY=VALUE are options of its data plane. Root.
  */
@@ -26,7 +26,6 @@ interface Variant {
 }
 
 type Direction = 'encap' | 'decap';
-const DIRECTIONS: readonly Direction[] = ['encap', 'decap'];
 
 /** A process that answers JSON lines. */
 class Worker {
@@ -200,8 +199,10 @@ const { values, positionals } = parseArgs({
     hook: { type: 'string', default: 'xdp,tc' },
     rounds: { type: 'string', default: '7' },
     frames: { type: 'string', default: '300000' },
+    direction: { type: 'string', default: 'encap,decap' },
   },
 });
+const directions = values.direction.split(',') as Direction[];
 const variants = (positionals.length > 0 ? positionals : ['here=.']).map(variantOf);
 const lab = new Lab('mwcost');
 const folder = mkdtempSync(join(tmpdir(), 'mapwire-cost-'));
@@ -223,7 +224,7 @@ try {
     to.set(key, [...(to.get(key) ?? []), sample]);
   };
   for (let round = 0; round <= Number(values.rounds); round++) {
-    for (const direction of DIRECTIONS) {
+    for (const direction of directions) {
       for (const enabled of ['1', '0']) {
         writeFileSync(STATS, enabled);
         for (const scene of scenes) {
@@ -237,7 +238,7 @@ try {
   console.log(
     '| path | ns a packet (spread) | Mpps (spread) | share of the ceiling | program |\n|---|---|---|---|---|',
   );
-  for (const direction of DIRECTIONS) {
+  for (const direction of directions) {
     let ceiling = 0;
     for (const scene of scenes) {
       const key = `${direction} ${scene.title}`;
