@@ -100,6 +100,16 @@ export class Lab {
     return found;
   }
 
+  /** Removes a namespace before the lab goes, with everything that runs in it. */
+  async remove(namespace: Namespace): Promise<void> {
+    const at = this.#namespaces.indexOf(namespace);
+    if (at < 0) return;
+    const entering = (background: Background) => background.argv.includes(`--net=/run/netns/${namespace.name}`);
+    for (const background of this.#processes.filter(entering).reverse()) await background.stop();
+    this.#namespaces.splice(at, 1);
+    await run(['ip', 'netns', 'del', namespace.name], { check: false });
+  }
+
   start(argv: readonly string[], options?: RunOptions): Background {
     const background = new Background(argv, options);
     this.#processes.push(background);

@@ -1,0 +1,91 @@
+/**
+ * `npm run bench`: Mapwire beside what one would run otherwise, in one run on one machine. docs/benchmarks/README.md says what is
+ * measured and how. Builds namespaces of its own and leaves nothing behind, whether it ends well, fails or is interrupted.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { packageRoot } from '../src/bintools/package-root.ts';
+import { compileBpf } from '../src/bintools/tools/llvm.ts';
+import { Lab, sweepLabs } from '../test/support/hosts.ts';
+import { machine } from './machine.ts';
+import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
+import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
+import { peersOf } from './peers/index.ts';
+import { printPackets } from './print.ts';
+
+const started = performance.now();
+
+/** Progress, on standard error: what is measured goes to standard output. */
+function say(text: string): void {
+  process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
+}
+
+function packetPlans({ parts, endpoints, sizes, encaps }: Options): PacketPlan[] {
+  const directions = (['encap', 'decap'] as const).filter((direction) => parts.has(direction));
+  const both = ['encap', 'decap'] as const;
+  const plans: PacketPlan[] = [];
+  if (directions.length > 0)
+    for (const count of endpoints) plans.push({ encap: 'vxlan', endpoints: count, directions, sizes: [64] });
+  if (parts.has('sizes')) {
+    const rest = directions.length > 0 && endpoints.includes(1) ? sizes.filter((size) => size !== 64) : sizes;
+    if (rest.length > 0) plans.push({ encap: 'vxlan', endpoints: 1, directions: both, sizes: rest });
+  }
+  if (parts.has('encapsulations')) {
+    for (const encap of encaps)
+      if (encap !== 'vxlan') plans.push({ encap, endpoints: 1, directions: both, sizes: [64] });
+  }
+  return plans;
+}
+
+async function bench(lab: Lab, options: Options): Promise<void> {
+  const root = packageRoot();
+  const object = join(await lab.folder(), 'packets.bpf.o');
+  await compileBpf({ root, source: 'bench/packets.bpf.c', output: object });
+  const all = peersOf(options.variants);
+  const known = all.flatMap(({ names }) => names);
+  const unknown = options.peers?.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new UsageError(`no peer '${unknown}': there are ${known.join(', ')}`);
+  const packetOptions = { ...options, object, peers: all, names: new Set(options.peers ?? known), say };
+  const packets: PacketRow[] = [];
+  for (const plan of packetPlans(options)) {
+    const rows = await measurePackets(lab, plan, packetOptions);
+    packets.push(...rows);
+    process.stdout.write(printPackets(rows));
+  }
+  const result = { mapwire: 'bench', machine: machine(), packets };
+  if (options.json !== undefined) {
+    await mkdir(dirname(options.json), { recursive: true });
+    await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
+  }
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === 'help') {
+    process.stdout.write(USAGE);
+    return;
+  }
+  if (process.getuid?.() !== 0)
+    throw new UsageError('the bench makes namespaces and loads BPF programs: it needs root');
+  await sweepLabs('mwbench');
+  const lab = new Lab('mwbench');
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.once(signal, () => reject(new UsageError(`interrupted by ${signal}`)));
+  });
+  try {
+    await Promise.race([bench(lab, options), interrupted]);
+  } finally {
+    say('taking everything down');
+    await lab.close();
+  }
+  say('done');
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`error: ${error instanceof UsageError ? error.message : (error as Error).stack}\n`);
+  process.exit(error instanceof UsageError ? 2 : 1);
+}
