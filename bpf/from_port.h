@@ -8,6 +8,7 @@
 #include "deliver.h"
 #include "encap.h"
 #include "flat.h"
+#include "front.h"
 #include "guard.h"
 #include "partial.h"
 #include "size.h"
@@ -125,6 +126,8 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 	reason = mw_address_member(ctx, p);
 	if (reason)
 		return mw_drop(out, reason);
+	if (mw_config.front && mw_front_plain(p) && link->ifindex == mw_ifindex(ctx))
+		mw_front_keep_local(mw_state_of(p), link, &local, network->mtu);
 	out->verdict.verdict = MW_VERDICT_DELIVER;
 	out->verdict.port = port;
 	out->verdict.ifindex = local.ifindex;
@@ -200,6 +203,8 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	reason = mw_address_member(ctx, p);
 	if (reason)
 		return mw_drop(out, reason);
+	if (mw_config.front && mw_front_plain(p) && mw_front_takes(path) && link->ifindex == mw_ifindex(ctx))
+		mw_front_keep_encap(mw_state_of(p), link, mtu);
 	if (path->encap == MW_ENCAP_FLAT)
 		reason = mw_flat_push(ctx, path->segment);
 	else
@@ -278,12 +283,10 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	__u32 place = 0;
 	int reason;
 
-	if (mw_tag_hidden(ctx))
-		return mw_leave(out);
-	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (!state)
 		return mw_drop(out, MW_REASON_INTERNAL);
+	mw_front_begin(state);
 	p = &state->packet;
 	memset(p, 0, sizeof(*p));
 	if (!mw_port_link(ctx, &link))
@@ -313,6 +316,23 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_port_flood(ctx, &link, p, &network, place, out);
+}
+
+static __always_inline int mw_port_program(mw_ctx *ctx)
+{
+	__u32 length = mw_len(ctx);
+	bool hidden = mw_tag_hidden(ctx);
+	struct mw_outcome out;
+	int action;
+
+	if (!hidden) {
+		action = mw_front_port(ctx, length);
+		if (action != MW_NOT_PLAIN)
+			return action;
+	}
+	memset(&out, 0, sizeof(out));
+	out.bytes = length;
+	return mw_finish(&out, hidden ? mw_leave(&out) : mw_from_port(ctx, &out));
 }
 
 #endif

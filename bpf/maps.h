@@ -11,7 +11,7 @@
 
 #define MW_CONCAT(a, b, c) a##b##_##c
 #define MW_NAME(version, name) MW_CONCAT(mw, version, name)
-/* mw3_ip4 and so on: the layout version is part of the name */
+/* mw4_ip4 and so on: the layout version is part of the name */
 #define MW_MAP(name) MW_NAME(MW_LAYOUT_VERSION, name)
 
 #define MW_HASH(name, key_t, value_t, entries)		\
@@ -104,6 +104,7 @@ MW_ARRAY(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_traffic, 4096);
 MW_ARRAY(limit, BPF_MAP_TYPE_ARRAY, struct mw_limit, 4096);
 /* room for what does not fit onto the stack */
 MW_ARRAY(scratch, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_scratch, 1);
+MW_ARRAY(front, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_front, MW_FRONT_SIZE);
 MW_ARRAY(verdict, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_verdict, 1);
 
 /* struct mw_event, to the daemon; TC */

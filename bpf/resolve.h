@@ -18,7 +18,7 @@ struct mw_path {
 	__u32 hash;		/* of the flow */
 	__u16 mtu;
 	__u8 encap;		/* enum mw_encap */
-	__u8 pad;
+	__u8 alone;		/* 1: it is the only one to that node */
 };
 
 /* How gladly a node's locators are used: the lower the better. */
@@ -165,6 +165,7 @@ __noinline int mw_find_path(struct mw_path *path, __u32 hash)
 		if (!node->nexthop[1].ifindex)
 			use = 0;
 		path->nexthop = node->nexthop[use & 1];
+		path->alone = !node->nexthop[0].ifindex || !node->nexthop[1].ifindex;
 		mw_opaque(path);
 		if (node->node == id)
 			return path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;

@@ -17,13 +17,15 @@
 #include <linux/types.h>
 
 /* Part of every map's name. Raise it when a struct below changes; see docs/pin-directory.md. */
-#define MW_LAYOUT_VERSION 3
+#define MW_LAYOUT_VERSION 4
 
 #define MW_ETH_ALEN 6
 #define MW_MAX_LOCATORS 4
 #define MW_MAX_SHARED_MAC 4
 #define MW_MAX_NEXTHOPS 2
 #define MW_MAX_LEVELS 8
+/* decisions that a CPU remembers: a power of 2 */
+#define MW_FRONT_SIZE 1024
 
 enum mw_encap {
 	MW_ENCAP_NONE = 0,
@@ -351,7 +353,7 @@ struct mw_meta {
 	__u32 state;		/* enum mw_meta_state */
 	__u64 revision;		/* of the plan last applied */
 	__u32 self;		/* this node's id */
-	__u32 pad;
+	__u32 epoch;		/* raised after every write of a map that programs read: what was remembered before is void; never 0 */
 	__u8 instance[16];	/* random, of this pin directory */
 };
 
@@ -377,6 +379,37 @@ struct mw_event {
 struct mw_scratch {
 	__u8 byte[1280];	/* an answer that is being built */
 	__u64 state[64];	/* struct mw_state of the packet at work: too much for the stack */
+};
+
+/*
+ * What a CPU remembers of a decision, so that the next packet of the same kind asks no map (front.h): a copy, good while 'epoch' is
+ * that of struct mw_meta. The key is the first 32 bytes.
+ */
+struct mw_front {
+	__u32 epoch;		/* 0: nothing */
+	__u32 ifindex;		/* device it came from */
+	__u8 dmac[MW_ETH_ALEN];	/* of the (inner) frame */
+	__u8 smac[MW_ETH_ALEN];
+	__be32 source_be;	/* from a port: the packet's; from the underlay: the outer one */
+	__u32 tunnel;		/* from the underlay: encapsulation << 24 | segment; from a port: 0 */
+	__u32 pad;
+	/* the decision */
+	__u32 network;
+	__u32 port;		/* deliver: the target */
+	__u32 node;		/* encap: the target */
+	__u32 segment;
+	__u32 mtu;		/* largest layer-3 packet */
+	__u32 ifindex_out;
+	__u32 device_out;	/* enum mw_device_flags */
+	__u32 slot;		/* of the device it came from */
+	/* the second cache line */
+	__u32 slot_out;
+	__u8 verdict;		/* enum mw_verdict_kind: deliver or encap */
+	__u8 encap;		/* enum mw_encap */
+	__u8 partial;		/* 1: frames from this device may have unfinished checksums */
+	__u8 pad2;
+	__u8 outer[50];		/* encap: the outer headers, Ethernet, IPv4, UDP, tunnel, without lengths, DSCP and ECN, source port */
+	__u8 own[MW_ETH_ALEN];	/* from the underlay: the device's own MAC */
 };
 
 /* what became of a packet: written only by a load with config.record */
@@ -420,7 +453,7 @@ struct mw_config {
 	__u8 has_balance;	/* some address is balanced */
 	__u8 ttl;		/* of outer headers */
 	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
-	__u8 pad;
+	__u8 front;		/* remember decisions: 0: no; else one of so many (a power of 2) that are not remembered yet is */
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */

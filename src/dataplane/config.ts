@@ -34,6 +34,9 @@ export function settingsOf(options: DataplaneOptions): Settings {
 /** As IANA assigned them. */
 export const TUNNEL_PORTS: TunnelPorts = { vxlan: 4789, 'vxlan-gpe': 4790, geneve: 6081, lisp: 4341 };
 
+/** One of so many packets whose decision is not remembered yet is remembered: a power of two. */
+const FRONT = 4;
+
 /** What a load may have beyond what the plan asks for: switches, and a set of bits. */
 const FEATURES = [
   'hasIp6',
@@ -81,6 +84,7 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
     hasBalance: features.balance ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
+    front: FRONT,
     segmenter,
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,

@@ -454,6 +454,8 @@ export class Dataplane implements AsyncDisposable {
   async #resume(): Promise<void> {
     const generation = this.#generation;
     if (generation === undefined) return;
+    // The process before may have ended between a write and its telling.
+    this.#readable()?.touch();
     if (this.#old.length > 0) {
       await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       this.#retireOld();

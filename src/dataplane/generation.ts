@@ -30,6 +30,7 @@ export class Generation {
   readonly config: Config | undefined;
   readonly #maps: ReadonlyMap<string, RawMap>;
   readonly #programs: Map<string, Program>;
+  #epoch: Uint32Array | undefined;
 
   constructor(parts: {
     number: number;
@@ -125,10 +126,18 @@ export class Generation {
 
   /** Notes the revision in force: through mapped memory, not by a map write. */
   setRevision(revision: number): void {
-    const field = metaCodec.shape.kind === 'struct' && metaCodec.shape.fields.find(({ name }) => name === 'revision');
-    if (!field) throw new MapwireError('ERR_MW_LAYOUT', 'struct mw_meta has no revision');
-    const memory = new BigUint64Array(this.map('meta').mmap(), field.offset, 1);
+    const memory = new BigUint64Array(this.map('meta').mmap(), metaOffset('revision'), 1);
     Atomics.store(memory, 0, BigInt(revision));
+  }
+
+  /**
+   * What the programs remember of their maps is void from now on. After every write of a map that they read, before anybody is
+   * told that it is in force: through mapped memory, not by a map write.
+   */
+  touch(): void {
+    this.#epoch ??= new Uint32Array(this.map('meta').mmap(), metaOffset('epoch'), 1);
+    // 0 stands for nothing remembered
+    if (Atomics.add(this.#epoch, 0, 1) === 0xffff_ffff) Atomics.add(this.#epoch, 0, 1);
   }
 
   /** One write. */
@@ -149,6 +158,7 @@ export class Generation {
               : MetaState.BUILDING,
         revision: change.revision === undefined ? held.revision : BigInt(change.revision),
         self: change.self ?? held.self,
+        epoch: held.epoch === 0xffff_ffff ? 1 : held.epoch + 1,
         instance: change.instance ?? held.instance,
       }),
     );
@@ -168,6 +178,12 @@ export class Generation {
 
 function boundName(role: 'port' | 'underlay', ifindex: number): string {
   return `${PROGRAMS.xdp[role]}@${ifindex}`;
+}
+
+function metaOffset(name: 'epoch' | 'revision'): number {
+  const field = metaCodec.shape.kind === 'struct' && metaCodec.shape.fields.find((one) => one.name === name);
+  if (!field) throw new MapwireError('ERR_MW_LAYOUT', `struct mw_meta has no ${name}`);
+  return field.offset;
 }
 
 function readMetaHead(map: RawMap): MetaHead | undefined {

@@ -55,7 +55,7 @@ export function balanceFlagsNames(flags: number): BalanceFlagsName[] {
   return [...BALANCE_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }
 
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
@@ -827,6 +827,8 @@ export interface Config {
   readonly ttl: number;
   /** u8 at byte 46. */
   readonly dscp: number;
+  /** u8 at byte 47. */
+  readonly front: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
   /** u32 at byte 52. */
@@ -864,7 +866,7 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_balance', offset: 44, shape: u8.shape },
       { name: 'ttl', offset: 45, shape: u8.shape },
       { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'pad', offset: 47, shape: u8.shape, padding: true },
+      { name: 'front', offset: 47, shape: u8.shape },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
@@ -894,7 +896,7 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 44, value.hasBalance, 'mw_config.has_balance');
     putU8(view, at + 45, value.ttl, 'mw_config.ttl');
     putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putZero(view, at + 47, 1);
+    putU8(view, at + 47, value.front, 'mw_config.front');
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
@@ -923,6 +925,7 @@ export const config: Codec<Config> = defineCodec(
     hasBalance: view.getUint8(at + 44),
     ttl: view.getUint8(at + 45),
     dscp: view.getUint8(at + 46),
+    front: view.getUint8(at + 47),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
@@ -1028,6 +1031,129 @@ export const floodTarget: Codec<FloodTarget> = defineCodec(
     id: view.getUint32(at + 4, true),
     segment: view.getUint32(at + 8, true),
     flags: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_front: 128 bytes. */
+export interface Front {
+  /** u32 at byte 0. */
+  readonly epoch: number;
+  /** u32 at byte 4. */
+  readonly ifindex: number;
+  /** u8[6] at byte 8. */
+  readonly dmac: Uint8Array;
+  /** u8[6] at byte 14. */
+  readonly smac: Uint8Array;
+  /** be32 at byte 20. */
+  readonly source: number;
+  /** u32 at byte 24. */
+  readonly tunnel: number;
+  /** u32 at byte 32. */
+  readonly network: number;
+  /** u32 at byte 36. */
+  readonly port: number;
+  /** u32 at byte 40. */
+  readonly node: number;
+  /** u32 at byte 44. */
+  readonly segment: number;
+  /** u32 at byte 48. */
+  readonly mtu: number;
+  /** u32 at byte 52. */
+  readonly ifindexOut: number;
+  /** u32 at byte 56. */
+  readonly deviceOut: number;
+  /** u32 at byte 60. */
+  readonly slot: number;
+  /** u32 at byte 64. */
+  readonly slotOut: number;
+  /** u8 at byte 68. */
+  readonly verdict: number;
+  /** u8 at byte 69. */
+  readonly encap: number;
+  /** u8 at byte 70. */
+  readonly partial: number;
+  /** u8[50] at byte 72. */
+  readonly outer: Uint8Array;
+  /** u8[6] at byte 122. */
+  readonly own: Uint8Array;
+}
+
+export const front: Codec<Front> = defineCodec(
+  'struct mw_front',
+  {
+    kind: 'struct',
+    name: 'mw_front',
+    size: 128,
+    fields: [
+      { name: 'epoch', offset: 0, shape: u32.shape },
+      { name: 'ifindex', offset: 4, shape: u32.shape },
+      { name: 'dmac', offset: 8, shape: { kind: 'bytes', size: 6 } },
+      { name: 'smac', offset: 14, shape: { kind: 'bytes', size: 6 } },
+      { name: 'source_be', offset: 20, shape: be32.shape },
+      { name: 'tunnel', offset: 24, shape: u32.shape },
+      { name: 'pad', offset: 28, shape: u32.shape, padding: true },
+      { name: 'network', offset: 32, shape: u32.shape },
+      { name: 'port', offset: 36, shape: u32.shape },
+      { name: 'node', offset: 40, shape: u32.shape },
+      { name: 'segment', offset: 44, shape: u32.shape },
+      { name: 'mtu', offset: 48, shape: u32.shape },
+      { name: 'ifindex_out', offset: 52, shape: u32.shape },
+      { name: 'device_out', offset: 56, shape: u32.shape },
+      { name: 'slot', offset: 60, shape: u32.shape },
+      { name: 'slot_out', offset: 64, shape: u32.shape },
+      { name: 'verdict', offset: 68, shape: u8.shape },
+      { name: 'encap', offset: 69, shape: u8.shape },
+      { name: 'partial', offset: 70, shape: u8.shape },
+      { name: 'pad2', offset: 71, shape: u8.shape, padding: true },
+      { name: 'outer', offset: 72, shape: { kind: 'bytes', size: 50 } },
+      { name: 'own', offset: 122, shape: { kind: 'bytes', size: 6 } },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.epoch, 'mw_front.epoch');
+    putU32(view, at + 4, value.ifindex, 'mw_front.ifindex');
+    putBytes(view, at + 8, 6, value.dmac, 'mw_front.dmac');
+    putBytes(view, at + 14, 6, value.smac, 'mw_front.smac');
+    putBe32(view, at + 20, value.source, 'mw_front.source_be');
+    putU32(view, at + 24, value.tunnel, 'mw_front.tunnel');
+    putZero(view, at + 28, 4);
+    putU32(view, at + 32, value.network, 'mw_front.network');
+    putU32(view, at + 36, value.port, 'mw_front.port');
+    putU32(view, at + 40, value.node, 'mw_front.node');
+    putU32(view, at + 44, value.segment, 'mw_front.segment');
+    putU32(view, at + 48, value.mtu, 'mw_front.mtu');
+    putU32(view, at + 52, value.ifindexOut, 'mw_front.ifindex_out');
+    putU32(view, at + 56, value.deviceOut, 'mw_front.device_out');
+    putU32(view, at + 60, value.slot, 'mw_front.slot');
+    putU32(view, at + 64, value.slotOut, 'mw_front.slot_out');
+    putU8(view, at + 68, value.verdict, 'mw_front.verdict');
+    putU8(view, at + 69, value.encap, 'mw_front.encap');
+    putU8(view, at + 70, value.partial, 'mw_front.partial');
+    putZero(view, at + 71, 1);
+    putBytes(view, at + 72, 50, value.outer, 'mw_front.outer');
+    putBytes(view, at + 122, 6, value.own, 'mw_front.own');
+  },
+  (view, at) => ({
+    epoch: view.getUint32(at, true),
+    ifindex: view.getUint32(at + 4, true),
+    dmac: getBytes(view, at + 8, 6),
+    smac: getBytes(view, at + 14, 6),
+    source: view.getUint32(at + 20, false),
+    tunnel: view.getUint32(at + 24, true),
+    network: view.getUint32(at + 32, true),
+    port: view.getUint32(at + 36, true),
+    node: view.getUint32(at + 40, true),
+    segment: view.getUint32(at + 44, true),
+    mtu: view.getUint32(at + 48, true),
+    ifindexOut: view.getUint32(at + 52, true),
+    deviceOut: view.getUint32(at + 56, true),
+    slot: view.getUint32(at + 60, true),
+    slotOut: view.getUint32(at + 64, true),
+    verdict: view.getUint8(at + 68),
+    encap: view.getUint8(at + 69),
+    partial: view.getUint8(at + 70),
+    outer: getBytes(view, at + 72, 50),
+    own: getBytes(view, at + 122, 6),
   }),
 );
 
@@ -1452,6 +1578,8 @@ export interface Meta {
   readonly revision: bigint;
   /** u32 at byte 24. */
   readonly self: number;
+  /** u32 at byte 28. */
+  readonly epoch: number;
   /** u8[16] at byte 32. */
   readonly instance: Uint8Array;
 }
@@ -1469,7 +1597,7 @@ export const meta: Codec<Meta> = defineCodec(
       { name: 'state', offset: 12, shape: u32.shape },
       { name: 'revision', offset: 16, shape: u64.shape },
       { name: 'self', offset: 24, shape: u32.shape },
-      { name: 'pad', offset: 28, shape: u32.shape, padding: true },
+      { name: 'epoch', offset: 28, shape: u32.shape },
       { name: 'instance', offset: 32, shape: { kind: 'bytes', size: 16 } },
     ],
   },
@@ -1480,7 +1608,7 @@ export const meta: Codec<Meta> = defineCodec(
     putU32(view, at + 12, value.state, 'mw_meta.state');
     putU64(view, at + 16, value.revision, 'mw_meta.revision');
     putU32(view, at + 24, value.self, 'mw_meta.self');
-    putZero(view, at + 28, 4);
+    putU32(view, at + 28, value.epoch, 'mw_meta.epoch');
     putBytes(view, at + 32, 16, value.instance, 'mw_meta.instance');
   },
   (view, at) => ({
@@ -1490,6 +1618,7 @@ export const meta: Codec<Meta> = defineCodec(
     state: view.getUint32(at + 12, true),
     revision: view.getBigUint64(at + 16, true),
     self: view.getUint32(at + 24, true),
+    epoch: view.getUint32(at + 28, true),
     instance: getBytes(view, at + 32, 16),
   }),
 );
@@ -1993,7 +2122,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw3_allow4',
+    name: 'mw4_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -2002,7 +2131,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw3_allow6',
+    name: 'mw4_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -2011,7 +2140,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
   balance: {
-    name: 'mw3_balance',
+    name: 'mw4_balance',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2019,7 +2148,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw3_balance.inner',
+      name: 'mw4_balance.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2029,7 +2158,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, BalanceSlot>,
   dev: {
-    name: 'mw3_dev',
+    name: 'mw4_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -2038,7 +2167,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw3_drops',
+    name: 'mw4_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2047,7 +2176,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Counter>,
   events: {
-    name: 'mw3_events',
+    name: 'mw4_events',
     type: 'ringbuf',
     typeNumber: 27,
     key: bytesCodec(0),
@@ -2056,7 +2185,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw3_flood',
+    name: 'mw4_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2064,7 +2193,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw3_flood.inner',
+      name: 'mw4_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2073,8 +2202,17 @@ export const MAPS = {
       flags: 4096,
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
+  front: {
+    name: 'mw4_front',
+    type: 'percpu_array',
+    typeNumber: 6,
+    key: u32,
+    value: front,
+    maxEntries: 1024,
+    flags: 0,
+  } satisfies MapSpec<number, Front>,
   ip4: {
-    name: 'mw3_ip4',
+    name: 'mw4_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -2083,7 +2221,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
   ip6: {
-    name: 'mw3_ip6',
+    name: 'mw4_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -2092,7 +2230,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
   limit: {
-    name: 'mw3_limit',
+    name: 'mw4_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2101,7 +2239,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw3_link',
+    name: 'mw4_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2110,7 +2248,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   local: {
-    name: 'mw3_local',
+    name: 'mw4_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2119,7 +2257,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw3_mac',
+    name: 'mw4_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2128,7 +2266,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
   meta: {
-    name: 'mw3_meta',
+    name: 'mw4_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2137,7 +2275,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
   network: {
-    name: 'mw3_network',
+    name: 'mw4_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2146,7 +2284,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw3_node',
+    name: 'mw4_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2155,7 +2293,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Node>,
   port: {
-    name: 'mw3_port',
+    name: 'mw4_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2164,7 +2302,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw3_scratch',
+    name: 'mw4_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2173,7 +2311,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw3_segment',
+    name: 'mw4_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -2182,7 +2320,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw3_source_mac',
+    name: 'mw4_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2191,7 +2329,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw3_traffic',
+    name: 'mw4_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2200,7 +2338,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw3_verdict',
+    name: 'mw4_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2209,7 +2347,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw3_vtep',
+    name: 'mw4_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -2220,4 +2358,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '0a0c51c423d377a7';
+export const LAYOUT_HASH = '18f8f9bc91d3126c';

@@ -424,6 +424,7 @@ export class PacketKernel implements AsyncDisposable {
       hasBalance: flag(features.balance || allFeatures),
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
+      front: 0,
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,

@@ -36,6 +36,7 @@ const EVERYTHING: Config = {
   hasBalance: 1,
   ttl: 64,
   dscp: DSCP_UNIFORM,
+  front: 1,
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,

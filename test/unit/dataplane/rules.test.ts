@@ -146,6 +146,7 @@ describe('constants of the programs', () => {
     hasBalance: 0,
     ttl: 64,
     dscp: 0,
+    front: 0,
     segmenter: 0,
     floodRate: 1000,
     tooBigRate: 10,
