@@ -16,6 +16,7 @@ import {
   floodTarget,
   LAYOUT_VERSION,
   limit as limitCodec,
+  meta as metaCodec,
   NODE_WIRE,
   traffic as trafficCodec,
   type Verdict,
@@ -166,6 +167,8 @@ export class PacketKernel implements AsyncDisposable {
   #environment: Environment | undefined;
   #ifindexes = new Map<string, number>();
   #slots = new Map<string, number>();
+  /** Of the maps: what the programs remembered before is void. */
+  #epoch = 0;
   /** Slots whose rates were used up. */
   readonly #spent = new Set<number>();
 
@@ -209,9 +212,35 @@ export class PacketKernel implements AsyncDisposable {
     const numbers = { ifindexes: this.#ifindexes, slots: this.#slots };
     const packed = packEntries(planned, environment, numbers, this.#map('dev').valueSize);
     await this.#write(packed);
+    this.forget();
     for (const slot of this.#spent) zero(this.#map('limit'), slot);
     this.#spent.clear();
     return planned;
+  }
+
+  /** What the programs remember is void from now on. */
+  forget(): void {
+    const meta = this.#map('meta');
+    meta.update(u32(0), metaCodec.encode({ ...metaCodec.decode(meta.lookup(u32(0))!), epoch: ++this.#epoch }));
+  }
+
+  /**
+   * Runs a packet with its device taken out of the maps, which nobody told the programs: undefined, unless the decision is
+   * remembered.
+   */
+  async runRemembered(input: PacketInput, variant: LoadVariant = PLAIN): Promise<PacketOutcome | undefined> {
+    const links = this.#map('link');
+    const key = u32(this.#ifindexes.get(input.device)!);
+    const held = links.lookup(key);
+    if (held === undefined) return undefined;
+    links.delete(key);
+    try {
+      const outcome = await this.run(input, variant);
+      const verdict = VERDICTS[outcome?.raw.verdict ?? 0];
+      return verdict === 'deliver' || verdict === 'encap' ? outcome : undefined;
+    } finally {
+      links.update(key, held);
+    }
   }
 
   #nameDevices(environment: Environment): void {
@@ -424,7 +453,8 @@ export class PacketKernel implements AsyncDisposable {
       hasBalance: flag(features.balance || allFeatures),
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
-      front: 0,
+      // every decision is remembered at once
+      front: 1,
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,
