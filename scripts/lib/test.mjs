@@ -50,15 +50,30 @@ async function runProject(project, args) {
 }
 
 /**
- * @param {readonly (keyof typeof folders)[]} projects in the order in which they run
+ * Projects that run beside the others, in a lane of their own: the system tests wait (for a daemon, for packets) more than
+ * they compute, and share nothing with the kernel tests, each namespace, pin directory and port being a test's own.
+ */
+const beside = new Set(['system']);
+
+/**
+ * @param {readonly (keyof typeof folders)[]} projects in the order in which they run, in each of two lanes
  * @param {readonly string[]} args further arguments for vitest
  * @returns {Promise<Record<string, Counts>>} by project; one without test files is absent
  */
 export async function runTests(projects, args) {
-  /** @type {Record<string, Counts>} */
-  const results = {};
-  for (const project of projects) if (hasTests(folders[project])) results[project] = await runProject(project, args);
-  return results;
+  const present = projects.filter((project) => hasTests(folders[project]));
+  /** @type {Map<string, Counts>} */
+  const counts = new Map();
+  const lane = async (members) => {
+    for (const project of members) counts.set(project, await runProject(project, args));
+  };
+  await Promise.all([
+    lane(present.filter((project) => !beside.has(project))),
+    lane(present.filter((project) => beside.has(project))),
+  ]);
+  return Object.fromEntries(
+    present.filter((project) => counts.has(project)).map((project) => [project, counts.get(project)]),
+  );
 }
 
 /** The line that ends every test run, which CI reads. */

@@ -259,24 +259,25 @@ export class World {
 
   /**
    * Does the longest of the port's `allow` prefixes that match hold this address? The value is that prefix. A balanced address
-   * that it serves is one of them, whole.
+   * that it serves is one of them, whole. Where the longest has no entry, the next one is found, as in a trie.
    */
   allowed(port: TablePort, ip: string): Lookup<string> {
-    if (this.serves(port, ip)) {
-      const prefix = `${ip}/${ip.includes(':') ? 128 : 32}`;
-      return this.#lookup('allow', `${port.id} ${prefix}`, prefix);
-    }
     const address = parseIp(ip);
-    let best: string | undefined;
-    let bestLength = -1;
-    for (const text of port.allow) {
-      const prefix = parsePrefix(text);
-      if (prefix === undefined || address === undefined || prefix.length <= bestLength) continue;
-      if (!prefixContains(prefix, address)) continue;
-      best = text;
-      bestLength = prefix.length;
+    const matching = port.allow
+      .flatMap((text) => {
+        const prefix = parsePrefix(text);
+        if (prefix === undefined || address === undefined || !prefixContains(prefix, address)) return [];
+        return { text, length: prefix.length };
+      })
+      .sort((one, other) => other.length - one.length);
+    const whole = `${ip}/${ip.includes(':') ? 128 : 32}`;
+    const candidates = matching.map(({ text }) => text);
+    if (this.serves(port, ip)) candidates.unshift(whole);
+    for (const text of candidates) {
+      const found = this.#lookup('allow', `${port.id} ${text}`, text);
+      if (found.state !== 'missing') return found;
     }
-    return this.#lookup('allow', `${port.id} ${best ?? ''}`, best);
+    return MISSING;
   }
 
   port(id: string): Lookup<TablePort> {

@@ -33,7 +33,8 @@ export async function holdings(mapwire: Mapwire): Promise<Holdings> {
         path
           .slice(mapwire.pinDir.length)
           .replace(/\/g\d+/, '/gN')
-          .replace(/-\d+$/, '-N'),
+          .replace(/-\d+$/, '-N')
+          .replace(/@\d+$/, '@N'),
       )
       .sort(),
     neighbours: stdout.split('\n').filter((line) => /managed|extern_learn/.test(line)).length,
