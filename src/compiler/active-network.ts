@@ -123,6 +123,32 @@ export class ActiveNetwork {
     return fresh;
   }
 
+  /**
+   * Adds the shares of ports that have one locator, at `node`, with the network's own segment, and no shared MACs. `locals`: their names,
+   * when that is this node. Returns whether the network did not reach the node before.
+   */
+  addPlain(node: string, count: number, locals: readonly string[]): boolean {
+    const { segment } = this.definition;
+    let segments = this.#reach.get(node);
+    const fresh = segments === undefined;
+    if (segments === undefined) {
+      segments = new Map();
+      this.#reach.set(node, segments);
+    }
+    this.#touchPlace(node, segment);
+    const reach = segments.get(segment);
+    if (reach === undefined) segments.set(segment, { all: count, used: count });
+    else {
+      reach.all += count;
+      reach.used += count;
+    }
+    for (const port of locals) {
+      this.#touchMember(port);
+      this.#floodPorts.add(port);
+    }
+    return fresh;
+  }
+
   /** Takes a port's share away; this node must be as it was when it was added. Returns the nodes that the network no longer reaches. */
   remove(port: TablePort, self: TableNode): readonly string[] {
     const gone: string[] = [];

@@ -1,4 +1,5 @@
 import { NODE_WIRE } from '../generated/layout.ts';
+import { PortIds } from './port-ids.ts';
 
 /**
  * Kernel ids: small dense integers for nodes, networks, ports and balanced addresses. 0 is never one, nor is NODE_WIRE. A multicast group is a
@@ -182,8 +183,8 @@ export class IdBook {
   readonly nodes: IdSpace;
   /** Owner: the network's id in the table. Natural key: `networkNatural`. */
   readonly networks: IdSpace;
-  /** Owner: `portOwner`. Natural key: `portNatural`. */
-  readonly ports: IdSpace;
+  /** Owner: a row of the table. */
+  readonly ports: PortIds;
   /** Balanced addresses. Owner: `portOwner`. Natural key: `portNatural`, of the network and the address's own MAC. */
   readonly addresses: IdSpace;
 
@@ -192,7 +193,7 @@ export class IdBook {
     const restMs = options.restMs ?? ID_REST_MS;
     this.nodes = new IdSpace(now, restMs);
     this.networks = new IdSpace(now, restMs);
-    this.ports = new IdSpace(now, restMs);
+    this.ports = new PortIds(now, restMs);
     this.addresses = new IdSpace(now, restMs);
   }
 
@@ -212,7 +213,7 @@ export class IdBook {
   }
 
   portName(id: number): string | undefined {
-    return nameOf(this.ports.ownerOf(id));
+    return this.ports.nameOf(id);
   }
 
   addressName(id: number): string | undefined {

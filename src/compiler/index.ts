@@ -27,6 +27,7 @@ export {
   valueBytes,
   WRITE_ORDER,
 } from './entries.ts';
+export { EntryBuffer } from './entry-buffer.ts';
 export {
   groupNatural,
   groupOwner,
@@ -49,10 +50,11 @@ export {
   type PlanChanges,
   type PlannedNetwork,
   plan,
+  planSteps,
   replan,
   type TableEdits,
 } from './plan.ts';
-export { PRIORITY_NEVER } from './port-entries.ts';
+export { isPortMap, type PortMap, PRIORITY_NEVER } from './port-entries.ts';
 export {
   formatPlan,
   formatRows,

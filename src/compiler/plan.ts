@@ -1,5 +1,6 @@
 import { MapwireError } from '../errors.ts';
 import { NodeFlags } from '../generated/layout.ts';
+import { CompactTable } from '../table/compact-table.ts';
 import {
   type Family,
   familyOfAddress,
@@ -9,7 +10,9 @@ import {
   underlayAddress,
   wantsChecksum,
 } from '../table/encapsulation.ts';
-import type { Encap, Table, TableAddress, TableNetwork, TableNode, TablePort } from '../table/model.ts';
+import type { Encap, Table, TableAddress, TableNetwork, TableNode } from '../table/model.ts';
+import { portOfRow, type StoredRow } from '../table/port-store.ts';
+import { RowView } from '../table/row-view.ts';
 import { isViewed } from '../table/view.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
 import { balanceEntries, type SlotCache } from './balance-entries.ts';
@@ -23,9 +26,11 @@ import {
   valueBytes,
   WRITE_ORDER,
 } from './entries.ts';
+import type { EntryBuffer } from './entry-buffer.ts';
 import { groupNatural, groupOwner, type IdBook, networkNatural, nodeNatural, portNatural, portOwner } from './ids.ts';
 import { groupEntries, nodeEntries, WIRE_ENTRY, wayTo } from './node-entries.ts';
-import { isLocal, PORT_MAPS, type PortContext, portEntries } from './port-entries.ts';
+import { PortPacker } from './pack-ports.ts';
+import { isLocal, isPortMap, type PortContext, type PortMap, portEntries } from './port-entries.ts';
 
 /** Ids of what was added, changed or removed between two tables. Ids of things that did not change do no harm. */
 export interface TableEdits {
@@ -118,6 +123,8 @@ export interface PlannedNetwork {
 
 /** What one edit of the table changes on this node. */
 export interface PlanChanges {
+  /** True when so much changes that `entries` does not list it: everything is to be compared. */
+  readonly whole: boolean;
   /** In the order in which they are to be written. */
   readonly entries: readonly EntryChange[];
   /** Ports, by table id, that are or were local and whose `LocalPort` changed. */
@@ -144,6 +151,13 @@ export interface Plan {
   readonly sizes: Readonly<Record<PlanMap, number>>;
   /** All entries, or those of one map, in no particular order. */
   entries(map?: PlanMap): IterableIterator<Entry>;
+  /** Those entries of a map that do not belong to one port alone. */
+  sharedEntries(map?: PlanMap): IterableIterator<Entry>;
+  /**
+   * The other ones, as bytes and by the thousand: adds them to a buffer of this map until it is full. Returns where to go on;
+   * undefined when that was all. Between two calls the table may have been edited.
+   */
+  pack(map: PortMap, from: number, into: EntryBuffer): number | undefined;
   /** Networks in which this node has a port. */
   networks(): IterableIterator<PlannedNetwork>;
   readonly localPortCount: number;
@@ -159,7 +173,7 @@ export interface Plan {
 
 /** The ports of one network of the table, whether this node takes part in it or not. */
 interface NetworkPorts {
-  readonly ports: Set<string>;
+  count: number;
   /** Those with a locator on this node. */
   readonly locals: Set<string>;
   /** Those that nodes see differently. */
@@ -194,7 +208,9 @@ type Changed = (before: Entry | undefined, after: Entry | undefined) => void;
 
 /** Everything that a plan is made of; passed on from plan to plan. */
 interface State {
-  table: Table;
+  table: CompactTable;
+  /** Kernel ids of ports by row: those of `ids.ports`. Rows that are not in the plan have 0. */
+  rowIds: Uint32Array;
   readonly node: string;
   readonly ids: IdBook;
   readonly index: Map<string, NetworkPorts>;
@@ -244,14 +260,14 @@ function naturalAddress(node: TableNode): string {
   return underlayAddress(node) ?? node.underlay[0] ?? node.id;
 }
 
-function networkContext(state: State, network: number): NetworkContext {
+function networkContext(state: State): NetworkContext {
   const { ids, table, node } = state;
   return {
     node,
     nodeId: (name) => nodeId(ids, name),
     groupId: (address) => known(ids.nodes.idOf(groupOwner(address)), groupNatural(address)),
     tableNode: (name) => known(table.nodes.get(name), name),
-    portId: (port) => known(ids.ports.idOf(portOwner(network, port)), port),
+    portId: (port) => known(ids.ports.idOf(port), port),
   };
 }
 
@@ -266,10 +282,10 @@ function known<T>(found: T | undefined, name: string): T {
   return found;
 }
 
-function portContext(state: State, network: ActiveNetwork, port: string): PortContext {
+function portContext(state: State, network: ActiveNetwork, id: number): PortContext {
   const { ids } = state;
   return {
-    id: known(ids.ports.idOf(portOwner(network.id, port)), port),
+    id,
     network: network.id,
     definition: network.definition,
     self: requireNode(state.table, state.node),
@@ -335,31 +351,53 @@ class CompiledPlan implements Plan {
   }
 
   *entries(map?: PlanMap): IterableIterator<Entry> {
+    yield* this.sharedEntries(map);
+    if (map !== undefined && !isPortMap(map)) return;
     const state = this.#open;
-    const ofPorts = map === undefined || (PORT_MAPS as readonly PlanMap[]).includes(map);
+    const { rowIds, table } = state;
+    for (let row = 0; row < table.rowLimit; row++) {
+      const id = rowIds[row];
+      const stored = id ? table.storedAt(row) : undefined;
+      const network = stored && state.active.get(stored.row.network);
+      if (!id || network === undefined) continue;
+      yield* portEntries(portOfRow((stored as StoredRow).row), portContext(state, network, id), map);
+    }
+  }
+
+  *sharedEntries(map?: PlanMap): IterableIterator<Entry> {
+    const state = this.#open;
     for (const entries of state.nodes.values()) yield* only(entries, map);
     for (const { entries } of state.groups.values()) yield* only(entries, map);
     for (const { entries } of state.balanced.values()) yield* only(entries, map);
     if (state.wire) yield* only([WIRE_ENTRY], map);
-    for (const [name, network] of state.active) {
-      yield* only(network.entries(), map);
-      if (!ofPorts) continue;
-      for (const port of (state.index.get(name) as NetworkPorts).ports) {
-        yield* portEntries(tablePort(state.table, port), portContext(state, network, port), map);
-      }
-    }
+    for (const network of state.active.values()) yield* only(network.entries(), map);
+  }
+
+  pack(map: PortMap, from: number, into: EntryBuffer): number | undefined {
+    const state = this.#open;
+    const { table, rowIds, active } = state;
+    const packer = new PortPacker(new RowView(table), rowIds, {
+      network: (name) => active.get(name)?.id,
+      nodeId: (name) => nodeId(state.ids, name),
+      segment: (name) => (active.get(name) as ActiveNetwork).definition.segment,
+      entries: (stored, id) => {
+        const network = active.get(stored.row.network) as ActiveNetwork;
+        return portEntries(portOfRow(stored.row), portContext(state, network, id), map);
+      },
+    });
+    return packer.pack(map, from, into);
   }
 
   *networks(): IterableIterator<PlannedNetwork> {
     const state = this.#open;
     for (const [name, network] of state.active) {
-      const { ports, locals } = state.index.get(name) as NetworkPorts;
+      const { count, locals } = state.index.get(name) as NetworkPorts;
       yield {
         network: name,
         id: network.id,
         definition: network.definition,
-        mtu: network.mtu(networkContext(state, network.id)),
-        ports: ports.size,
+        mtu: network.mtu(networkContext(state)),
+        ports: count,
         localPorts: locals.size,
         nodes: [...network.nodes()].filter((node) => node !== state.node),
       };
@@ -374,7 +412,7 @@ class CompiledPlan implements Plan {
     if (found === undefined || network === undefined || at === undefined) return undefined;
     return {
       port,
-      id: portContext(state, network, port).id,
+      id: known(state.rowIds[state.table.rowOf(port)], port),
       network: network.id,
       networkName: found.network,
       mac: found.mac,
@@ -443,16 +481,10 @@ function* only(entries: Iterable<Entry>, map: PlanMap | undefined): IterableIter
   for (const entry of entries) if (map === undefined || entry.map === map) yield entry;
 }
 
-function tablePort(table: Table, port: string): TablePort {
-  const found = table.port(port);
-  if (found === undefined) throw new MapwireError('ERR_MW_TABLE', `the table lost port '${port}'`);
-  return found;
-}
-
 function indexOf(state: State, network: string): NetworkPorts {
   let found = state.index.get(network);
   if (found === undefined) {
-    found = { ports: new Set(), locals: new Set(), viewed: new Set() };
+    found = { count: 0, locals: new Set(), viewed: new Set() };
     state.index.set(network, found);
   }
   return found;
@@ -466,14 +498,50 @@ function counter(state: State): Changed {
   };
 }
 
-/** Takes a network into the plan, with all ports that the index holds for it. */
-function activate(state: State, name: string, definition: TableNetwork, changed: Changed): void {
-  const { ids, table } = state;
-  const id = ids.networks.acquire(name, networkNatural(encapNumber(definition.encap), definition.segment));
+/** Takes a network into the plan; its ports follow. */
+function open(state: State, name: string, definition: TableNetwork): ActiveNetwork {
+  const id = state.ids.networks.acquire(name, networkNatural(encapNumber(definition.encap), definition.segment));
   const network = new ActiveNetwork(id, definition);
   state.active.set(name, network);
   enlist(state, definition);
-  for (const port of indexOf(state, name).ports) include(state, network, tablePort(table, port), changed);
+  return network;
+}
+
+/** The rows of a network, of this version of the table. */
+function* rowsOf(view: RowView, name: string): Generator<number> {
+  const number = view.networkNumber(name);
+  for (let row = 0; row < view.limit; row++) {
+    if (view.isPlain(row) ? view.network(row) === number : view.stored(row)?.row.network === name) yield row;
+  }
+}
+
+/** Adds ports to an active network without telling of each entry: many at once. */
+function admit(state: State, network: ActiveNetwork, view: RowView, rows: Iterable<number>): void {
+  const { ids, sizes, node } = state;
+  const self = requireNode(state.table, node);
+  const selfNumber = view.nodeNumber(node);
+  /** Plain ports at each node. */
+  const counts = new Map<number, number>();
+  const locals: string[] = [];
+  const count = counter(state);
+  for (const row of rows) {
+    if (!view.isPlain(row)) {
+      include(state, network, view.stored(row) as StoredRow, count);
+      continue;
+    }
+    ids.ports.acquire(row, network.id, view.mac(row));
+    const at = view.node(row);
+    counts.set(at, (counts.get(at) ?? 0) + 1);
+    if (at === selfNumber) locals.push(view.id(row));
+    sizes.port++;
+    sizes.mac++;
+    if (view.hasIp4(row)) sizes.ip4++;
+    if (view.hasIp6(row)) sizes.ip6++;
+  }
+  for (const [at, many] of counts) {
+    const name = view.nodeName(at);
+    if (network.addPlain(name, many, name === self.id ? locals : [])) addUse(state, name, network.definition.encap, 1);
+  }
 }
 
 /** Counts a network that becomes active, or the new definition of one that is. */
@@ -503,16 +571,19 @@ function delist(state: State, definition: TableNetwork): void {
 }
 
 /** Adds a port to an active network. */
-function include(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
-  state.ids.ports.acquire(portOwner(network.id, port.id), portNatural(network.id, port.mac));
+function include(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
+  const port = portOfRow(stored.row);
+  const id = state.ids.ports.acquire(stored.place, network.id, stored.row.mac);
   for (const node of network.add(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, 1);
-  for (const entry of portEntries(port, portContext(state, network, port.id))) changed(undefined, entry);
+  for (const entry of portEntries(port, portContext(state, network, id))) changed(undefined, entry);
 }
 
 /** Removes a port from an active network; its kernel id stays. */
-function exclude(state: State, network: ActiveNetwork, port: TablePort, changed: Changed): void {
-  for (const entry of portEntries(port, portContext(state, network, port.id))) changed(entry, undefined);
+function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
+  const port = portOfRow(stored.row);
+  const id = known(state.rowIds[stored.place], port.id);
+  for (const entry of portEntries(port, portContext(state, network, id))) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, -1);
 }
@@ -555,7 +626,7 @@ function refreshGroup(state: State, address: string, changed: Changed): void {
     // A copy goes to all of them: one that wants a checksum has its way.
     const checksum = [...group.networks].some((name) => {
       const network = active.get(name);
-      return network?.wantsChecksum(networkContext(state, network.id)) ?? false;
+      return network?.wantsChecksum(networkContext(state)) ?? false;
     });
     const id = known(ids.nodes.idOf(groupOwner(address)), groupNatural(address));
     group.entries = groupEntries(address, id, requireNode(state.table, state.node), checksum);
@@ -593,7 +664,7 @@ function refreshAddress(state: State, address: TableAddress, changed: Changed): 
   const before = state.balanced.get(address.id);
   const cache: SlotCache = before?.cache ?? new Map();
   const { table, node, ids } = state;
-  const portId = (port: string): number => known(ids.ports.idOf(portOwner(network.id, port)), port);
+  const portId = (port: string): number => known(ids.ports.idOf(port), port);
   const entries = balanceEntries(address, { id, network: network.id, table, node, portId }, cache);
   for (const entry of before?.entries ?? []) changed(entry, undefined);
   for (const entry of entries) changed(undefined, entry);
@@ -640,9 +711,23 @@ function countIpv6(entries: readonly Entry[]): number {
  * Throws ERR_MW_TABLE when the node is not in the table.
  */
 export function plan(table: Table, node: string, ids: IdBook): Plan {
+  const steps = planSteps(table, node, ids);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Rows of one step of `planSteps`. */
+const STEP_ROWS = 4_096;
+
+/** `plan`, with a pause after every few thousand ports. The table may be edited in the pauses: the plan is of the version that is given. */
+export function* planSteps(given: Table, node: string, ids: IdBook): Generator<undefined, Plan> {
+  const table = versioned(given);
   requireNode(table, node);
   const state: State = {
     table,
+    rowIds: ids.ports.byRow,
     node,
     ids,
     index: new Map(),
@@ -661,21 +746,21 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
     underlay6: 0,
     checksums: 0,
   };
-  const spaces = [ids.nodes, ids.networks, ids.ports, ids.addresses];
+  const spaces = [ids.nodes, ids.networks, ids.addresses];
   for (const space of spaces) space.beginPass();
-  const changed = counter(state);
   for (const each of table.nodes.values()) ids.nodes.acquire(each.id, nodeNatural(naturalAddress(each)));
-  for (const port of table.ports()) {
-    const { ports, locals, viewed } = indexOf(state, port.network);
-    ports.add(port.id);
-    if (isLocal(port, node)) locals.add(port.id);
-    if (isViewed(port.at)) viewed.add(port.id);
+  yield* indexRows(state);
+  for (const { id, stored } of ids.ports.bind(table, true)) {
+    ids.ports.rest(id, ids.networks.idOf(stored.row.network) ?? 0, stored.row.mac);
   }
+  state.rowIds = ids.ports.byRow;
   for (const [name, { locals }] of state.index) {
     const definition = table.networks.get(name);
-    if (locals.size > 0 && definition !== undefined) activate(state, name, definition, changed);
+    if (locals.size > 0 && definition !== undefined) open(state, name, definition);
   }
-  for (const network of state.active.values()) network.refresh(networkContext(state, network.id), changed);
+  yield* admitAll(state);
+  const changed = counter(state);
+  for (const network of state.active.values()) network.refresh(networkContext(state), changed);
   for (const name of table.nodes.keys()) refreshNode(state, name, changed);
   for (const address of state.groups.keys()) refreshGroup(state, address, changed);
   for (const address of table.addresses.values()) {
@@ -684,7 +769,90 @@ export function plan(table: Table, node: string, ids: IdBook): Plan {
   }
   refreshWire(state, changed);
   for (const space of spaces) space.endPass();
+  ids.ports.restUnclaimed();
   return new CompiledPlan(state);
+}
+
+/** A plan goes through the rows of a table's store, and follows its versions. */
+function versioned(table: Table): CompactTable {
+  if (table instanceof CompactTable) return table;
+  throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'not a table of this program');
+}
+
+/** Which ports each network of the table has, as far as a plan wants to know. */
+function* indexRows(state: State): Generator<undefined> {
+  const { table, node } = state;
+  for (let from = 0; from < table.rowLimit; from += STEP_ROWS) {
+    const view = new RowView(table);
+    const selfNumber = view.nodeNumber(node);
+    /** Of one step: numbers of names may be others after a pause. */
+    const found: (NetworkPorts | undefined)[] = [];
+    for (let row = from; row < Math.min(from + STEP_ROWS, table.rowLimit); row++) {
+      if (view.isPlain(row)) {
+        const number = view.network(row);
+        let ports = found[number];
+        if (ports === undefined) {
+          ports = indexOf(state, view.networkName(number));
+          found[number] = ports;
+        }
+        ports.count++;
+        if (view.node(row) === selfNumber) ports.locals.add(view.id(row));
+        continue;
+      }
+      const stored = view.stored(row);
+      if (stored === undefined) continue;
+      const port = stored.row;
+      const ports = indexOf(state, port.network);
+      ports.count++;
+      if (isLocal(port, node)) ports.locals.add(port.id);
+      if (isViewed(port.at)) ports.viewed.add(port.id);
+    }
+    yield;
+  }
+}
+
+/** Puts the ports of all active networks in, and takes the ids of other ones away. */
+function* admitAll(state: State): Generator<undefined> {
+  const { table, active, ids, rowIds } = state;
+  for (let from = 0; from < table.rowLimit; from += STEP_ROWS) {
+    const view = new RowView(table);
+    const rows = new Map<string, number[]>();
+    const byNumber: (number[] | undefined)[] = [];
+    const listOf = (name: string): number[] => {
+      let list = rows.get(name);
+      if (list === undefined) {
+        list = [];
+        rows.set(name, list);
+      }
+      return list;
+    };
+    for (let row = from; row < Math.min(from + STEP_ROWS, table.rowLimit); row++) {
+      if (view.isPlain(row)) {
+        const number = view.network(row);
+        let list = byNumber[number];
+        if (list === undefined) {
+          list = listOf(view.networkName(number));
+          byNumber[number] = list;
+        }
+        list.push(row);
+      } else {
+        const stored = view.stored(row);
+        if (stored !== undefined) listOf(stored.row.network).push(row);
+      }
+    }
+    for (const [name, list] of rows) {
+      const network = active.get(name);
+      if (network !== undefined) {
+        admit(state, network, view, list);
+        continue;
+      }
+      for (const row of list) {
+        const id = rowIds[row] === 0 ? 0 : ids.ports.detach(row);
+        if (id !== 0) ids.ports.rest(id, ids.networks.idOf(name) ?? 0, (view.stored(row) as StoredRow).row.mac);
+      }
+    }
+    yield;
+  }
 }
 
 /** What came and went of each key. */
@@ -736,17 +904,29 @@ class ChangeSet {
 export function replan(old: Plan, table: Table, edits: TableEdits): { plan: Plan; changes: PlanChanges } {
   if (!(old instanceof CompiledPlan)) throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'not a plan of this compiler');
   requireNode(table, old.node);
+  const after = versioned(table);
   const state = old.surrender();
-  const edit = new Edit(state, table, edits);
+  const edit = new Edit(state, after, edits);
   edit.run();
   return { plan: new CompiledPlan(state), changes: edit.result() };
+}
+
+/** More ports than this are not listed entry by entry. */
+const LISTED_PORTS = 20_000;
+
+/** The id of a port that was taken out of its row, and whose it was. */
+interface FreedId {
+  readonly id: number;
+  /** Kernel id. */
+  readonly network: number;
+  readonly mac: number;
 }
 
 /** One pass of `replan`. The steps stand in the order in which they run. */
 class Edit {
   readonly #state: State;
-  readonly #before: Table;
-  readonly #after: Table;
+  readonly #before: CompactTable;
+  readonly #after: CompactTable;
   readonly #ports: Set<string>;
   readonly #networks: Set<string>;
   readonly #nodes: Set<string>;
@@ -759,9 +939,10 @@ class Edit {
   /** Multicast groups, by address, that networks joined or left. */
   readonly #groups = new Set<string>();
   #groupsChanged = false;
+  #whole = false;
   readonly #changed: Changed;
 
-  constructor(state: State, table: Table, edits: TableEdits) {
+  constructor(state: State, table: CompactTable, edits: TableEdits) {
     this.#state = state;
     this.#before = state.table;
     this.#after = table;
@@ -774,19 +955,23 @@ class Edit {
     }
     this.#addresses = new Set(edits.addresses);
     const count = counter(state);
+    this.#whole = this.#ports.size > LISTED_PORTS;
     this.#changed = (before, after) => {
       count(before, after);
-      this.#set.record(before, after);
+      if (!this.#whole) this.#set.record(before, after);
     };
   }
 
   run(): void {
+    this.#bindIds(this.#before);
     const peersBefore = this.#peersNow();
     this.#noteAddresses();
     const freed = this.#withdrawPorts();
     const rebuilt = this.#closeNetworks(freed);
     this.#releaseIds(freed);
     this.#state.table = this.#after;
+    this.#bindIds(this.#after);
+    for (const [name, { id }] of freed) this.#state.ids.ports.attach(this.#after.rowOf(name), id);
     this.#acquireNodes();
     this.#enterPorts();
     this.#openNetworks(rebuilt);
@@ -798,11 +983,19 @@ class Edit {
 
   result(): PlanChanges {
     return {
-      entries: this.#set.changes(),
+      whole: this.#whole,
+      entries: this.#whole ? [] : this.#set.changes(),
       localPorts: this.#localPorts,
       peers: this.#peers,
       groups: this.#groupsChanged,
     };
+  }
+
+  /** Rows of the ids are those of this table. */
+  #bindIds(table: CompactTable): void {
+    const { ids } = this.#state;
+    ids.ports.bind(table);
+    this.#state.rowIds = ids.ports.byRow;
   }
 
   /**
@@ -830,22 +1023,23 @@ class Edit {
     this.#groupsChanged = true;
   }
 
-  /** Takes the old shape of every edited port out. Returns the owners whose ids may become free. */
-  #withdrawPorts(): Set<string> {
+  /** Takes the old shape of every edited port out. Returns the ids that may become free, by their ports. */
+  #withdrawPorts(): Map<string, FreedId> {
     const state = this.#state;
-    const freed = new Set<string>();
-    for (const id of this.#ports) {
-      const port = this.#before.port(id);
-      if (port === undefined) continue;
-      const { ports, locals, viewed } = indexOf(state, port.network);
-      ports.delete(id);
-      viewed.delete(id);
-      if (locals.delete(id)) this.#localPorts.add(id);
-      const network = state.active.get(port.network);
+    const freed = new Map<string, FreedId>();
+    for (const name of this.#ports) {
+      const stored = this.#before.storedPort(name);
+      if (stored === undefined) continue;
+      const ports = indexOf(state, stored.row.network);
+      ports.count--;
+      ports.viewed.delete(name);
+      if (ports.locals.delete(name)) this.#localPorts.add(name);
+      const network = state.active.get(stored.row.network);
       if (network === undefined) continue;
-      exclude(state, network, port, this.#changed);
-      this.#dirty.add(port.network);
-      freed.add(portOwner(network.id, id));
+      exclude(state, network, stored, this.#changed);
+      this.#dirty.add(stored.row.network);
+      const id = state.ids.ports.detach(stored.place);
+      freed.set(name, { id, network: network.id, mac: stored.row.mac });
     }
     return freed;
   }
@@ -861,11 +1055,11 @@ class Edit {
    * Takes networks out that leave the plan, and those whose encapsulation or segment changed, because every port's entry
    * holds it. Returns the latter: they keep their ids and come back.
    */
-  #closeNetworks(freed: Set<string>): Set<string> {
+  #closeNetworks(freed: Map<string, FreedId>): Set<string> {
     const state = this.#state;
     const entering = new Set<string>();
     for (const id of this.#ports) {
-      const port = this.#after.port(id);
+      const port = this.#after.storedPort(id)?.row;
       if (port !== undefined && isLocal(port, state.node)) entering.add(port.network);
     }
     const rebuilt = new Set<string>();
@@ -876,12 +1070,7 @@ class Edit {
       const definition = this.#after.networks.get(name);
       const same = definition?.encap === network.definition.encap && definition?.segment === network.definition.segment;
       if (stays && same) continue;
-      for (const id of indexOf(state, name).ports) {
-        const port = tablePort(this.#before, id);
-        exclude(state, network, port, this.#changed);
-        if (isLocal(port, state.node)) this.#localPorts.add(id);
-        if (!stays) freed.add(portOwner(network.id, id));
-      }
+      this.#closePorts(name, network, stays, freed);
       for (const entry of network.entries()) this.#changed(entry, undefined);
       for (const id of state.addressesOf.get(name) ?? []) this.#withdrawAddress(id);
       this.#delist(network.definition);
@@ -893,15 +1082,30 @@ class Edit {
     return rebuilt;
   }
 
+  /** Takes the ports of a network out that were not edited. Their ids stay with them when the network `stays`. */
+  #closePorts(name: string, network: ActiveNetwork, stays: boolean, freed: Map<string, FreedId>): void {
+    const state = this.#state;
+    const { ports } = state.ids;
+    if (indexOf(state, name).count > LISTED_PORTS) this.#whole = true;
+    const view = new RowView(this.#before);
+    for (const row of rowsOf(view, name)) {
+      // Those that were edited are out already.
+      if (state.rowIds[row] === 0) continue;
+      const stored = view.stored(row) as StoredRow;
+      exclude(state, network, stored, this.#changed);
+      if (isLocal(stored.row, state.node)) this.#localPorts.add(stored.row.id);
+      if (!stays) freed.set(stored.row.id, { id: ports.detach(row), network: network.id, mac: stored.row.mac });
+    }
+  }
+
   /** Gives ids back before new ones are taken, so that a renamed port finds its own again. */
-  #releaseIds(freed: ReadonlySet<string>): void {
+  #releaseIds(freed: Map<string, FreedId>): void {
     const { ids } = this.#state;
-    for (const owner of freed) {
-      const space = owner.indexOf(' ');
-      const id = owner.slice(space + 1);
-      const port = this.#after.port(id);
-      const keeps = port !== undefined && ids.networks.idOf(port.network) === Number(owner.slice(0, space));
-      if (!keeps) ids.ports.release(owner);
+    for (const [name, { id, network, mac }] of freed) {
+      const port = this.#after.storedPort(name)?.row;
+      if (port !== undefined && ids.networks.idOf(port.network) === network) continue;
+      freed.delete(name);
+      ids.ports.rest(id, network, mac);
     }
   }
 
@@ -916,19 +1120,20 @@ class Edit {
   /** Enters the new shape of every edited port. */
   #enterPorts(): void {
     const state = this.#state;
-    for (const id of this.#ports) {
-      const port = this.#after.port(id);
-      if (port === undefined) continue;
-      const { ports, locals, viewed } = indexOf(state, port.network);
-      ports.add(id);
-      if (isViewed(port.at)) viewed.add(id);
+    for (const name of this.#ports) {
+      const stored = this.#after.storedPort(name);
+      if (stored === undefined) continue;
+      const port = stored.row;
+      const ports = indexOf(state, port.network);
+      ports.count++;
+      if (isViewed(port.at)) ports.viewed.add(name);
       if (isLocal(port, state.node)) {
-        locals.add(id);
-        this.#localPorts.add(id);
+        ports.locals.add(name);
+        this.#localPorts.add(name);
       }
       const network = state.active.get(port.network);
       if (network === undefined) continue;
-      include(state, network, port, this.#changed);
+      include(state, network, stored, this.#changed);
       this.#dirty.add(port.network);
     }
   }
@@ -937,20 +1142,26 @@ class Edit {
     const state = this.#state;
     const candidates = new Set([...rebuilt, ...this.#networks]);
     for (const id of this.#ports) {
-      const port = this.#after.port(id);
+      const port = this.#after.storedPort(id)?.row;
       if (port !== undefined) candidates.add(port.network);
     }
     for (const name of candidates) {
       const definition = this.#after.networks.get(name);
-      const { locals } = indexOf(state, name);
+      const { locals, count } = indexOf(state, name);
       if (definition === undefined || locals.size === 0 || state.active.has(name)) continue;
-      activate(state, name, definition, this.#changed);
+      if (count > LISTED_PORTS) this.#whole = true;
+      const network = open(state, name, definition);
+      const view = new RowView(this.#after);
+      if (this.#whole) admit(state, network, view, rowsOf(view, name));
+      else {
+        for (const row of rowsOf(view, name)) include(state, network, view.stored(row) as StoredRow, this.#changed);
+      }
       for (const id of state.addressesOf.get(name) ?? []) this.#addresses.add(id);
       this.#noteGroup(definition);
       this.#dirty.add(name);
       for (const id of locals) this.#localPorts.add(id);
     }
-    for (const name of this.#networks) if (indexOf(state, name).ports.size === 0) state.index.delete(name);
+    for (const name of this.#networks) if (indexOf(state, name).count === 0) state.index.delete(name);
   }
 
   /** Definitions that changed in little things, and what networks take from their nodes. */
@@ -983,7 +1194,7 @@ class Edit {
     const state = this.#state;
     for (const name of this.#dirty) {
       const network = state.active.get(name);
-      const moved = network?.refresh(networkContext(state, network.id), this.#changed);
+      const moved = network?.refresh(networkContext(state), this.#changed);
       const group = network && moved === true ? groupOf(network.definition) : undefined;
       if (group !== undefined) this.#groups.add(group);
     }

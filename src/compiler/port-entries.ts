@@ -21,7 +21,7 @@ export interface PortContext {
 }
 
 /** Does the port have any locator on this node? */
-export function isLocal(port: TablePort, node: string): boolean {
+export function isLocal(port: Pick<TablePort, 'at'>, node: string): boolean {
   return port.at.some((at) => at.node === node);
 }
 
@@ -42,6 +42,10 @@ export function isIpv6(text: string): boolean {
 /** Maps whose entries belong to one port alone. */
 export const PORT_MAPS = ['port', 'mac', 'ip4', 'ip6', 'allow4', 'allow6'] as const;
 export type PortMap = (typeof PORT_MAPS)[number];
+
+export function isPortMap(map: string): map is PortMap {
+  return (PORT_MAPS as readonly string[]).includes(map);
+}
 
 /** All entries that belong to one port alone, or those of one map. Entries shared by ports (`source_mac`, `flood`) belong to the network. */
 export function* portEntries(port: TablePort, context: PortContext, only?: PlanMap): IterableIterator<Entry<PortMap>> {

@@ -228,7 +228,7 @@ export class Dataplane implements AsyncDisposable {
         });
       }
       const start = performance.now();
-      const whole = changes === undefined || this.#stale || this.#plan === undefined;
+      const whole = changes === undefined || changes.whole || this.#stale || this.#plan === undefined;
       this.#stale = true;
       this.#plan = plan;
       const config = configOf(plan, this.#settings, (await this.#segmenterFor(plan, whole))?.near);

@@ -68,14 +68,25 @@ export class MapWriter {
       for (const entry of entries) await this.#putOne(map, entry);
       return;
     }
-    const keys = pack(entries, raw.keySize, 'key');
-    const values = pack(entries, raw.valueSize, 'value');
-    for (let done = 0; done < entries.length; ) {
-      const rest = entries.length - done;
+    await this.putPacked(map, pack(entries, raw.keySize, 'key'), pack(entries, raw.valueSize, 'value'), entries.length);
+  }
+
+  /**
+   * Packed entries of a map that has batches. The buffers must stay as they are until the promise resolves.
+   *
+   * @throws ERR_MW_MAP_FULL: grow it and begin again
+   */
+  async putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
+    const raw = this.generation.map(map);
+    if (count === 1) {
+      await this.#putOne(map, { map, key: keys.subarray(0, raw.keySize), value: values.subarray(0, raw.valueSize) });
+      return;
+    }
+    for (let done = 0; done < count; ) {
       const result = await raw.updateBatch(
-        keys.subarray(done * raw.keySize),
-        values.subarray(done * raw.valueSize),
-        rest,
+        keys.subarray(done * raw.keySize, count * raw.keySize),
+        values.subarray(done * raw.valueSize, count * raw.valueSize),
+        count - done,
       );
       this.#count(map, result.applied);
       done += result.applied;
@@ -117,7 +128,18 @@ export class MapWriter {
     keys.forEach((key, i) => {
       packed.set(key, i * raw.keySize);
     });
-    const result = await raw.deleteBatch(packed, keys.length);
+    await this.removePacked(map, packed, keys.length);
+  }
+
+  /** Packed keys of a map that has batches. */
+  async removePacked(map: EntryMap, keys: Uint8Array, count: number): Promise<void> {
+    if (count === 0) return;
+    const raw = this.generation.map(map);
+    if (count === 1) {
+      if (raw.delete(keys.subarray(0, raw.keySize))) this.#count(map, 1);
+      return;
+    }
+    const result = await raw.deleteBatch(keys, count);
     this.#count(map, result.applied);
     const error = raw.batchError(result);
     if (error !== undefined) this.#failed(map, error);

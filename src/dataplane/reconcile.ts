@@ -1,10 +1,12 @@
-import { type Entry, keyBytes, type Plan, STATE_FLAGS, stateFlags, valueBytes } from '../compiler/index.ts';
+import { type Entry, isPortMap, keyBytes, type Plan, STATE_FLAGS, stateFlags, valueBytes } from '../compiler/index.ts';
 import { type Nexthop, type Node, node as nodeCodec, type Port, port as portCodec } from '../generated/layout.ts';
 import type { NodeState } from '../table/index.ts';
 import { withHistory } from './former.ts';
 import type { Generation } from './generation.ts';
 import { ENTRY_ORDER, type EntryMap, isPlanMap, type RawEntry } from './map-table.ts';
 import { type Held, type MapWriter, readMap, textOf } from './map-writer.ts';
+import { pacer } from './pace.ts';
+import { type Leftover, reconcilePorts } from './reconcile-ports.ts';
 
 /** What the kernel should hold beside what follows from the table. */
 export interface Surroundings {
@@ -68,11 +70,16 @@ export async function reconcile(
   history: Generation | undefined,
 ): Promise<void> {
   const { generation } = writer;
-  const gone: { map: EntryMap; keys: Uint8Array[] }[] = [];
+  const gone: (() => Promise<void>)[] = [];
   const runtime = group(around.runtime());
+  const pause = pacer();
   for (const map of ENTRY_ORDER) {
+    if (isPortMap(map)) {
+      const left: Leftover = await reconcilePorts(map, plan, around, writer, history, pause);
+      gone.push(() => writer.removePacked(map, left.keys, left.count));
+      continue;
+    }
     const held = await readMap(generation, map);
-    const past = map === 'port' && history !== undefined ? await readMap(history, map) : held;
     const puts: RawEntry[] = [];
     const compare = (entry: RawEntry): void => {
       const text = textOf(entry.key);
@@ -80,12 +87,13 @@ export async function reconcile(
       held.delete(text);
       if (had === undefined || Buffer.compare(had.value, entry.value) !== 0) puts.push(entry);
     };
-    if (isPlanMap(map)) for (const entry of plan.entries(map)) compare(rawEntry(entry, past, around));
+    if (isPlanMap(map)) for (const entry of plan.sharedEntries(map)) compare(rawEntry(entry, held, around));
     else for (const entry of runtime.get(map) ?? []) compare(entry);
     await writer.put(map, puts);
-    gone.push({ map, keys: [...held.values()].map(({ key }) => key) });
+    const keys = [...held.values()].map(({ key }) => key);
+    gone.push(() => writer.remove(map, keys));
   }
-  for (const { map, keys } of gone.reverse()) await writer.remove(map, keys);
+  for (const remove of gone.reverse()) await remove();
 }
 
 function rawEntry(entry: Entry, held: Held, around: Surroundings): RawEntry {

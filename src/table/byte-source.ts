@@ -3,6 +3,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 export interface ByteSource {
+  /** Bytes in all, where that is known. */
+  readonly size?: number;
   /** Reads up to `length` bytes at a position into a buffer, from its start; 0 at the end. */
   read(into: Buffer, length: number, position: number): number;
   close(): void;
@@ -10,6 +12,7 @@ export interface ByteSource {
 
 export function bytesOf(content: Uint8Array): ByteSource {
   return {
+    size: content.length,
     read(into, length, position) {
       const part = content.subarray(position, position + length);
       into.set(part);
@@ -58,6 +61,7 @@ export function openFile(path: string): OpenFile {
     return {
       fd,
       kind,
+      size: Number(stat.size),
       stamp: { device: stat.dev, inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs },
       read: (into, length, position) => readSync(fd, into, 0, length, position),
       close: () => closeSync(fd),

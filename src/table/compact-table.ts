@@ -51,6 +51,7 @@ export interface FileList {
 }
 
 const KEEP_APART = 16;
+const NOTHING_CHANGED: ReadonlyMap<number, StoredRow | null> = new Map();
 
 export class CompactTable implements Table {
   readonly revision: number;
@@ -154,6 +155,46 @@ export class CompactTable implements Table {
       if (was !== undefined) return was ?? undefined;
     }
     return this.parts.store.isLive(row) ? this.parts.store.stored(row) : undefined;
+  }
+
+  /** The row of a port in this version; -1: there is none. */
+  rowOf(id: string): number {
+    if (this.#next !== undefined) {
+      for (const undo of this.#later()) {
+        const was = undo.ids.get(id);
+        if (was !== undefined) return was?.place ?? -1;
+      }
+    }
+    return this.parts.store.findId(id);
+  }
+
+  /** What is in a row of this version. */
+  storedAt(row: number): StoredRow | undefined {
+    return row < this.#limit ? this.#storedAt(row) : undefined;
+  }
+
+  /** Rows are below this. */
+  get rowLimit(): number {
+    return this.#limit;
+  }
+
+  /** For how many rows the store has room. */
+  get rowCapacity(): number {
+    return this.parts.store.capacity;
+  }
+
+  sharesStore(other: CompactTable): boolean {
+    return this.parts.store === other.parts.store;
+  }
+
+  /** Rows that a later version has changed, as they are in this one; null: empty. Whoever pauses asks again. */
+  overrides(): ReadonlyMap<number, StoredRow | null> {
+    if (this.#next === undefined) return NOTHING_CHANGED;
+    const undos = this.#later();
+    if (undos.length === 1) return undos[0]!.rows;
+    const merged = new Map(undos[0]!.rows);
+    for (const undo of undos) for (const [row, was] of undo.rows) if (!merged.has(row)) merged.set(row, was);
+    return merged;
   }
 
   /** The port of a network that has the MAC. */

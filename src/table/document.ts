@@ -1,6 +1,7 @@
 /** What the readers give to an edit: records with their places. */
 
 import type { DiagnosticCode } from './diagnostics.ts';
+import type { PlainPort } from './port-store.ts';
 import type { MistakeExtra, Path } from './row.ts';
 import type { Position } from './text-position.ts';
 
@@ -35,6 +36,10 @@ export interface TableFile {
 /** What a reader tells of. Paths begin at the document's root. */
 export interface RecordSink {
   record(kind: RecordKind, id: string, value: unknown, line: number): void;
+  /** A port in the form that most have. False: it was not taken, `record` is to be told of it. */
+  plainPort(port: PlainPort, line: number): boolean;
+  /** About so many ports are to come from this file. */
+  expect(ports: number): void;
   remove(kind: RecordKind, id: string, line: number): void;
   mistake(code: DiagnosticCode, path: Path, message: string, extra?: MistakeExtra): void;
   /** A mistake whose place is known. Without one it is the file as a whole. */

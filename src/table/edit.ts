@@ -12,7 +12,7 @@ import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
 import type { Document, RecordKind, RecordSink, TableFile } from './document.ts';
 import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts';
 import type { TableAddress, TableNetwork, TableNode } from './model.ts';
-import { PortStore, type StoredRow } from './port-store.ts';
+import { type PlainPort, PortStore, type StoredRow } from './port-store.ts';
 import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
 import { nearest } from './suggest.ts';
 import type { Position } from './text-position.ts';
@@ -286,13 +286,49 @@ export class TableEdit implements RecordSink {
     this.#put(row, port, line);
   }
 
+  plainPort(port: PlainPort, line: number): boolean {
+    const { store } = this;
+    if (this.#brokenPorts.size > 0) return false;
+    const row = store.findIdBytes(port.bytes, port.idStart, port.idEnd);
+    if (row < 0) {
+      const place = store.putPlain(port, this.#file, line);
+      if (this.#base !== undefined) this.#note(place, store.id(place), null);
+      this.#mark(place);
+      return true;
+    }
+    if (!this.#mayReplace(row)) return false;
+    if (store.equalsPlain(row, port)) {
+      this.#relocate(row, line);
+    } else {
+      this.#take(row);
+      store.putPlain(port, this.#file, line, row);
+    }
+    this.#mark(row);
+    return true;
+  }
+
+  expect(ports: number): void {
+    const more = ports - this.store.size;
+    if (more > 0) this.store.reserve(more);
+  }
+
+  /** Is there no question whether a port of this file may stand in the place of the one in the row? */
+  #mayReplace(row: number): boolean {
+    if (this.#deltas) return this.file(this.store.file(row)).source === this.file(this.#file).source;
+    return this.#seen[row] !== 1 && this.#replaced.has(this.store.file(row));
+  }
+
+  #relocate(row: number, line: number): void {
+    const { store } = this;
+    if (store.file(row) === this.#file && store.line(row) === line) return;
+    this.#relocated.push(row, store.file(row), store.line(row));
+    store.relocate(row, this.#file, line);
+  }
+
   #put(row: number, port: PortRow, line: number): void {
     const { store } = this;
     if (row >= 0 && store.equals(row, port)) {
-      if (store.file(row) !== this.#file || store.line(row) !== line) {
-        this.#relocated.push(row, store.file(row), store.line(row));
-        store.relocate(row, this.#file, line);
-      }
+      this.#relocate(row, line);
       this.#mark(row);
       return;
     }

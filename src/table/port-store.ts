@@ -5,8 +5,9 @@
  * versions are made of it with the help of an undo record (see compact-table.ts).
  */
 
-import { equalIp, formatIp, formatMac, type IpNumber } from './address.ts';
+import { equalIp, formatIp, formatMac, type Ip6Words, type IpNumber } from './address.ts';
 import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
+import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
 import type { TableLocator, TablePort } from './model.ts';
 import { NameTable } from './name-table.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
@@ -15,6 +16,8 @@ import { isViewed } from './view.ts';
 
 /** A row and where it was written. */
 export interface StoredRow {
+  /** Number of the row. */
+  readonly place: number;
   readonly row: PortRow;
   readonly file: number;
   readonly line: number;
@@ -37,8 +40,38 @@ interface Extra {
   readonly at: readonly TableLocator[] | undefined;
 }
 
+/** The columns as they are now, for reading: another array after the store has grown. */
+export interface PortColumns {
+  /** Number of the network's name. */
+  readonly network: Numbers;
+  readonly macHigh: Uint16Array;
+  readonly macLow: Uint32Array;
+  readonly ip4: Uint32Array;
+  /** Four words a row. */
+  readonly ip6: Uint32Array | undefined;
+  /** Number of the node's name. */
+  readonly node: Numbers;
+}
+
+/** Numbers of names: two bytes each while they are few. */
+type Numbers = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+/** A port of which all lies in columns and nothing is unusual, as the readers find most of them. */
+export interface PlainPort {
+  /** The id as UTF-8, a part of these bytes. */
+  bytes: Uint8Array;
+  idStart: number;
+  idEnd: number;
+  network: string;
+  mac: number;
+  /** -1: none */
+  ip4: number;
+  ip6: Ip6Words | undefined;
+  /** Of its only locator, which says nothing else. */
+  node: string;
+}
+
 const TWO_32 = 0x1_0000_0000;
-const FREE = 0xffff_ffff;
 const FIRST_CAPACITY = 64;
 const NONE: readonly never[] = Object.freeze([]);
 
@@ -50,6 +83,8 @@ const HAS_EXTRA = 8;
 const EXTRA_IPS = 16;
 /** The extra object holds all locators. */
 const EXTRA_AT = 32;
+/** Of two bits, which kind of id it is: `IdKind`. */
+const ID_SHIFT = 6;
 
 function hashMac(network: number, mac: number): number {
   return finish(mix(mix(network ^ HASH_SEED, Math.floor(mac / TWO_32)), mac >>> 0));
@@ -146,17 +181,17 @@ export class PortStore {
   #limit = 0;
   #live = 0;
   readonly #free: number[] = [];
-  readonly #ids = new TextHeap();
+  readonly #seed = HASH_SEED;
+  readonly #ids = new IdCells(FIRST_CAPACITY, this.#seed);
   readonly #interfaces = new TextHeap();
   readonly #extra = new Map<number, Extra>();
 
-  #id = new Uint32Array(FIRST_CAPACITY).fill(FREE);
-  #network = new Uint32Array(FIRST_CAPACITY);
+  #network: Numbers = new Uint16Array(FIRST_CAPACITY);
   #macHigh = new Uint16Array(FIRST_CAPACITY);
   #macLow = new Uint32Array(FIRST_CAPACITY);
   #flags = new Uint8Array(FIRST_CAPACITY);
   #ip4 = new Uint32Array(FIRST_CAPACITY);
-  #node = new Uint32Array(FIRST_CAPACITY);
+  #node: Numbers = new Uint16Array(FIRST_CAPACITY);
   #file = new Uint16Array(FIRST_CAPACITY);
   #line = new Uint32Array(FIRST_CAPACITY);
   /** Made when the first row needs them. */
@@ -165,13 +200,12 @@ export class PortStore {
 
   readonly #byId = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
-      const id = this.#id[row]!;
-      if (id !== FREE) add(this.#ids.hash(id), row);
+      if (this.isLive(row)) add(this.#ids.hashAt(row, this.#idKind(row)), row);
     }
   });
   readonly #byMac = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
-      if (this.#id[row] === FREE) continue;
+      if (!this.isLive(row)) continue;
       const network = this.#network[row]!;
       const mac = this.mac(row);
       if (!this.#isLater(row, macKey, network, mac)) add(hashMac(network, mac), row);
@@ -179,14 +213,14 @@ export class PortStore {
   });
   readonly #byIp = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
-      if (this.#id[row] === FREE) continue;
+      if (!this.isLive(row)) continue;
       const network = this.#network[row]!;
       for (const ip of this.ips(row)) if (!this.#isLater(row, ipKey, network, ip)) add(hashIp(network, ip), row);
     }
   });
   readonly #byInterface = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
-      if (this.#id[row] === FREE || (this.#flags[row]! & (HAS_INTERFACE | EXTRA_AT)) === 0) continue;
+      if (!this.isLive(row) || (this.#flags[row]! & (HAS_INTERFACE | EXTRA_AT)) === 0) continue;
       this.#eachInterface(row, (node, name) => {
         if (!this.#isLater(row, interfaceKey, node, name)) add(hashInterface(node, name), row);
       });
@@ -208,14 +242,47 @@ export class PortStore {
     return this.#limit;
   }
 
+  /** For how many rows there is room. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
   isLive(row: number): boolean {
-    return row < this.#limit && this.#id[row] !== FREE;
+    return row < this.#limit && (this.#flags[row]! >>> ID_SHIFT !== 0 || !this.#ids.isEmpty(row));
+  }
+
+  #idKind(row: number): IdKind {
+    return (this.#flags[row]! >>> ID_SHIFT) as IdKind;
+  }
+
+  columns(): PortColumns {
+    return {
+      network: this.#network,
+      macHigh: this.#macHigh,
+      macLow: this.#macLow,
+      ip4: this.#ip4,
+      ip6: this.#ip6,
+      node: this.#node,
+    };
+  }
+
+  /** True when the row is live and all of it lies in columns. */
+  isPlain(row: number): boolean {
+    return this.isLive(row) && (this.#flags[row]! & HAS_EXTRA) === 0;
+  }
+
+  hasIp4(row: number): boolean {
+    return (this.#flags[row]! & HAS_IP4) !== 0;
+  }
+
+  hasIp6(row: number): boolean {
+    return (this.#flags[row]! & HAS_IP6) !== 0;
   }
 
   // reading one row
 
   id(row: number): string {
-    return this.#ids.text(this.#id[row]!);
+    return this.#ids.text(row, this.#idKind(row));
   }
 
   network(row: number): string {
@@ -266,6 +333,7 @@ export class PortStore {
   stored(row: number): StoredRow {
     const extra = this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)! : undefined;
     return {
+      place: row,
       row: {
         id: this.id(row),
         network: this.network(row),
@@ -289,8 +357,18 @@ export class PortStore {
 
   findId(id: string): number {
     this.#ids.encode(id);
-    for (let row = this.#byId.first(this.#ids.encodedHash()); row >= 0; row = this.#byId.next()) {
-      if (this.#ids.equals(this.#id[row]!)) return row;
+    return this.#findEncoded();
+  }
+
+  /** The row of an id that is given as bytes. */
+  findIdBytes(bytes: Uint8Array, start: number, end: number): number {
+    this.#ids.encodeBytes(bytes, start, end);
+    return this.#findEncoded();
+  }
+
+  #findEncoded(): number {
+    for (let row = this.#byId.first(this.#ids.hash()); row >= 0; row = this.#byId.next()) {
+      if (this.#ids.equals(row, this.#idKind(row))) return row;
     }
     return -1;
   }
@@ -452,17 +530,25 @@ export class PortStore {
     }
     // A row that was taken by number may still be in the list.
     let row = this.#free.pop();
-    while (row !== undefined && this.#id[row] !== FREE) row = this.#free.pop();
+    while (row !== undefined && this.isLive(row)) row = this.#free.pop();
     row ??= this.#limit;
     if (row === this.#limit) {
       this.#limit++;
-      if (row >= this.#capacity) this.#grow();
+      if (row >= this.#capacity) this.#resize(Math.ceil(this.#capacity * 1.5));
     }
     return row;
   }
 
-  #grow(): void {
-    const capacity = this.#capacity * 2;
+  /** Makes room for so many ports more at once: they will come soon. */
+  reserve(ports: number): void {
+    const rows = this.#limit + Math.max(0, ports - this.#free.length);
+    if (rows > this.#capacity) this.#resize(rows);
+    this.#byId.reserve(ports);
+    this.#byMac.reserve(ports);
+    this.#byIp.reserve(ports);
+  }
+
+  #resize(capacity: number): void {
     const words = (old: Uint32Array, length = capacity): Uint32Array<ArrayBuffer> => {
       const bigger = new Uint32Array(length);
       bigger.set(old);
@@ -473,15 +559,15 @@ export class PortStore {
       bigger.set(old);
       return bigger;
     };
-    this.#id = words(this.#id).fill(FREE, this.#capacity);
-    this.#network = words(this.#network);
+    this.#ids.resize(capacity);
+    this.#network = this.#network instanceof Uint16Array ? halves(this.#network) : words(this.#network);
     this.#macHigh = halves(this.#macHigh);
     this.#macLow = words(this.#macLow);
     const flags = new Uint8Array(capacity);
     flags.set(this.#flags);
     this.#flags = flags;
     this.#ip4 = words(this.#ip4);
-    this.#node = words(this.#node);
+    this.#node = this.#node instanceof Uint16Array ? halves(this.#node) : words(this.#node);
     this.#file = halves(this.#file);
     this.#line = words(this.#line);
     if (this.#ip6 !== undefined) this.#ip6 = words(this.#ip6, capacity * 4);
@@ -489,20 +575,96 @@ export class PortStore {
     this.#capacity = capacity;
   }
 
+  /** A number of a network; the column is made wider when it does not fit. */
+  #setNetwork(row: number, number: number): void {
+    if (number > 0xffff && this.#network instanceof Uint16Array) this.#network = Uint32Array.from(this.#network);
+    this.#network[row] = number;
+  }
+
+  #setNode(row: number, number: number): void {
+    if (number > 0xffff && this.#node instanceof Uint16Array) this.#node = Uint32Array.from(this.#node);
+    this.#node[row] = number;
+  }
+
+  /** Does the row hold exactly this, wherever it was written? Its id does. */
+  equalsPlain(row: number, port: PlainPort): boolean {
+    const flags = this.#flags[row]!;
+    if ((flags & (HAS_EXTRA | HAS_INTERFACE)) !== 0) return false;
+    if (this.mac(row) !== port.mac || this.nodes.name(this.#node[row]!) !== port.node) return false;
+    if (this.networks.name(this.#network[row]!) !== port.network) return false;
+    if ((flags & HAS_IP4 ? this.#ip4[row]! : -1) !== port.ip4) return false;
+    const { ip6 } = port;
+    if (ip6 === undefined) return (flags & HAS_IP6) === 0;
+    return (flags & HAS_IP6) !== 0 && this.#hasIp(row, ip6);
+  }
+
+  /** `put` for a port that is plain. `findIdBytes` must have been asked for its id just before. */
+  putPlain(port: PlainPort, file: number, line: number, wanted = -1): number {
+    this.#byId.reserve(1);
+    this.#byMac.reserve(1);
+    this.#byIp.reserve(2);
+    const row = this.#takeRow(wanted);
+    const { mac, ip4, ip6 } = port;
+    this.#ids.encodeBytes(port.bytes, port.idStart, port.idEnd);
+    const kind = this.#ids.store(row);
+    const network = this.networks.take(port.network);
+    const node = this.nodes.take(port.node);
+    this.#setNetwork(row, network);
+    this.#setNode(row, node);
+    this.#macHigh[row] = Math.floor(mac / TWO_32);
+    this.#macLow[row] = mac >>> 0;
+    this.#file[row] = file;
+    this.#line[row] = line;
+    let flags = kind << ID_SHIFT;
+    if (ip4 >= 0) {
+      this.#ip4[row] = ip4;
+      flags |= HAS_IP4;
+    }
+    if (ip6 !== undefined) {
+      this.#ip6 ??= new Uint32Array(this.#capacity * 4);
+      this.#ip6.set(ip6, row * 4);
+      flags |= HAS_IP6;
+    }
+    this.#flags[row] = flags;
+    this.#byId.add(this.#ids.hash(), row);
+    this.#addMac(network, mac, row);
+    if (ip4 >= 0) this.#addIp(network, ip4, row);
+    if (ip6 !== undefined) {
+      this.#addIp(network, ip6, row);
+      this.#ipv6Ports.set(network, this.ipv6Ports(network) + 1);
+      this.dirtyIpv6.add(network);
+    }
+    this.#present(node, network, undefined, 1);
+    this.#live++;
+    return row;
+  }
+
+  #addMac(network: number, mac: number, row: number): void {
+    const first = this.#rowOfMac(network, mac);
+    if (first < 0) this.#byMac.add(hashMac(network, mac), row);
+    else this.#addKey(this.#byMac, hashMac(network, mac), row, first, () => macKey(network, mac));
+  }
+
+  #addIp(network: number, ip: IpNumber, row: number): void {
+    const first = this.#rowOfIp(network, ip, row);
+    if (first < 0) this.#byIp.add(hashIp(network, ip), row);
+    else this.#addKey(this.#byIp, hashIp(network, ip), row, first, () => ipKey(network, ip));
+  }
+
   #write(row: number, port: PortRow, file: number, line: number): void {
     this.#ids.encode(port.id);
-    this.#id[row] = this.#ids.store();
-    this.#network[row] = this.networks.take(port.network);
+    const kind = this.#ids.store(row);
+    this.#setNetwork(row, this.networks.take(port.network));
     this.#macHigh[row] = Math.floor(port.mac / TWO_32);
     this.#macLow[row] = port.mac >>> 0;
     this.#file[row] = file;
     this.#line[row] = line;
-    let flags = this.#writeIps(row, port.ips);
+    let flags = this.#writeIps(row, port.ips) | (kind << ID_SHIFT);
     for (const locator of port.at) this.nodes.take(locator.node);
     const plain = isPlain(port.at);
     if (plain) {
       const only = port.at[0]!;
-      this.#node[row] = this.nodes.find(only.node)!;
+      this.#setNode(row, this.nodes.find(only.node)!);
       if (only.interface !== undefined) {
         this.#interface ??= new Uint32Array(this.#capacity);
         this.#interfaces.encode(only.interface);
@@ -543,14 +705,11 @@ export class PortStore {
   }
 
   #enter(row: number, port: PortRow): void {
-    this.#byId.add(this.#ids.hash(this.#id[row]!), row);
+    this.#byId.add(this.#ids.hashAt(row, this.#idKind(row)), row);
     const network = this.#network[row]!;
     const { mac } = port;
-    const firstMac = this.#rowOfMac(network, mac);
-    this.#addKey(this.#byMac, hashMac(network, mac), row, firstMac, () => macKey(network, mac));
-    for (const ip of port.ips) {
-      this.#addKey(this.#byIp, hashIp(network, ip), row, this.#rowOfIp(network, ip, row), () => ipKey(network, ip));
-    }
+    this.#addMac(network, mac, row);
+    for (const ip of port.ips) this.#addIp(network, ip, row);
     for (const locator of port.at) {
       const node = this.nodes.find(locator.node)!;
       const name = locator.interface;
@@ -585,7 +744,7 @@ export class PortStore {
     const stored = this.stored(row);
     const port = stored.row;
     const network = this.#network[row]!;
-    this.#byId.remove(this.#ids.hash(this.#id[row]!), row);
+    this.#byId.remove(this.#ids.hashAt(row, this.#idKind(row)), row);
     this.#removeKey(this.#byMac, hashMac(network, port.mac), row, () => macKey(network, port.mac));
     for (const ip of port.ips) this.#removeKey(this.#byIp, hashIp(network, ip), row, () => ipKey(network, ip));
     for (const locator of port.at) {
@@ -608,10 +767,9 @@ export class PortStore {
     for (const mac of port.macs) this.#share(network, mac, -1);
     for (const locator of port.at) this.nodes.drop(this.nodes.find(locator.node)!);
     this.networks.drop(network);
-    this.#ids.release(this.#id[row]!);
+    this.#ids.release(row, this.#idKind(row));
     if (this.#flags[row]! & HAS_INTERFACE) this.#interfaces.release(this.#interface![row]!);
     this.#extra.delete(row);
-    this.#id[row] = FREE;
     this.#flags[row] = 0;
     this.#free.push(row);
     this.suspects.delete(row);
@@ -621,14 +779,7 @@ export class PortStore {
   }
 
   #compactHeaps(): void {
-    if (this.#ids.holes > 65_536 && this.#ids.holes * 2 > this.#ids.size) {
-      this.#ids.compact((place) => {
-        for (let row = 0; row < this.#limit; row++) {
-          const id = this.#id[row]!;
-          if (id !== FREE) this.#id[row] = place(id);
-        }
-      });
-    }
+    this.#ids.compact(this.#limit, (row) => this.#idKind(row) === ID_LONG);
     if (this.#interfaces.holes > 65_536 && this.#interfaces.holes * 2 > this.#interfaces.size) {
       this.#interfaces.compact((place) => {
         const column = this.#interface!;

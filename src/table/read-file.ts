@@ -54,6 +54,8 @@ export function formatOfContent(source: ByteSource): TableFormat {
 
 const NOWHERE: RecordSink = {
   record() {},
+  plainPort: () => true,
+  expect() {},
   remove() {},
   mistake() {},
   mistakeAt() {},

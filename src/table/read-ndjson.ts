@@ -8,6 +8,7 @@ import type { ByteSource } from './byte-source.ts';
 import { quote } from './diagnostics.ts';
 import { type Document, RECORD_KINDS, type RecordKind, type RecordSink } from './document.ts';
 import { JsonLocator, JsonMistake, parseJson } from './json.ts';
+import { PlainLine } from './plain-line.ts';
 import { checkVersion } from './read-tree.ts';
 import { describe, idMistake, isMapping, type Path } from './row.ts';
 import { type Position, positionInLine } from './text-position.ts';
@@ -17,6 +18,10 @@ import { badByte, byteOrderMark, type EncodingMistake, firstBadByte } from './ut
 export const MAX_LINE_BYTES = 1024 * 1024;
 const CHUNK = 256 * 1024;
 const LINES_A_MARK = 1024;
+/** After so many lines it is guessed how many there are, */
+const SAMPLE = 4096;
+/** and room is made at once if they are more than this. */
+const LEAST_EXPECTED = 20_000;
 const NEWLINE = 0x0a;
 const KINDS_TEXT = `${RECORD_KINDS.slice(0, -1).join(', ')} and ${RECORD_KINDS.at(-1)}`;
 
@@ -28,8 +33,11 @@ interface Line {
   readonly size: number;
 }
 
-/** The lines from a place on. A line's bytes are valid until the next one is asked for. */
-function* lines(source: ByteSource, from = { number: 1, offset: 0 }): Generator<Line> {
+/** Takes a line that begins at `start` and ends before `end`; false: it is to be given out. */
+type Take = (bytes: Buffer, start: number, end: number, number: number, offset: number) => boolean;
+
+/** The lines from a place on, but those that `take` takes. A line's bytes are valid until the next one is asked for. */
+function* lines(source: ByteSource, from = { number: 1, offset: 0 }, take?: Take): Generator<Line> {
   const chunk = Buffer.allocUnsafe(CHUNK);
   let position = from.offset;
   let number = from.number;
@@ -40,6 +48,12 @@ function* lines(source: ByteSource, from = { number: 1, offset: 0 }): Generator<
     const got = source.read(chunk, CHUNK, position);
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0 && end < got; end = chunk.indexOf(NEWLINE, start)) {
+      if (size === 0 && take?.(chunk, start, end, number, offset)) {
+        offset += end - start + 1;
+        number++;
+        start = end + 1;
+        continue;
+      }
       size += end - start;
       yield { number, offset, bytes: lineBytes(kept, chunk.subarray(start, end), size), size };
       offset += size + 1;
@@ -77,11 +91,12 @@ export class NdjsonDocument implements Document {
 
   /** Told by the reader, so that the line at hand need not be read again. */
   now(number: number, offset: number, text: string): void {
-    this.#mark(number, offset);
+    this.mark(number, offset);
     this.#text = { number, text };
   }
 
-  #mark(number: number, offset: number): void {
+  /** Where a line begins. */
+  mark(number: number, offset: number): void {
     if ((number - 1) % LINES_A_MARK === 0) this.#marks[(number - 1) / LINES_A_MARK] = offset;
   }
 
@@ -91,7 +106,7 @@ export class NdjsonDocument implements Document {
     while (this.#marks[mark] === undefined) mark--;
     const from = { number: mark * LINES_A_MARK + 1, offset: this.#marks[mark]! };
     for (const line of lines(this.#source, from)) {
-      this.#mark(line.number, line.offset);
+      this.mark(line.number, line.offset);
       if (line.number < number) continue;
       if (line.bytes === undefined) return undefined;
       this.now(number, line.offset, line.bytes.toString('utf8').replace(/\r$/, ''));
@@ -145,7 +160,20 @@ export function readNdjson(
   begin(document);
   const deltas = options.deltas ?? false;
   let records = 0;
-  for (const line of lines(source)) {
+  const plain = new PlainLine();
+  const take: Take = (bytes, start, end, number, offset) => {
+    // The first record is the version, or a mistake.
+    if (records === 0 && !deltas) return false;
+    if (!plain.parse(bytes, start, end) || !sink.plainPort(plain, number)) return false;
+    document.mark(number, offset);
+    records++;
+    if (records === SAMPLE && source.size !== undefined) {
+      const expected = Math.ceil((source.size / offset) * SAMPLE * 1.005);
+      if (expected > LEAST_EXPECTED) sink.expect(expected);
+    }
+    return true;
+  };
+  for (const line of lines(source, undefined, take)) {
     const text = lineText(line, records === 0, sink);
     if (text === undefined) {
       sink.incomplete();

@@ -113,6 +113,17 @@ export class TextHeap {
     this.#holes = 0;
   }
 
+  /** For a snapshot. */
+  dump(): Uint8Array {
+    return this.#bytes.subarray(0, this.#end);
+  }
+
+  restore(bytes: Uint8Array): void {
+    this.#bytes = Buffer.from(bytes);
+    this.#end = bytes.length;
+    this.#holes = 0;
+  }
+
   #sizeAt(offset: number): number {
     const tag = this.#bytes[offset]!;
     if (tag === UUID) return 1 + UUID_BYTES;

@@ -176,7 +176,7 @@ function targetOf({ target, key }: Fault, plan: Plan, { ifindexes }: DeviceNumbe
   const [first = '', second = ''] = key.split(' ');
   const { ids } = plan;
   const network = () => ids.networks.idOf(first)!;
-  const portId = (name: string) => ids.ports.idOf(`${ids.networks.idOf(plan.table.port(name)!.network)} ${name}`)!;
+  const portId = (name: string) => ids.ports.idOf(name)!;
   switch (target) {
     case 'ip':
       return second.includes(':')

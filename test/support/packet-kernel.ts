@@ -478,14 +478,13 @@ export class PacketKernel implements AsyncDisposable {
 
   /** The simulator's record as the numbers that the program must have written. */
   expected(record: VerdictRecord): Verdict {
-    const { ids, table } = this.#plan!;
+    const { ids } = this.#plan!;
     const network = record.network === undefined ? 0 : ids.networks.idOf(record.network)!;
-    const portNetwork = record.port === undefined ? 0 : ids.networks.idOf(table.port(record.port)!.network)!;
     return {
       verdict: VERDICTS.indexOf(record.verdict),
       reason: REASON_NUMBERS.get(record.reason)!,
       network,
-      port: record.port === undefined ? 0 : ids.ports.idOf(`${portNetwork} ${record.port}`)!,
+      port: record.port === undefined ? 0 : ids.ports.idOf(record.port)!,
       node: record.node === undefined ? 0 : ids.nodes.idOf(record.node)!,
       ifindex: this.#ifindexOf(record.device),
       segment: record.segment ?? 0,

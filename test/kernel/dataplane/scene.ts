@@ -39,9 +39,10 @@ export class Scene {
     return scene;
   }
 
-  /** A veth whose other end is with the peer. */
+  /** A veth whose other end is with the peer, where it says nothing of its own accord (no solicitation of routers). */
   async guest(device: string): Promise<void> {
     await this.host.ip(`link add ${device} type veth peer name g-${device} netns ${this.peer.name}`);
+    await this.peer.sysctl({ [`net.ipv6.conf.g-${device}.disable_ipv6`]: 1 });
     await this.peer.ip(`link set g-${device} up`);
     await this.host.ip(`link set ${device} up`);
   }

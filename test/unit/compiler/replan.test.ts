@@ -11,7 +11,7 @@ import {
   WRITE_ORDER,
 } from '../../../src/compiler/index.ts';
 import { AllowFlags, BalanceFlags, MacFlags, NodeFlags, VtepFlags } from '../../../src/generated/layout.ts';
-import { ipFromMappedBytes, macFromBytes } from '../../../src/table/address.ts';
+import { ipFromMappedBytes, macFromBytes, macNumberFromBytes } from '../../../src/table/address.ts';
 import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from './random-table.ts';
 import { content, facts, named, referenceFacts, referencePlan } from './reference-plan.ts';
@@ -205,5 +205,5 @@ function adopt(ids: IdBook, entry: Entry): void {
   if (entry.map === 'network') ids.networks.adopt(entry.key, `${entry.value.encap}/${entry.value.segment}`);
   if (entry.map === 'mac' && (entry.value.flags & MacFlags.BALANCED) !== 0)
     ids.addresses.adopt(entry.value.port, `${entry.key.network} ${macFromBytes(entry.key.mac)}`);
-  if (entry.map === 'port') ids.ports.adopt(entry.key, `${entry.value.network} ${macFromBytes(entry.value.mac)}`);
+  if (entry.map === 'port') ids.ports.adopt(entry.key, entry.value.network, macNumberFromBytes(entry.value.mac));
 }

@@ -1,0 +1,244 @@
+import type { CompactTable } from '../table/index.ts';
+import type { StoredRow } from '../table/port-store.ts';
+import { OwnerlessIds } from './ownerless-ids.ts';
+
+/** Ids from here on are told apart one by one: whoever wrote them, they are not dense. */
+const DENSE = 1 << 26;
+const SMALLEST = 64;
+const MAX_ID = 0xffff_ffff;
+
+/** Ids that were found in the kernel: a bit each, while they are dense. */
+class FoundIds {
+  #bits = new Uint8Array(0);
+  readonly #rest = new Set<number>();
+
+  /** Returns false when it was there. */
+  add(id: number): boolean {
+    if (this.has(id)) return false;
+    if (id >= DENSE) {
+      this.#rest.add(id);
+      return true;
+    }
+    const at = id >>> 3;
+    if (at >= this.#bits.length) {
+      const bigger = new Uint8Array(Math.max(at + 1, this.#bits.length * 2, SMALLEST));
+      bigger.set(this.#bits);
+      this.#bits = bigger;
+    }
+    this.#bits[at]! |= 1 << (id & 7);
+    return true;
+  }
+
+  has(id: number): boolean {
+    if (id >= DENSE) return this.#rest.has(id);
+    return ((this.#bits[id >>> 3] ?? 0) & (1 << (id & 7))) !== 0;
+  }
+}
+
+/**
+ * Kernel ids of ports: what `IdSpace` is for other things, without an object a port. The owner of an id is a row of a table's
+ * store; the natural key is the port's network (its kernel id) and MAC.
+ */
+export class PortIds {
+  readonly #now: () => number;
+  readonly #restMs: number;
+  /** The version of the table whose rows these are. */
+  #table: CompactTable | undefined;
+  /** By row; 0: none. */
+  #byRow = new Uint32Array(SMALLEST);
+  #size = 0;
+  /** Seen in the kernel, not asked for yet. */
+  readonly #adopted = new OwnerlessIds();
+  /** Found in the kernel without a natural key: kept apart until one is found that has it. */
+  readonly #unnamed = new Set<number>();
+  readonly #resting = new OwnerlessIds();
+  readonly #found = new FoundIds();
+  /** Everything below was given out or found in the kernel. */
+  #next = 1;
+
+  constructor(now: () => number, restMs: number) {
+    this.#now = now;
+    this.#restMs = restMs;
+  }
+
+  /** How many ids have an owner. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Everything below was given out or found in the kernel. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** The ids by row, for reading: 0 is none. Another array after `bind`. */
+  get byRow(): Uint32Array {
+    return this.#byRow;
+  }
+
+  /** The id of a port by its name in the table; undefined: it has none. */
+  idOf(port: string): number | undefined {
+    const row = this.#table?.rowOf(port) ?? -1;
+    return row < 0 ? undefined : this.#byRow[row] || undefined;
+  }
+
+  /** The name of the port that has the id. Costs a walk over all ids: see `names` for many. */
+  nameOf(id: number): string | undefined {
+    if (id === 0 || this.#table === undefined) return undefined;
+    const row = this.#byRow.indexOf(id);
+    return row < 0 ? undefined : this.#table.storedAt(row)?.row.id;
+  }
+
+  /** `nameOf` for many ids at once. */
+  names(): (id: number) => string | undefined {
+    const table = this.#table;
+    if (table === undefined) return () => undefined;
+    const rows = new Map<number, number>();
+    const byRow = this.#byRow;
+    let dense: Uint32Array | undefined;
+    if (this.#next <= 2 * this.#size + 1024) dense = new Uint32Array(this.#next);
+    for (let row = 0; row < byRow.length; row++) {
+      const id = byRow[row]!;
+      if (id === 0) continue;
+      if (dense !== undefined && id < dense.length) dense[id] = row + 1;
+      else rows.set(id, row + 1);
+    }
+    return (id) => {
+      const row = dense?.[id] || rows.get(id) || 0;
+      return row === 0 ? undefined : table.storedAt(row - 1)?.row.id;
+    };
+  }
+
+  // adoption
+
+  reserve(count: number): void {
+    this.#adopted.reserve(count);
+  }
+
+  /** An id found in the kernel, and whose it is there. @param network kernel id @param mac as a number */
+  adopt(id: number, network: number, mac: number): void {
+    if (id === 0) return;
+    if (!this.#found.add(id)) {
+      if (this.#unnamed.delete(id)) this.#adopted.addKeyed(id, network, mac, Number.POSITIVE_INFINITY);
+      return;
+    }
+    this.#adopted.addKeyed(id, network, mac, Number.POSITIVE_INFINITY);
+  }
+
+  /** An id in use in the kernel, and nothing says by what. */
+  reserveId(id: number): void {
+    if (id !== 0 && this.#found.add(id)) this.#unnamed.add(id);
+  }
+
+  /** Everything below may be in use: of an earlier process that cannot be asked. */
+  skipTo(next: number): void {
+    this.#next = Math.max(this.#next, next);
+  }
+
+  /** Takes over what an earlier process had given out, row by row. */
+  restore(table: CompactTable, byRow: Uint32Array<ArrayBuffer>, next: number): void {
+    this.#table = table;
+    this.#byRow = byRow;
+    this.#size = 0;
+    for (let row = 0; row < byRow.length; row++) if (byRow[row] !== 0) this.#size++;
+    this.skipTo(next);
+  }
+
+  // owners
+
+  /**
+   * From now on rows are those of `table`. Ids stay with their ports, which are found by their names where rows do not tell. Those of
+   * ports that it does not hold are taken away and returned.
+   *
+   * @param apart in an array of its own, so that plans of the table before can still be read
+   */
+  bind(table: CompactTable, apart = false): { readonly id: number; readonly stored: StoredRow }[] {
+    const before = this.#table;
+    this.#table = table;
+    if (before === undefined || before.sharesStore(table)) {
+      this.#makeRoom(table, apart);
+      return before === undefined || before === table ? [] : this.#follow(before, table);
+    }
+    const old = this.#byRow;
+    this.#byRow = new Uint32Array(Math.max(table.rowLimit, SMALLEST));
+    const lost: { id: number; stored: StoredRow }[] = [];
+    for (let row = 0; row < old.length; row++) {
+      const id = old[row]!;
+      if (id === 0) continue;
+      const stored = before.storedAt(row) as StoredRow;
+      this.#size--;
+      const now = table.rowOf(stored.row.id);
+      if (now >= 0) this.attach(now, id);
+      else lost.push({ id, stored });
+    }
+    return lost;
+  }
+
+  #makeRoom(table: CompactTable, apart: boolean): void {
+    if (table.rowLimit <= this.#byRow.length && !apart) return;
+    const bigger = new Uint32Array(Math.max(table.rowCapacity, this.#byRow.length));
+    bigger.set(this.#byRow);
+    this.#byRow = bigger;
+  }
+
+  /** Rows of another version that hold another port. */
+  #follow(before: CompactTable, table: CompactTable): { id: number; stored: StoredRow }[] {
+    const moved: { id: number; stored: StoredRow }[] = [];
+    for (const row of new Set([...before.overrides().keys(), ...table.overrides().keys()])) {
+      if (!this.#byRow[row]) continue;
+      const stored = before.storedAt(row);
+      if (stored === undefined || stored.row.id === table.storedAt(row)?.row.id) continue;
+      moved.push({ id: this.detach(row), stored });
+    }
+    return moved.filter(({ id, stored }) => {
+      const now = table.rowOf(stored.row.id);
+      if (now < 0 || this.#byRow[now] !== 0) return true;
+      this.attach(now, id);
+      return false;
+    });
+  }
+
+  /** Gives a row without an id one: that of its natural key, else a free one. */
+  acquire(row: number, network: number, mac: number): number {
+    const known = this.#byRow[row]!;
+    if (known !== 0) return known;
+    const id = this.#adopted.take(network, mac) || this.#resting.take(network, mac) || this.#takeFree();
+    this.#byRow[row] = id;
+    this.#size++;
+    return id;
+  }
+
+  #takeFree(): number {
+    const rested = this.#resting.takeFirst(this.#now());
+    if (rested !== 0) return rested;
+    while (this.#found.has(this.#next) || this.#next >= MAX_ID) this.#next++;
+    return this.#next++;
+  }
+
+  /** Takes a row's id out of it; 0: it had none. Either `attach` or `rest` follows. */
+  detach(row: number): number {
+    const id = this.#byRow[row]!;
+    if (id === 0) return 0;
+    this.#byRow[row] = 0;
+    this.#size--;
+    return id;
+  }
+
+  attach(row: number, id: number): void {
+    this.#byRow[row] = id;
+    this.#size++;
+  }
+
+  /** The id rests: its natural key gets it back at once, others after a while. */
+  rest(id: number, network: number, mac: number): void {
+    this.#resting.addKeyed(id, network, mac, this.#now() + this.#restMs);
+  }
+
+  /** What the kernel holds and nobody claimed is about to be removed there. */
+  restUnclaimed(): void {
+    const until = this.#now() + this.#restMs;
+    if (this.#adopted.size > 0) this.#adopted.moveTo(this.#resting, until);
+    for (const id of this.#unnamed) this.#resting.add(id, until);
+    this.#unnamed.clear();
+  }
+}
