@@ -174,7 +174,10 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	path->node = place->node;
 	path->segment = place->segment;
 	path->encap = network->encap;
-	reason = mw_find_path(path, mw_flow_hash(p));
+	if (path->known == place->node && path->encap != MW_ENCAP_FLAT)
+		reason = path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;
+	else
+		reason = mw_find_path(path, path->hash);
 	if (reason)
 		return mw_drop(out, reason);
 	mtu = mw_mtu_of(network, path);
@@ -213,7 +216,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 		return mw_drop(out, reason);
 	mw_encapsulated(out, p, path, path->nexthop.ifindex);
 	out->target_slot = path->nexthop.slot;
-	out->sent = mw_len(ctx);
+	out->sent = path->encap == MW_ENCAP_FLAT || MW_TC ? mw_len(ctx) : out->bytes + mw_growth(path);
 #if MW_TC
 	return bpf_redirect(path->nexthop.ifindex, 0);
 #else
@@ -224,6 +227,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *link, struct mw_packet *p,
 					   const struct mw_network *network, __u32 place_in_list, struct mw_outcome *out)
 {
+	struct mw_path *path = &mw_state_of(p)->path;
 	struct mw_place place = {};
 	__u32 id = 0;
 	int reason;
@@ -245,8 +249,11 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 		member = mw_take_member(p);
 		id = member->port;
 		place = member->place;
+		path->known = 0;
+		path->hash = mw_flow_hash(p);
 	} else {
-		reason = mw_find_place(id, link->network, &place);
+		path->hash = mw_flow_hash(p);
+		reason = mw_find_place(id, link->network, &place, path, path->hash);
 		if (reason)
 			return mw_drop(out, reason);
 	}

@@ -16,6 +16,7 @@ struct mw_path {
 	__be32 local[4];
 	__u32 flags;		/* enum mw_node_flags */
 	__u32 hash;		/* of the flow */
+	__u32 known;		/* the node that what is not the caller's is of; 0: none yet */
 	__u16 mtu;
 	__u8 encap;		/* enum mw_encap */
 	__u8 alone;		/* 1: it is the only one to that node */
@@ -91,19 +92,62 @@ struct mw_place {
 	__u32 segment;
 };
 
+/* What the outer header needs of a node's entry, for a flow with this hash. False: it is another's. */
+static __always_inline bool mw_copy_node(struct mw_path *path, const struct mw_node *node, __u32 id, __u32 hash)
+{
+	__u32 use = hash >> 31;
+
+	memcpy(path->remote, node->remote, 16);
+	memcpy(path->local, node->local, 16);
+	path->flags = node->flags;
+	path->mtu = node->mtu;
+	if (!node->nexthop[0].ifindex)
+		use = 1;
+	if (!node->nexthop[1].ifindex)
+		use = 0;
+	path->nexthop = node->nexthop[use & 1];
+	path->alone = !node->nexthop[0].ifindex || !node->nexthop[1].ifindex;
+	mw_opaque(path);
+	return node->node == id;
+}
+
 /*
- * Rule 2.9: the locator in use of a port that an address of 'network' names. A port of another network under that id is
- * one that was made after the address was read. Gives 0 or an enum mw_reason.
+ * The usual case at one look: the first locator, elsewhere, on a node that is up. 'path' then holds what mw_find_path() would find
+ * for a tunnel.
  */
-__noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place)
+static __always_inline bool mw_first_place(const struct mw_port *port, struct mw_path *path, __u32 hash)
+{
+	__u32 id = port->at[0].node;
+	const struct mw_node *node;
+
+	path->known = 0;
+	if (!id || port->at[0].priority == MW_PRIORITY_NEVER || id == mw_config.self)
+		return false;
+	node = bpf_map_lookup_elem(&MW_MAP(node), &id);
+	if (!node || !mw_copy_node(path, node, id, hash) || (path->flags & (MW_NODE_DOWN | MW_NODE_DRAIN)))
+		return false;
+	path->known = id;
+	return true;
+}
+
+/*
+ * Rule 2.9: the locator in use of a port that an address of 'network' names, and for a flow with this hash perhaps the way there. A
+ * port of another network under that id is one that was made after the address was read. Gives 0 or an enum mw_reason.
+ */
+__noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place, struct mw_path *path, __u32 hash)
 {
 	struct mw_port port;
 	int i;
 
-	if (!place)
+	if (!place || !path)
 		return MW_REASON_INTERNAL;
 	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
+	if (mw_first_place(&port, path, hash)) {
+		place->node = port.at[0].node;
+		place->segment = port.at[0].segment;
+		return 0;
+	}
 	i = mw_choose_locator(&port);
 	if (i < 0)
 		return MW_REASON_NO_LOCATOR;
@@ -145,7 +189,7 @@ static __always_inline int mw_find_local(__u32 id, __u32 network, struct mw_loca
 __noinline int mw_find_path(struct mw_path *path, __u32 hash)
 {
 	const struct mw_node *node;
-	__u32 id, attempt, use;
+	__u32 id, attempt;
 
 	if (!path)
 		return MW_REASON_INTERNAL;
@@ -155,19 +199,7 @@ __noinline int mw_find_path(struct mw_path *path, __u32 hash)
 		node = bpf_map_lookup_elem(&MW_MAP(node), &id);
 		if (!node)
 			return MW_REASON_NO_NODE;
-		memcpy(path->remote, node->remote, 16);
-		memcpy(path->local, node->local, 16);
-		path->flags = node->flags;
-		path->mtu = node->mtu;
-		use = hash >> 31;
-		if (!node->nexthop[0].ifindex)
-			use = 1;
-		if (!node->nexthop[1].ifindex)
-			use = 0;
-		path->nexthop = node->nexthop[use & 1];
-		path->alone = !node->nexthop[0].ifindex || !node->nexthop[1].ifindex;
-		mw_opaque(path);
-		if (node->node == id)
+		if (mw_copy_node(path, node, id, hash))
 			return path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;
 	}
 	return MW_REASON_STALE;
