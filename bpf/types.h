@@ -457,7 +457,8 @@ struct mw_config {
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
-	__u16 pad2;
+	__u8 leave;		/* XDP: every frame is left to TC */
+	__u8 pad;
 };
 
 #endif

@@ -102,6 +102,7 @@ export class Daemon {
       floodRate: config.floodRate,
       unknownSegment: config.unknownSegment,
       tooBigRate: config.tooBigRate,
+      specialise: config.specialise,
     });
     let daemon: Daemon | undefined;
     let stateLock: DirectoryLock | undefined;

@@ -3,6 +3,7 @@ import type { IdBook } from '../compiler/index.ts';
 import { unnamed } from '../compiler/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
+  type Config,
   reasonName,
   type Verdict,
   VerdictKind,
@@ -17,6 +18,8 @@ import type { TraceResult } from './types.ts';
 
 export interface TraceQuestion {
   readonly generation: Generation;
+  /** Constants that are right for the plan in force. */
+  readonly config: Config | undefined;
   readonly objects: ProgramObjects;
   readonly ids: IdBook;
   /** The port's device. */
@@ -34,8 +37,8 @@ export interface TraceQuestion {
  * @throws ERR_MW_SYSCALL for a frame that the kernel refuses (shorter than 14 bytes)
  */
 export async function trace(question: TraceQuestion): Promise<TraceResult> {
-  const { generation, objects } = question;
-  if (generation.config === undefined) {
+  const { generation, objects, config } = question;
+  if (config === undefined) {
     throw new MapwireError('ERR_MW_NOT_FOUND', 'the constants of the programs in force are not known', {
       hint: 'restart the daemon: it loads them again',
     });
@@ -43,7 +46,7 @@ export async function trace(question: TraceQuestion): Promise<TraceResult> {
   const own: readonly string[] = [...OWN_MAPS, ...COUNTER_MAPS];
   const { maps, programs } = await loadObjects({
     objects,
-    config: { ...generation.config, record: 1, quiet: 1 },
+    config: { ...config, record: 1, quiet: 1, leave: 0 },
     capacity: (map) => generation.maybeMap(map)?.maxEntries,
     reuse: (map) => (own.includes(map) ? undefined : generation.maybeMap(map)),
   });

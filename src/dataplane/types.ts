@@ -31,6 +31,13 @@ export interface DataplaneOptions {
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
   readonly tooBigRate?: number;
+  /**
+   * Programs are made for what the plan contains, and made anew behind it when that changes (`auto`, the default), or are the same
+   * for any plan and read the maps for every packet (`off`).
+   */
+  readonly specialise?: 'auto' | 'off';
+  /** How long after the last edit programs are made anew, in milliseconds. Default 5000. */
+  readonly specialiseAfterMs?: number;
   /** The compiled objects; default: those in `dist/bpf` of this package. */
   readonly objects?: ObjectFiles;
   /**
@@ -163,11 +170,24 @@ export interface DataplaneStatus {
   /** 0: nothing is pinned. */
   readonly generation: number;
   readonly layout: number;
+  readonly programs: ProgramsStatus;
   readonly devices: readonly DeviceStatus[];
   readonly nextHops: readonly NextHopStatus[];
   readonly groups: readonly GroupStatus[];
   readonly maps: readonly MapFill[];
   readonly problems: readonly Problem[];
+}
+
+/** What the programs in force were made for. */
+export interface ProgramsStatus {
+  /**
+   * `plan`: for what the plan contains. `generic`: for any, by `specialise: off`. `meanwhile`: for any, on TC alone, until those for a
+   * plan of another shape are loaded. `none`: nothing is in force, or another layout is.
+   */
+  readonly made: 'plan' | 'generic' | 'meanwhile' | 'none';
+  readonly encaps: readonly string[];
+  /** Beside the encapsulations, e.g. `ip6`, `allow`. */
+  readonly features: readonly string[];
 }
 
 export interface DropCount {

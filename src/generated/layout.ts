@@ -835,6 +835,8 @@ export interface Config {
   readonly floodRate: number;
   /** u16 at byte 56. */
   readonly tooBigRate: number;
+  /** u8 at byte 58. */
+  readonly leave: number;
 }
 
 export const config: Codec<Config> = defineCodec(
@@ -870,7 +872,8 @@ export const config: Codec<Config> = defineCodec(
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
-      { name: 'pad2', offset: 58, shape: u16.shape, padding: true },
+      { name: 'leave', offset: 58, shape: u8.shape },
+      { name: 'pad', offset: 59, shape: u8.shape, padding: true },
     ],
   },
   (view, at, value) => {
@@ -900,7 +903,8 @@ export const config: Codec<Config> = defineCodec(
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
-    putZero(view, at + 58, 2);
+    putU8(view, at + 58, value.leave, 'mw_config.leave');
+    putZero(view, at + 59, 1);
   },
   (view, at) => ({
     self: view.getUint32(at, true),
@@ -929,6 +933,7 @@ export const config: Codec<Config> = defineCodec(
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
+    leave: view.getUint8(at + 58),
   }),
 );
 

@@ -455,6 +455,7 @@ export class PacketKernel implements AsyncDisposable {
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
       // every decision is remembered at once
       front: 1,
+      leave: 0,
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,

@@ -37,6 +37,7 @@ const EVERYTHING: Config = {
   ttl: 64,
   dscp: DSCP_UNIFORM,
   front: 1,
+  leave: 0,
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,

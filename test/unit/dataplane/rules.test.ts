@@ -147,6 +147,7 @@ describe('constants of the programs', () => {
     ttl: 64,
     dscp: 0,
     front: 0,
+    leave: 0,
     segmenter: 0,
     floodRate: 1000,
     tooBigRate: 10,
