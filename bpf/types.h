@@ -355,6 +355,8 @@ struct mw_meta {
 	__u32 self;		/* this node's id */
 	__u32 epoch;		/* raised after every write of a map that programs read: what was remembered before is void; never 0 */
 	__u8 instance[16];	/* random, of this pin directory */
+	__u32 encaps;		/* 1 << enum mw_encap of every network of the plan: for programs with config.generic */
+	__u32 pad;
 };
 
 #define MW_META_MAGIC 0x4d415057	/* "MAPW" */
@@ -458,7 +460,7 @@ struct mw_config {
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
 	__u8 leave;		/* XDP: every frame is left to TC */
-	__u8 pad;
+	__u8 generic;		/* right for any plan: which encapsulations are in use is asked of struct mw_meta */
 };
 
 #endif

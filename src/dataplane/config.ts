@@ -66,7 +66,7 @@ export function configOf(plan: Plan, settings: Settings, segmenter = 0): Config 
 export function genericOf(config: Config): Config {
   const every: Record<string, number> = {};
   for (const feature of FEATURES) every[feature] = 1;
-  return { ...config, ...every, encaps: EVERY_ENCAP, front: 0 };
+  return { ...config, ...every, encaps: EVERY_ENCAP, generic: 1, front: 0 };
 }
 
 /** What a load was made for, in words: encapsulations, then other features. */
@@ -118,6 +118,7 @@ function specialisedOf(plan: Plan, settings: Settings, segmenter: number): Confi
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,
     leave: 0,
+    generic: 0,
   };
 }
 
@@ -132,7 +133,7 @@ const EVERY_ENCAP = Object.values(Encap).reduce<number>(
  */
 export function covers(loaded: Config, wanted: Config): boolean {
   // Neither changes what becomes of a packet.
-  const kept: Record<string, number> = { front: loaded.front, leave: loaded.leave };
+  const kept: Record<string, number> = { front: loaded.front, leave: loaded.leave, generic: loaded.generic };
   // A pair that is not needed any more stays as long as programs know it.
   if (wanted.segmenter === 0) kept.segmenter = loaded.segmenter;
   for (const feature of FEATURES) {

@@ -254,6 +254,9 @@ export class Dataplane implements AsyncDisposable {
       const wanted = this.#switchReason(plan, config);
       const reason = !whole && wanted === OTHER_CONSTANTS && (await this.#goGeneric(config)) ? undefined : wanted;
       this.#config = config;
+      // What comes is known before it is written, what goes until it is.
+      const { encaps } = plan.features;
+      this.#readable()?.setEncaps(encaps, true);
       let result: { writer: MapWriter; switched: string | undefined };
       try {
         if (whole || reason !== undefined) result = await this.#applyWhole(plan, config, reason);
@@ -275,6 +278,7 @@ export class Dataplane implements AsyncDisposable {
       if (Number(generation.meta()?.revision) !== plan.revision && (writer.total > 0 || switched !== undefined)) {
         generation.setRevision(plan.revision);
       }
+      generation.setEncaps(encaps);
       this.#specialiseLater();
       return {
         revision: plan.revision,
@@ -695,6 +699,7 @@ export class Dataplane implements AsyncDisposable {
       step,
     });
     try {
+      generation.setEncaps(plan.features.encaps);
       for (const map of COUNTER_MAPS) {
         const [from, to] = [before?.maybeMap(map), generation.map(map)];
         if (from !== undefined && from.id !== to.id && sameLayout(map, from)) await copyCounters(from, to);
@@ -732,7 +737,7 @@ export class Dataplane implements AsyncDisposable {
   #programsStatus(): ProgramsStatus {
     const config = this.#meanwhile ? this.#generic?.config : this.#readable()?.config;
     if (config === undefined) return { made: 'none', encaps: [], features: [] };
-    const made = this.#meanwhile ? 'meanwhile' : config.front === 0 ? 'generic' : 'plan';
+    const made = this.#meanwhile ? 'meanwhile' : config.generic === 1 ? 'generic' : 'plan';
     return { made, ...describeConfig(config) };
   }
 
@@ -813,6 +818,7 @@ export class Dataplane implements AsyncDisposable {
           return;
         }
         await this.#bindAgain(before, generation);
+        generation.setEncaps(this.#plan?.features.encaps ?? 0);
         await step('complete');
         generation.setMeta({ state: 'complete', revision: Number(before.meta()?.revision ?? 0n) });
         this.#old.push(before);

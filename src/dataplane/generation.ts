@@ -31,6 +31,7 @@ export class Generation {
   readonly #maps: ReadonlyMap<string, RawMap>;
   readonly #programs: Map<string, Program>;
   #epoch: Uint32Array | undefined;
+  #encaps: Uint32Array | undefined;
 
   constructor(parts: {
     number: number;
@@ -140,6 +141,17 @@ export class Generation {
     if (Atomics.add(this.#epoch, 0, 1) === 0xffff_ffff) Atomics.add(this.#epoch, 0, 1);
   }
 
+  /**
+   * Which encapsulations networks of the plan have, as a set of bits: for generic programs. Through mapped memory.
+   *
+   * @param more beside those that are known
+   */
+  setEncaps(bits: number, more = false): void {
+    this.#encaps ??= new Uint32Array(this.map('meta').mmap(), metaOffset('encaps'), 1);
+    if (more) Atomics.or(this.#encaps, 0, bits);
+    else Atomics.store(this.#encaps, 0, bits);
+  }
+
   /** One write. */
   setMeta(change: { state?: 'building' | 'complete'; revision?: number; self?: number; instance?: Uint8Array }): void {
     const map = this.map('meta');
@@ -160,6 +172,7 @@ export class Generation {
         self: change.self ?? held.self,
         epoch: held.epoch === 0xffff_ffff ? 1 : held.epoch + 1,
         instance: change.instance ?? held.instance,
+        encaps: held.encaps,
       }),
     );
   }
@@ -180,7 +193,7 @@ function boundName(role: 'port' | 'underlay', ifindex: number): string {
   return `${PROGRAMS.xdp[role]}@${ifindex}`;
 }
 
-function metaOffset(name: 'epoch' | 'revision'): number {
+function metaOffset(name: 'epoch' | 'revision' | 'encaps'): number {
   const field = metaCodec.shape.kind === 'struct' && metaCodec.shape.fields.find((one) => one.name === name);
   if (!field) throw new MapwireError('ERR_MW_LAYOUT', `struct mw_meta has no ${name}`);
   return field.offset;

@@ -837,6 +837,8 @@ export interface Config {
   readonly tooBigRate: number;
   /** u8 at byte 58. */
   readonly leave: number;
+  /** u8 at byte 59. */
+  readonly generic: number;
 }
 
 export const config: Codec<Config> = defineCodec(
@@ -873,7 +875,7 @@ export const config: Codec<Config> = defineCodec(
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
       { name: 'leave', offset: 58, shape: u8.shape },
-      { name: 'pad', offset: 59, shape: u8.shape, padding: true },
+      { name: 'generic', offset: 59, shape: u8.shape },
     ],
   },
   (view, at, value) => {
@@ -904,7 +906,7 @@ export const config: Codec<Config> = defineCodec(
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
     putU8(view, at + 58, value.leave, 'mw_config.leave');
-    putZero(view, at + 59, 1);
+    putU8(view, at + 59, value.generic, 'mw_config.generic');
   },
   (view, at) => ({
     self: view.getUint32(at, true),
@@ -934,6 +936,7 @@ export const config: Codec<Config> = defineCodec(
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
     leave: view.getUint8(at + 58),
+    generic: view.getUint8(at + 59),
   }),
 );
 
@@ -1569,7 +1572,7 @@ export const macValue: Codec<MacValue> = defineCodec(
   }),
 );
 
-/** struct mw_meta: 48 bytes. */
+/** struct mw_meta: 56 bytes. */
 export interface Meta {
   /** u32 at byte 0. */
   readonly magic: number;
@@ -1587,6 +1590,8 @@ export interface Meta {
   readonly epoch: number;
   /** u8[16] at byte 32. */
   readonly instance: Uint8Array;
+  /** u32 at byte 48. */
+  readonly encaps: number;
 }
 
 export const meta: Codec<Meta> = defineCodec(
@@ -1594,7 +1599,7 @@ export const meta: Codec<Meta> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_meta',
-    size: 48,
+    size: 56,
     fields: [
       { name: 'magic', offset: 0, shape: u32.shape },
       { name: 'layout', offset: 4, shape: u32.shape },
@@ -1604,6 +1609,8 @@ export const meta: Codec<Meta> = defineCodec(
       { name: 'self', offset: 24, shape: u32.shape },
       { name: 'epoch', offset: 28, shape: u32.shape },
       { name: 'instance', offset: 32, shape: { kind: 'bytes', size: 16 } },
+      { name: 'encaps', offset: 48, shape: u32.shape },
+      { name: 'pad', offset: 52, shape: u32.shape, padding: true },
     ],
   },
   (view, at, value) => {
@@ -1615,6 +1622,8 @@ export const meta: Codec<Meta> = defineCodec(
     putU32(view, at + 24, value.self, 'mw_meta.self');
     putU32(view, at + 28, value.epoch, 'mw_meta.epoch');
     putBytes(view, at + 32, 16, value.instance, 'mw_meta.instance');
+    putU32(view, at + 48, value.encaps, 'mw_meta.encaps');
+    putZero(view, at + 52, 4);
   },
   (view, at) => ({
     magic: view.getUint32(at, true),
@@ -1625,6 +1634,7 @@ export const meta: Codec<Meta> = defineCodec(
     self: view.getUint32(at + 24, true),
     epoch: view.getUint32(at + 28, true),
     instance: getBytes(view, at + 32, 16),
+    encaps: view.getUint32(at + 48, true),
   }),
 );
 
@@ -2363,4 +2373,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '18f8f9bc91d3126c';
+export const LAYOUT_HASH = 'f21dd2f1900453a7';

@@ -221,7 +221,14 @@ export class PacketKernel implements AsyncDisposable {
   /** What the programs remember is void from now on. */
   forget(): void {
     const meta = this.#map('meta');
-    meta.update(u32(0), metaCodec.encode({ ...metaCodec.decode(meta.lookup(u32(0))!), epoch: ++this.#epoch }));
+    meta.update(
+      u32(0),
+      metaCodec.encode({
+        ...metaCodec.decode(meta.lookup(u32(0))!),
+        epoch: ++this.#epoch,
+        encaps: this.#plan!.features.encaps,
+      }),
+    );
   }
 
   /**
@@ -437,7 +444,7 @@ export class PacketKernel implements AsyncDisposable {
       gpePort: ports['vxlan-gpe'],
       genevePort: ports.geneve,
       lispPort: ports.lisp,
-      encaps: features.encaps,
+      encaps: allFeatures ? 0xff : features.encaps,
       unknownSegmentStack: flag(environment.unknownSegment === 'stack'),
       guardRemote: flag(environment.guard !== 'off'),
       record: 1,
@@ -456,6 +463,7 @@ export class PacketKernel implements AsyncDisposable {
       // every decision is remembered at once
       front: 1,
       leave: 0,
+      generic: flag(allFeatures),
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,

@@ -38,6 +38,7 @@ const EVERYTHING: Config = {
   dscp: DSCP_UNIFORM,
   front: 1,
   leave: 0,
+  generic: 1,
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,

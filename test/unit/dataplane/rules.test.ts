@@ -148,6 +148,7 @@ describe('constants of the programs', () => {
     dscp: 0,
     front: 0,
     leave: 0,
+    generic: 0,
     segmenter: 0,
     floodRate: 1000,
     tooBigRate: 10,
