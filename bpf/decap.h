@@ -64,7 +64,8 @@ static __always_inline int mw_apply_ecn(mw_ctx *ctx, const struct mw_packet *p, 
 /*
  * An inner frame too small for adjust_room() is copied to the front instead, after as much as possible was taken away there:
  * the tail is not cut to less than where the (outer) transport header ends, if somebody has looked for that. Only what
- * adjust_room() really refused: a packet with an unfinished checksum must not be moved.
+ * adjust_room() really refused, and no IP: a packet with an unfinished checksum must not be moved, and is not cut either where
+ * a tunnel of the kernel made it (bpf_skb_change_tail() refuses skb->encapsulation).
  */
 static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 {
@@ -88,6 +89,26 @@ static __always_inline int mw_pop_small(mw_ctx *ctx, __u32 size, __u32 base)
 	    mw_store(ctx, 0, frame, size))
 		return MW_REASON_INTERNAL;
 	return 0;
+}
+
+/*
+ * IPv4 in IPv6, smaller than an IPv6 header: the kernel takes 20 bytes off as for a translation, and the packet for IPv4, whose
+ * header adjust_room() leaves room for. What is inside stays where it is, and so does a checksum that is unfinished.
+ */
+static __always_inline int mw_pop_ip4_of_ip6(mw_ctx *ctx, __u32 base)
+{
+	if (bpf_skb_change_proto(ctx, bpf_htons(MW_ETH_P_IP), 0) ||
+	    bpf_skb_adjust_room(ctx, MW_IP6_SIZE - MW_IP4_SIZE - (__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+		return MW_REASON_INTERNAL;
+	return 0;
+}
+
+/* An inner frame for which there is no room for an IPv6 header. */
+static __always_inline int mw_pop_tiny(mw_ctx *ctx, const struct mw_packet *p, __u32 base)
+{
+	if (p->l3 == MW_L3_IP4 && ctx->protocol == bpf_htons(MW_ETH_P_IPV6))
+		return mw_pop_ip4_of_ip6(ctx, base);
+	return mw_pop_small(ctx, p->len, base);
 }
 
 /* The frame's first 14 bytes: of a tagged one the tag's EtherType is there, and the rest of the tag behind. */
@@ -134,7 +155,7 @@ __noinline int mw_pop(mw_ctx *ctx, const struct mw_packet *p, __u32 base, __u32 
 	if (!protocol || bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | protocol)) {
 		result = MW_POPPED_PLAIN;
 		if (bpf_skb_adjust_room(ctx, -(__s32)base, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) &&
-		    (p->len >= MW_MIN_SHRUNK || mw_pop_small(ctx, p->len, base)))
+		    (p->len >= MW_MIN_SHRUNK || mw_pop_tiny(ctx, p, base)))
 			return MW_REASON_INTERNAL;
 	}
 	reason = mw_write_front(ctx, p);

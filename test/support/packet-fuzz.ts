@@ -52,7 +52,7 @@ export class UnderlayFuzz implements AsyncDisposable {
     const random = new Random(`${this.seed} fuzz ${batch}`);
     const faults: string[] = [];
     const counted = new Map<string, number>();
-    this.#kernel.resetCounters();
+    await this.#kernel.resetCounters();
     for (let i = 0; i < BATCH && faults.length < 5; i++) {
       const input = randomInput(random, world);
       const { hook, program, device, frame, firstBuffer, metadataTag } = input;

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBtf } from '../../src/bintools/btf.ts';
+import type { Codec } from '../../src/bintools/codec.ts';
 import { packageRoot } from '../../src/bintools/package-root.ts';
 import { IdBook, type Plan, plan } from '../../src/compiler/index.ts';
 import {
@@ -81,10 +82,6 @@ const SPENT = 2_000_000_000;
 /** Stands for the near end of the segmenting pair, by which nothing leaves in a test run. */
 const SEGMENTER_IFINDEX = 0x7fff_ff00;
 
-interface Loaded {
-  readonly objects: Readonly<Record<Hook, BpfObject>>;
-}
-
 export interface PacketInput {
   readonly hook: Hook;
   readonly program: 'port' | 'underlay';
@@ -156,7 +153,10 @@ export class PacketKernel implements AsyncDisposable {
   readonly #devices: PacketDevices;
   readonly #capture: PacketCapture;
   readonly #maps: ReadonlyMap<string, RawMap>;
-  readonly #loads = new Map<string, Promise<Loaded>>();
+  /** Programs by constants, hook and name: each is loaded when a packet comes to it, because the verifier takes its time. */
+  readonly #loads = new Map<string, Promise<Program>>();
+  /** Compiled once a table and node: those of balanced addresses take long. */
+  readonly #plans = new WeakMap<Table, Map<string, Plan>>();
   readonly #objects: BpfObject[];
   readonly #bytes: Readonly<Record<Hook, Uint8Array>>;
   /** What the maps hold, by map and key. */
@@ -204,8 +204,7 @@ export class PacketKernel implements AsyncDisposable {
 
   /** Fills the maps for this table and environment. */
   async install(table: Table, environment: Environment): Promise<Plan> {
-    const ids = new IdBook({ restMs: 0 });
-    const planned = plan(table, environment.node, ids);
+    const planned = this.#planOf(table, environment.node);
     this.#plan = planned;
     this.#environment = environment;
     this.#nameDevices(environment);
@@ -248,6 +247,13 @@ export class PacketKernel implements AsyncDisposable {
     } finally {
       links.update(key, held);
     }
+  }
+
+  #planOf(table: Table, node: string): Plan {
+    const plans = this.#plans.get(table) ?? new Map<string, Plan>();
+    const planned = plans.get(node) ?? plan(table, node, new IdBook({ restMs: 0 }));
+    this.#plans.set(table, plans.set(node, planned));
+    return planned;
   }
 
   #nameDevices(environment: Environment): void {
@@ -338,9 +344,7 @@ export class PacketKernel implements AsyncDisposable {
    * packet, to know the tag beside a frame that TC redirects, is counted like any other; `once` does without.
    */
   async run(input: PacketInput, variant: LoadVariant = PLAIN, once = false): Promise<PacketOutcome | undefined> {
-    const { objects } = await this.load(variant);
-    const program = objects[input.hook].programs.get(`mw_${input.hook}_${input.program}`);
-    if (program === undefined) throw new Error(`no program mw_${input.hook}_${input.program}`);
+    const program = await this.program(input.hook, input.program, variant);
     try {
       for (;;) {
         // what comes from the underlay has no rate
@@ -412,21 +416,17 @@ export class PacketKernel implements AsyncDisposable {
     return verdictCodec.decode(new Uint8Array(verdictCodec.size));
   }
 
-  /** The programs, loaded with the constants of the installed plan and this variant. */
-  load(variant: LoadVariant): Promise<Loaded> {
+  /** The program, loaded with the constants of the installed plan and this variant. */
+  program(hook: Hook, side: PacketInput['program'], variant: LoadVariant): Promise<Program> {
     const config = configCodec.encode(this.#config(variant));
-    const key = hex(config);
+    const name = `mw_${hook}_${side}`;
+    const key = `${hex(config)} ${name}`;
     let loaded = this.#loads.get(key);
     if (loaded === undefined) {
-      loaded = this.#load(config);
+      loaded = this.#load(hook, name, config);
       this.#loads.set(key, loaded);
     }
     return loaded;
-  }
-
-  /** The sets of constants that were loaded, as hex. */
-  get loads(): readonly string[] {
-    return [...this.#loads.keys()];
   }
 
   #config({ quiet, limited, allFeatures }: LoadVariant): Config {
@@ -470,19 +470,24 @@ export class PacketKernel implements AsyncDisposable {
     };
   }
 
-  async #load(config: Uint8Array): Promise<Loaded> {
-    const open = async (hook: Hook) => {
-      const object = BpfObject.open(this.#bytes[hook], { name: hook });
-      object.setGlobal('mw_config', config);
-      for (const setting of object.mapSettings()) {
-        const shared = this.#maps.get(setting.name);
-        if (!setting.internal && shared !== undefined) setting.reuse(shared);
-      }
-      await object.load();
-      this.#objects.push(object);
-      return object;
-    };
-    return { objects: { xdp: await open('xdp'), tc: await open('tc') } };
+  /** The sets of constants that were loaded, as hex. */
+  get loads(): readonly string[] {
+    return [...new Set([...this.#loads.keys()].map((key) => key.split(' ')[0]!))];
+  }
+
+  async #load(hook: Hook, name: string, config: Uint8Array): Promise<Program> {
+    const object = BpfObject.open(this.#bytes[hook], { name: hook });
+    this.#objects.push(object);
+    object.setGlobal('mw_config', config);
+    for (const setting of object.mapSettings()) {
+      const shared = this.#maps.get(setting.name);
+      if (!setting.internal && shared !== undefined) setting.reuse(shared);
+    }
+    for (const program of object.programSettings()) program.setAutoload(program.name === name);
+    await object.load();
+    const program = object.programs.get(name);
+    if (program === undefined) throw new Error(`no program ${name}`);
+    return program;
   }
 
   /** The simulator's record as the numbers that the program must have written. */
@@ -528,28 +533,33 @@ export class PacketKernel implements AsyncDisposable {
   /** All counters now, summed over CPUs: reason and device field -> packets. */
   counters(): ReadonlyMap<string, number> {
     const counters = new Map<string, number>();
-    for (const [number, reason] of REASON_BY_NUMBER) {
-      const packets = sum(this.#map('drops'), number, (bytes) => counterCodec.decode(bytes).packets, counterCodec.size);
-      if (packets !== 0) counters.set(`drops ${reason}`, packets);
+    const add = (name: string, packets: bigint) => {
+      if (packets !== 0n) counters.set(name, (counters.get(name) ?? 0) + Number(packets));
+    };
+    const drops = this.#map('drops');
+    for (const [number, { packets }] of parts(drops, counterCodec, drops.maxEntries)) {
+      add(`drops ${REASON_BY_NUMBER.get(number) ?? number}`, packets);
     }
-    for (const [device, slot] of this.#slots) {
+    const devices = new Map([...this.#slots].map(([device, slot]) => [slot, device]));
+    for (const [slot, traffic] of parts(this.#map('traffic'), trafficCodec, this.#slots.size)) {
       for (const field of ['rxPackets', 'txPackets', 'drops', 'answers'] as const) {
-        const packets = sum(
-          this.#map('traffic'),
-          slot,
-          (bytes) => trafficCodec.decode(bytes)[field],
-          trafficCodec.size,
-        );
-        if (packets !== 0) counters.set(`${device} ${field}`, packets);
+        add(`${devices.get(slot)} ${field}`, traffic[field]);
       }
     }
     return counters;
   }
 
   /** Sets the packet counters back. */
-  resetCounters(): void {
-    for (const number of REASON_BY_NUMBER.keys()) zero(this.#map('drops'), number);
-    for (const slot of this.#slots.values()) zero(this.#map('traffic'), slot);
+  async resetCounters(): Promise<void> {
+    const drops = this.#map('drops');
+    await this.#zeroes(drops, drops.maxEntries);
+    // the devices have the first slots
+    await this.#zeroes(this.#map('traffic'), this.#slots.size);
+  }
+
+  #zeroes(map: RawMap, count: number): Promise<void> {
+    const entries = Array.from({ length: count }, (_, i): MapEntry => [u32(i), new Uint8Array(map.valueStride)]);
+    return this.#writeMap(map, [], entries);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -598,11 +608,14 @@ function monotonicSecond(): bigint {
   return process.hrtime.bigint() / 1_000_000_000n;
 }
 
-function sum(map: RawMap, index: number, read: (bytes: Uint8Array) => bigint, size: number): number {
-  const bytes = map.lookup(u32(index))!;
-  let total = 0n;
-  for (let at = 0; at + size <= bytes.length; at += size) total += read(bytes.slice(at, at + size));
-  return Number(total);
+/** What is not zero in the first `count` elements of a per-CPU array: index, and the value of one CPU. */
+function* parts<T>(map: RawMap, codec: Codec<T>, count: number): Generator<[number, T]> {
+  const { values } = map.lookupBatch({ count });
+  const nothing = new Uint8Array(codec.size);
+  for (let at = 0; at < count * map.valueStride; at += codec.size) {
+    const part = values.slice(at, at + codec.size);
+    if (Buffer.compare(part, nothing) !== 0) yield [Math.floor(at / map.valueStride), codec.decode(part)];
+  }
 }
 
 function zero(map: RawMap, index: number): void {

@@ -25,11 +25,10 @@ test.each(refusalFixtures.map((fixture) => [fixture.name, fixture] as const))('%
   const hook = FRONTS[fixture.front];
   const program = programOf(fixture.scene, fixture.from);
   const input = { hook, program, device: fixture.from, frame: frameOf(fixture.frame) };
-  const { objects } = await kernel.load(PLAIN);
-  const ours = objects[hook].programs.get(`mw_${hook}_${program}`)!;
+  const ours = await kernel.program(hook, program, PLAIN);
 
   const wanted = kernel.expected(recordOf(fixture.expect));
-  kernel.resetCounters();
+  await kernel.resetCounters();
   const outcome = await kernel.run({ ...input, through: front.before(fixture.front, ours) });
   expect(kernel.describe(outcome!.raw)).toBe(kernel.describe(wanted));
   expect(outcome!.retval).toBe({ xdp: 1, tc: 2 }[hook]);

@@ -79,5 +79,6 @@ export async function gpeRoute(
   prefix: string,
   { segment, local, remote, device = 'vx0' }: { segment: number; local: string; remote: string; device?: string },
 ): Promise<void> {
-  await host.ip(`route add ${prefix} encap ip id ${segment} src ${local} dst ${remote} dev ${device}`);
+  const outside = local.includes(':') ? 'ip6' : 'ip';
+  await host.ip(`route add ${prefix} encap ${outside} id ${segment} src ${local} dst ${remote} dev ${device}`);
 }

@@ -7,11 +7,11 @@ import { createWriteStream, existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { support } from '../hosts.ts';
+import { packageRoot } from '../../../src/bintools/package-root.ts';
 import { buildInitramfs } from './initramfs.ts';
 import type { KernelImage } from './kernel-image.ts';
 
-const project = dirname(dirname(support.replace(/\/$/, '')));
+const project = packageRoot();
 const results = '/run/mapwire-results';
 
 export interface GuestRun {

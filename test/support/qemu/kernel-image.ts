@@ -52,8 +52,16 @@ async function unpack(release: string, folder: string): Promise<void> {
   }
 }
 
-/** The newest kernel of a series, from the cache or from apt. */
-export async function kernelImage(series: string): Promise<KernelImage> {
+const images = new Map<string, Promise<KernelImage>>();
+
+/** The newest kernel of a series, from the cache or from apt; asked for several times at once, it is looked for once. */
+export function kernelImage(series: string): Promise<KernelImage> {
+  const image = images.get(series) ?? findImage(series);
+  images.set(series, image);
+  return image;
+}
+
+async function findImage(series: string): Promise<KernelImage> {
   let release = await newestRelease(series);
   if (release === undefined) {
     await run(['apt-get', 'update', '-qq'], { timeout: 300_000 });
