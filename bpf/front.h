@@ -8,7 +8,7 @@
  * hash, fragments) is looked at here for every packet, in the order and by the rules of docs/packet-rules.md; whatever is not plain
  * goes to the programs proper, untouched: here nothing is dropped and nothing is answered.
  *
- * It is never stale. The daemon raises struct mw_meta's epoch after each write of a map, before it says that an edit is in force. An element
+ * It is never stale. The daemon raises struct mw_live's epoch after each write of a map, before it says that an edit is in force. An element
  * is good for the epoch that was read before the maps were asked; a full barrier stands between (mw_front_begin), so
  * that answers older than a write never get a number younger than it. What is true for a while only (guard-grace) is not remembered.
  * Elements are of one CPU, and programs run with bottom halves off: nobody else writes them.
@@ -57,9 +57,9 @@ struct mw_glance {
 static __always_inline __u32 mw_front_epoch(void)
 {
 	__u32 zero = 0;
-	const struct mw_meta *meta = bpf_map_lookup_elem(&MW_MAP(meta), &zero);
+	const struct mw_live *live = bpf_map_lookup_elem(&MW_MAP(live), &zero);
 
-	return meta ? *(const volatile __u32 *)&meta->epoch : 0;
+	return live ? *(const volatile __u32 *)&live->epoch : 0;
 }
 
 static __always_inline struct mw_front *mw_front_element(const struct mw_front_key *key)

@@ -122,4 +122,12 @@ struct {
 	__type(value, struct mw_meta);
 } MW_MAP(meta) SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct mw_live);
+} MW_MAP(live) SEC(".maps");
+
 #endif

@@ -353,10 +353,14 @@ struct mw_meta {
 	__u32 state;		/* enum mw_meta_state */
 	__u64 revision;		/* of the plan last applied */
 	__u32 self;		/* this node's id */
-	__u32 epoch;		/* raised after every write of a map that programs read: what was remembered before is void; never 0 */
-	__u8 instance[16];	/* random, of this pin directory */
-	__u32 encaps;		/* 1 << enum mw_encap of every network of the plan: for programs with config.generic */
 	__u32 pad;
+	__u8 instance[16];	/* random, of this pin directory */
+};
+
+/* one element: what changes with every edit; written through mapped memory */
+struct mw_live {
+	__u32 epoch;		/* raised after every write of a map that programs read: what was remembered before is void; 0: nothing may be */
+	__u32 encaps;		/* 1 << enum mw_encap of every network of the plan: for programs with config.generic */
 };
 
 #define MW_META_MAGIC 0x4d415057	/* "MAPW" */
@@ -385,7 +389,7 @@ struct mw_scratch {
 
 /*
  * What a CPU remembers of a decision, so that the next packet of the same kind asks no map (front.h): a copy, good while 'epoch' is
- * that of struct mw_meta. The key is the first 32 bytes.
+ * that of struct mw_live. The key is the first 32 bytes.
  */
 struct mw_front {
 	__u32 epoch;		/* 0: nothing */
@@ -460,7 +464,7 @@ struct mw_config {
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
 	__u8 leave;		/* XDP: every frame is left to TC */
-	__u8 generic;		/* right for any plan: which encapsulations are in use is asked of struct mw_meta */
+	__u8 generic;		/* right for any plan: which encapsulations are in use is asked of struct mw_live */
 };
 
 #endif

@@ -712,6 +712,7 @@ export class Dataplane implements AsyncDisposable {
       pinPrograms(generation, this.#objects, config);
       await step('bound');
       if (before !== undefined) await this.#bindAgain(before, generation);
+      generation.touch();
       await step('complete');
       generation.setMeta({ state: 'complete', revision: plan.revision });
       if (before !== undefined) this.#old.push(before);
@@ -819,6 +820,7 @@ export class Dataplane implements AsyncDisposable {
         }
         await this.#bindAgain(before, generation);
         generation.setEncaps(this.#plan?.features.encaps ?? 0);
+        generation.touch();
         await step('complete');
         generation.setMeta({ state: 'complete', revision: Number(before.meta()?.revision ?? 0n) });
         this.#old.push(before);

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { MapwireError } from '../errors.ts';
-import { type Config, config as configCodec, META_MAGIC, MetaState, meta as metaCodec } from '../generated/layout.ts';
+import {
+  type Config,
+  config as configCodec,
+  live as liveCodec,
+  META_MAGIC,
+  MetaState,
+  meta as metaCodec,
+} from '../generated/layout.ts';
 import { BpfObject, Program, RawMap, removePin } from '../libbpf/index.ts';
 import { configFromHex, configHex } from './config.ts';
 import { layoutOfName, shortName } from './map-table.ts';
@@ -16,6 +23,8 @@ export interface MetaHead {
   readonly revision: bigint;
   readonly instance: Uint8Array;
 }
+
+type StructCodec = Pick<typeof metaCodec, 'shape'>;
 
 const ZERO_KEY = new Uint8Array(4);
 
@@ -127,7 +136,7 @@ export class Generation {
 
   /** Notes the revision in force: through mapped memory, not by a map write. */
   setRevision(revision: number): void {
-    const memory = new BigUint64Array(this.map('meta').mmap(), metaOffset('revision'), 1);
+    const memory = new BigUint64Array(this.map('meta').mmap(), offsetIn(metaCodec, 'revision'), 1);
     Atomics.store(memory, 0, BigInt(revision));
   }
 
@@ -136,7 +145,7 @@ export class Generation {
    * told that it is in force: through mapped memory, not by a map write.
    */
   touch(): void {
-    this.#epoch ??= new Uint32Array(this.map('meta').mmap(), metaOffset('epoch'), 1);
+    this.#epoch ??= this.#liveField('epoch');
     // 0 stands for nothing remembered
     if (Atomics.add(this.#epoch, 0, 1) === 0xffff_ffff) Atomics.add(this.#epoch, 0, 1);
   }
@@ -147,9 +156,13 @@ export class Generation {
    * @param more beside those that are known
    */
   setEncaps(bits: number, more = false): void {
-    this.#encaps ??= new Uint32Array(this.map('meta').mmap(), metaOffset('encaps'), 1);
+    this.#encaps ??= this.#liveField('encaps');
     if (more) Atomics.or(this.#encaps, 0, bits);
     else Atomics.store(this.#encaps, 0, bits);
+  }
+
+  #liveField(name: 'epoch' | 'encaps'): Uint32Array {
+    return new Uint32Array(this.map('live').mmap(), offsetIn(liveCodec, name), 1);
   }
 
   /** One write. */
@@ -170,9 +183,7 @@ export class Generation {
               : MetaState.BUILDING,
         revision: change.revision === undefined ? held.revision : BigInt(change.revision),
         self: change.self ?? held.self,
-        epoch: held.epoch === 0xffff_ffff ? 1 : held.epoch + 1,
         instance: change.instance ?? held.instance,
-        encaps: held.encaps,
       }),
     );
   }
@@ -193,9 +204,9 @@ function boundName(role: 'port' | 'underlay', ifindex: number): string {
   return `${PROGRAMS.xdp[role]}@${ifindex}`;
 }
 
-function metaOffset(name: 'epoch' | 'revision' | 'encaps'): number {
-  const field = metaCodec.shape.kind === 'struct' && metaCodec.shape.fields.find((one) => one.name === name);
-  if (!field) throw new MapwireError('ERR_MW_LAYOUT', `struct mw_meta has no ${name}`);
+function offsetIn(codec: StructCodec, name: string): number {
+  const field = codec.shape.kind === 'struct' && codec.shape.fields.find((one) => one.name === name);
+  if (!field) throw new MapwireError('ERR_MW_LAYOUT', `the struct has no ${name}`);
   return field.offset;
 }
 

@@ -1409,6 +1409,35 @@ export const link: Codec<Link> = defineCodec(
   }),
 );
 
+/** struct mw_live: 8 bytes. */
+export interface Live {
+  /** u32 at byte 0. */
+  readonly epoch: number;
+  /** u32 at byte 4. */
+  readonly encaps: number;
+}
+
+export const live: Codec<Live> = defineCodec(
+  'struct mw_live',
+  {
+    kind: 'struct',
+    name: 'mw_live',
+    size: 8,
+    fields: [
+      { name: 'epoch', offset: 0, shape: u32.shape },
+      { name: 'encaps', offset: 4, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.epoch, 'mw_live.epoch');
+    putU32(view, at + 4, value.encaps, 'mw_live.encaps');
+  },
+  (view, at) => ({
+    epoch: view.getUint32(at, true),
+    encaps: view.getUint32(at + 4, true),
+  }),
+);
+
 /** struct mw_local: 24 bytes. */
 export interface Local {
   /** u32 at byte 0. */
@@ -1572,7 +1601,7 @@ export const macValue: Codec<MacValue> = defineCodec(
   }),
 );
 
-/** struct mw_meta: 56 bytes. */
+/** struct mw_meta: 48 bytes. */
 export interface Meta {
   /** u32 at byte 0. */
   readonly magic: number;
@@ -1586,12 +1615,8 @@ export interface Meta {
   readonly revision: bigint;
   /** u32 at byte 24. */
   readonly self: number;
-  /** u32 at byte 28. */
-  readonly epoch: number;
   /** u8[16] at byte 32. */
   readonly instance: Uint8Array;
-  /** u32 at byte 48. */
-  readonly encaps: number;
 }
 
 export const meta: Codec<Meta> = defineCodec(
@@ -1599,7 +1624,7 @@ export const meta: Codec<Meta> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_meta',
-    size: 56,
+    size: 48,
     fields: [
       { name: 'magic', offset: 0, shape: u32.shape },
       { name: 'layout', offset: 4, shape: u32.shape },
@@ -1607,10 +1632,8 @@ export const meta: Codec<Meta> = defineCodec(
       { name: 'state', offset: 12, shape: u32.shape },
       { name: 'revision', offset: 16, shape: u64.shape },
       { name: 'self', offset: 24, shape: u32.shape },
-      { name: 'epoch', offset: 28, shape: u32.shape },
+      { name: 'pad', offset: 28, shape: u32.shape, padding: true },
       { name: 'instance', offset: 32, shape: { kind: 'bytes', size: 16 } },
-      { name: 'encaps', offset: 48, shape: u32.shape },
-      { name: 'pad', offset: 52, shape: u32.shape, padding: true },
     ],
   },
   (view, at, value) => {
@@ -1620,10 +1643,8 @@ export const meta: Codec<Meta> = defineCodec(
     putU32(view, at + 12, value.state, 'mw_meta.state');
     putU64(view, at + 16, value.revision, 'mw_meta.revision');
     putU32(view, at + 24, value.self, 'mw_meta.self');
-    putU32(view, at + 28, value.epoch, 'mw_meta.epoch');
+    putZero(view, at + 28, 4);
     putBytes(view, at + 32, 16, value.instance, 'mw_meta.instance');
-    putU32(view, at + 48, value.encaps, 'mw_meta.encaps');
-    putZero(view, at + 52, 4);
   },
   (view, at) => ({
     magic: view.getUint32(at, true),
@@ -1632,9 +1653,7 @@ export const meta: Codec<Meta> = defineCodec(
     state: view.getUint32(at + 12, true),
     revision: view.getBigUint64(at + 16, true),
     self: view.getUint32(at + 24, true),
-    epoch: view.getUint32(at + 28, true),
     instance: getBytes(view, at + 32, 16),
-    encaps: view.getUint32(at + 48, true),
   }),
 );
 
@@ -2262,6 +2281,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<number, Link>,
+  live: {
+    name: 'mw4_live',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: live,
+    maxEntries: 1,
+    flags: 1024,
+  } satisfies MapSpec<number, Live>,
   local: {
     name: 'mw4_local',
     type: 'hash',
@@ -2373,4 +2401,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'f21dd2f1900453a7';
+export const LAYOUT_HASH = 'b02213b8fa5426b0';

@@ -17,7 +17,7 @@ import {
   floodTarget,
   LAYOUT_VERSION,
   limit as limitCodec,
-  meta as metaCodec,
+  live as liveCodec,
   NODE_WIRE,
   traffic as trafficCodec,
   type Verdict,
@@ -219,15 +219,7 @@ export class PacketKernel implements AsyncDisposable {
 
   /** What the programs remember is void from now on. */
   forget(): void {
-    const meta = this.#map('meta');
-    meta.update(
-      u32(0),
-      metaCodec.encode({
-        ...metaCodec.decode(meta.lookup(u32(0))!),
-        epoch: ++this.#epoch,
-        encaps: this.#plan!.features.encaps,
-      }),
-    );
+    this.#map('live').update(u32(0), liveCodec.encode({ epoch: ++this.#epoch, encaps: this.#plan!.features.encaps }));
   }
 
   /**
