@@ -7,13 +7,19 @@ import { dirname, join } from 'node:path';
 import { packageRoot } from '../src/bintools/package-root.ts';
 import { compileBpf } from '../src/bintools/tools/llvm.ts';
 import { Lab, sweepLabs } from '../test/support/hosts.ts';
+import { goals } from './goals.ts';
 import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
 import { peersOf } from './peers/index.ts';
-import { printPackets } from './print.ts';
+import { AUTO } from './peers/mapwire.ts';
+import { printPackets, printSockets, printUpdates } from './print.ts';
+import { type Run, report } from './report.ts';
+import { measureSockets, type SocketRow } from './sockets.ts';
+import { measureUpdates, type UpdateResults } from './updates.ts';
 
 const started = performance.now();
+const argv = process.argv.slice(2);
 
 /** Progress, on standard error: what is measured goes to standard output. */
 function say(text: string): void {
@@ -42,7 +48,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   const object = join(await lab.folder(), 'packets.bpf.o');
   await compileBpf({ root, source: 'bench/packets.bpf.c', output: object });
   const all = peersOf(options.variants);
-  const known = all.flatMap(({ names }) => names);
+  const known = [...all.flatMap(({ names }) => names), AUTO.name];
   const unknown = options.peers?.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`no peer '${unknown}': there are ${known.join(', ')}`);
   const packetOptions = { ...options, object, peers: all, names: new Set(options.peers ?? known), say };
@@ -52,15 +58,57 @@ async function bench(lab: Lab, options: Options): Promise<void> {
     packets.push(...rows);
     process.stdout.write(printPackets(rows));
   }
-  const result = { mapwire: 'bench', machine: machine(), packets };
-  if (options.json !== undefined) {
-    await mkdir(dirname(options.json), { recursive: true });
-    await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
+  const sockets: SocketRow[] = [];
+  if (options.parts.has('sockets')) {
+    for (const wire of options.wires) {
+      const rows = await measureSockets(lab, wire, {
+        variants: [AUTO, ...options.variants],
+        names: packetOptions.names,
+        rounds: options.rounds,
+        seconds: 1,
+        pings: options.quick ? 2000 : 10_000,
+        streams: [1, 4],
+        say,
+      });
+      sockets.push(...rows);
+      process.stdout.write(printSockets(rows));
+    }
   }
+  let updates: UpdateResults | undefined;
+  if (options.parts.has('updates')) {
+    updates = await measureUpdates(lab, {
+      ...packetOptions,
+      endpoints: options.endpoints,
+    });
+    process.stdout.write(printUpdates(updates));
+  }
+  const run: Run = {
+    machine: machine(),
+    command: ['npm run bench', ...(argv.length > 0 ? ['--', ...argv] : [])].join(' '),
+    seconds: (performance.now() - started) / 1000,
+    packets,
+    sockets,
+    updates,
+  };
+  await writeReport(run, options);
+}
+
+async function writeReport(run: Run, { json, output, whole }: Options): Promise<void> {
+  const folder = output ?? join(packageRoot(), ...(whole ? ['docs', 'benchmarks'] : ['build', 'bench']));
+  await mkdir(folder, { recursive: true });
+  const files = report(run);
+  for (const [name, text] of files) await writeFile(join(folder, name), text);
+  if (json !== undefined) {
+    await mkdir(dirname(json), { recursive: true });
+    await writeFile(json, files.get('results.json') ?? '');
+  }
+  const missed = goals(run).filter(({ reached }) => reached === false);
+  for (const { figure, goal, text } of missed) process.stdout.write(`not reached: ${figure}: ${text}, goal ${goal}\n`);
+  say(`written to ${folder}`);
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2));
+  const options = parseOptions(argv);
   if (options === 'help') {
     process.stdout.write(USAGE);
     return;

@@ -1,9 +1,10 @@
 /** The words of the command line. */
 import { parseArgs } from 'node:util';
 import { ENCAPS, type Encap } from './frames.ts';
+import { WIRES, type Wire } from './pair.ts';
 import { type MapwireVariant, VARIANTS } from './peers/mapwire.ts';
 
-export const PARTS = ['encap', 'decap', 'sizes', 'encapsulations'] as const;
+export const PARTS = ['encap', 'decap', 'sizes', 'encapsulations', 'sockets', 'updates'] as const;
 export type Part = (typeof PARTS)[number];
 
 export class UsageError extends Error {}
@@ -13,6 +14,7 @@ export interface Options {
   readonly endpoints: readonly number[];
   readonly sizes: readonly number[];
   readonly encaps: readonly Encap[];
+  readonly wires: readonly Wire[];
   /** undefined: all there are. */
   readonly peers: readonly string[] | undefined;
   readonly variants: readonly MapwireVariant[];
@@ -21,6 +23,8 @@ export interface Options {
   readonly quick: boolean;
   readonly json: string | undefined;
   readonly output: string | undefined;
+  /** Nothing was left out or made smaller. */
+  readonly whole: boolean;
 }
 
 export const USAGE = `npm run bench -- [options]        (root)
@@ -30,6 +34,7 @@ export const USAGE = `npm run bench -- [options]        (root)
   --endpoints LIST    e.g. 1,10k,100k,1M
   --sizes LIST        bytes of a frame: 64,512,1400
   --encaps LIST       of: ${ENCAPS.join(', ')}
+  --wires LIST        of: ${Object.keys(WIRES).join(', ')}
   --peers LIST        e.g. mapwire-xdp,kernel-tuned
   --variant NAME=HOOK[,KEY: VALUE…][,@CHECKOUT]
                       a further mapwire-NAME: lines of its configuration, another built checkout; may be repeated
@@ -82,7 +87,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
         quick: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
         variant: { type: 'string', multiple: true },
-        ...{ only: text, endpoints: text, sizes: text, encaps: text, peers: text, rounds: text, ms: text },
+        ...{ only: text, endpoints: text, sizes: text, encaps: text, wires: text, peers: text, rounds: text, ms: text },
         ...{ json: text, output: text },
       },
     }));
@@ -99,6 +104,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
     endpoints: counts('endpoints', quick ? [1, 10_000] : [1, 10_000, 100_000, 1_000_000]),
     sizes: counts('sizes', [64, 512, 1400]),
     encaps: chosen(word('encaps'), ENCAPS, 'encapsulation'),
+    wires: chosen(word('wires'), Object.keys(WIRES) as Wire[], 'wire'),
     peers: word('peers') === undefined ? undefined : list(word('peers')!),
     variants: [...VARIANTS, ...((values.variant as string[] | undefined) ?? []).map(parseVariant)],
     rounds: counts('rounds', [quick ? 2 : 5])[0]!,
@@ -106,5 +112,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
     quick,
     json: word('json'),
     output: word('output'),
+    whole:
+      !quick && ['only', 'endpoints', 'sizes', 'encaps', 'wires', 'peers'].every((name) => values[name] === undefined),
   };
 }

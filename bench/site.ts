@@ -44,8 +44,9 @@ export class Site {
   /**
    * @param object packets.bpf.c, compiled
    * @param nodes so many neighbours on the wire are known for good
+   * @param sinks whether what comes out is dropped and counted; else sockets see it
    */
-  static async build(lab: Lab, name: string, object: string, nodes: number): Promise<Site> {
+  static async build(lab: Lab, name: string, object: string, nodes: number, sinks = true): Promise<Site> {
     const [here, outside] = [await lab.namespace(`${name}-here`), await lab.namespace(`${name}-out`)];
     for (const namespace of [here, outside]) await namespace.sysctl({ 'net.ipv6.conf.default.disable_ipv6': 1 });
     await here.ip(
@@ -69,7 +70,8 @@ export class Site {
       wire: await indexOf(outside, 'wire'),
     };
     const site = new Site(lab, here, outside, devices, object);
-    await site.#ask({ op: 'sink', object, ifindexes: [devices.guest, devices.wire] });
+    if (sinks) await site.#ask({ op: 'sink', object, ifindexes: [devices.guest, devices.wire] });
+    else for (const device of ['guest', 'wire']) await outside.offload(device, { gro: 'on' });
     return site;
   }
 

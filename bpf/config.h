@@ -7,6 +7,7 @@
 #include "maps.h"
 
 const volatile struct mw_config mw_config;
+const volatile struct mw_tables mw_tables;
 
 /* This node's IPv6 address, word by word: a copy through a pointer that is not volatile is of the zeros of this file. */
 static __always_inline void mw_own_ip6(__be32 *to)

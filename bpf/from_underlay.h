@@ -37,8 +37,14 @@ static __always_inline bool mw_port_is_at(const struct mw_port *port, __u32 node
 static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, bool *holds)
 {
 	struct mw_port port;
+	__u32 at, segment;
 
 	*holds = false;
+	/* most ports: one place, and that */
+	if (mw_config.compact && mw_compact_place(id, network, &at, &segment) && at == node) {
+		*holds = true;
+		return 0;
+	}
 	switch (mw_lookup_port(&id, &port)) {
 	case MW_STALE:
 		return MW_REASON_STALE;

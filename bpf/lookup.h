@@ -6,15 +6,10 @@
 #ifndef MW_LOOKUP_H
 #define MW_LOOKUP_H
 
+#include "address.h"
 #include "config.h"
+#include "found.h"
 #include "packet.h"
-
-enum mw_found {
-	MW_FOUND = 0,
-	MW_MISSING = 1,
-	MW_STALE = 2,
-	MW_BALANCED = 3,	/* of a MAC: the id is that of a balanced address */
-};
 
 /* Defines NAME(key, copy) for a map: copies the value of *key, with the identity check 'same'. */
 #define MW_LOOKUP(name, map, key_t, value_t, same)						\
@@ -72,6 +67,17 @@ static __always_inline enum mw_found mw_port_of_ip(__u32 network, bool ip6, cons
 {
 	enum mw_found found;
 
+	if (mw_config.compact) {
+		struct mw_entry entry = {};
+
+		if (ip6)
+			found = mw_config.has_ip6 ? mw_compact_ip6(network, addr, &entry) : MW_MISSING;
+		else
+			found = mw_compact_ip4(network, addr[3], &entry);
+		*port = entry.port;
+		*flags = entry.flags;
+		return found;
+	}
 	if (ip6) {
 		struct mw_ip6_key key = { .network = network };
 		struct mw_ip6_value value;
@@ -129,6 +135,14 @@ static __always_inline enum mw_found mw_port_of_mac(__u32 network, const __u8 *m
 	struct mw_mac_value value;
 	enum mw_found found;
 
+	if (mw_config.compact) {
+		struct mw_entry entry = {};
+
+		if (mw_compact_mac(network, mac, &entry) != MW_FOUND)
+			return MW_MISSING;
+		*port = entry.port;
+		return mw_config.has_balance && (entry.flags & MW_MAC_BALANCED) ? MW_BALANCED : MW_FOUND;
+	}
 	mw_mac_key(&key, network, mac);
 	found = mw_lookup_mac(&key, &value);
 	if (found != MW_FOUND)

@@ -48,6 +48,22 @@ MW_LPM(allow4, struct mw_allow4_key, struct mw_allow_value, 4096);
 MW_LPM(allow6, struct mw_allow6_key, struct mw_allow_value, 4096);
 MW_HASH(port, __u32, struct mw_port, 4096);
 
+/* mapped into the daemon's memory, which writes there without system calls */
+#define MW_MAPPED(name, value_t, entries)		\
+	struct {					\
+		__uint(type, BPF_MAP_TYPE_ARRAY);	\
+		__uint(max_entries, entries);		\
+		__uint(map_flags, BPF_F_MMAPABLE);	\
+		__type(key, __u32);			\
+		__type(value, value_t);			\
+	} MW_MAP(name) SEC(".maps")
+
+/* layout: compact: the same mappings in buckets, sized by the plan; with layout: hash of two elements, empty */
+MW_MAPPED(ip4_bucket, struct mw_ip4_bucket, 2);
+MW_MAPPED(ip6_bucket, struct mw_ip6_bucket, 2);
+MW_MAPPED(mac_bucket, struct mw_mac_bucket, 2);
+MW_MAPPED(place, struct mw_place_slot, 1);
+
 /* small tables: sized by the plan */
 MW_HASH(network, __u32, struct mw_network, 4096);
 MW_HASH(segment, struct mw_segment_key, struct mw_segment_value, 4096);
@@ -113,14 +129,8 @@ struct {
 	__uint(max_entries, 65536);
 } MW_MAP(events) SEC(".maps");
 
-/* mapped into the daemon's memory: the revision of each edit is noted without a map write */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct mw_meta);
-} MW_MAP(meta) SEC(".maps");
+/* the revision of each edit is noted without a map write */
+MW_MAPPED(meta, struct mw_meta, 1);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

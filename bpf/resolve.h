@@ -141,6 +141,8 @@ __noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place, st
 
 	if (!place || !path)
 		return MW_REASON_INTERNAL;
+	if (mw_config.compact && mw_compact_place(id, network, &place->node, &place->segment))
+		return mw_standing_of(place->node) == MW_STANDING_NONE ? MW_REASON_NO_LOCATOR : 0;
 	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
 	if (mw_first_place(&port, path, hash)) {

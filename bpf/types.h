@@ -86,6 +86,60 @@ struct mw_mac_value {
 	__u16 flags;		/* enum mw_mac_flags */
 };
 
+/*
+ * layout: compact. The same three mappings as arrays of buckets, which the daemon writes through mapped memory; bpf/buckets.h
+ * says in which order, and how they are read.
+ */
+#define MW_BUCKET_SLOTS 4
+#define MW_MARK_FLAGS 0x000f
+
+struct mw_ip4_slot {
+	__u32 port;		/* 0: empty, whatever the rest says */
+	__u16 mark;		/* enum mw_ip_flags; above the low four bits: how often the slot was occupied */
+	__u16 pad;
+	__be32 addr_be;
+	__u32 network;
+};
+
+struct mw_ip4_bucket {
+	struct mw_ip4_slot slot[MW_BUCKET_SLOTS];
+};
+
+struct mw_ip6_slot {
+	__u32 port;
+	__u16 mark;
+	__u16 pad;
+	__u32 network;
+	__u32 pad2;
+	__u8 addr[16];
+};
+
+struct mw_ip6_bucket {
+	struct mw_ip6_slot slot[MW_BUCKET_SLOTS];
+};
+
+struct mw_mac_slot {
+	__u32 port;
+	__u16 mark;		/* enum mw_mac_flags, and as above */
+	__u8 mac[MW_ETH_ALEN];
+	__u32 network;
+};
+
+struct mw_mac_bucket {
+	struct mw_mac_slot slot[MW_BUCKET_SLOTS];
+};
+
+/*
+ * layout: compact. port -> its locator, of a port that has one alone; beside 'port', which has the whole of every port. Written like
+ * a slot: node and segment are one word, network and version the other.
+ */
+struct mw_place_slot {
+	__u32 node;
+	__u32 segment;
+	__u32 network;		/* 0: look at 'port' */
+	__u32 version;		/* goes up whenever 'network' changes */
+};
+
 /* (network, MAC) -> ports that may also send from it ('macs:'); never a destination */
 struct mw_source_mac_value {
 	__u32 network;		/* identity */
@@ -459,12 +513,23 @@ struct mw_config {
 	__u8 has_balance;	/* some address is balanced */
 	__u8 ttl;		/* of outer headers */
 	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
-	__u8 front;		/* remember decisions: 0: no; else one of so many (a power of 2) that are not remembered yet is */
+	__u8 compact;		/* addresses are in tables of buckets (struct mw_tables), not in hashes */
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
 	__u8 leave;		/* XDP: every frame is left to TC */
+	__u8 front;		/* remember decisions: 0: no; else one of so many (a power of 2) that are not remembered yet is */
 	__u8 generic;		/* right for any plan: which encapsulations are in use is asked of struct mw_live */
+	__u8 pad[3];
+};
+
+/* Of a load with mw_config.compact: constants like mw_config, but of the maps that it is loaded on. */
+struct mw_tables {
+	__u64 seed;		/* of the tables' hash: the first 8 bytes of mw_meta.instance */
+	__u32 ip4;		/* buckets */
+	__u32 ip6;
+	__u32 mac;
+	__u32 places;		/* elements */
 };
 
 #endif

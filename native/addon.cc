@@ -19,6 +19,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterMap(env, exports);
   RegisterMapBatch(env, exports);
   RegisterMapMemory(env, exports);
+  RegisterTables(env, exports);
   RegisterProgram(env, exports);
   RegisterLink(env, exports);
   RegisterRingReader(env, exports);

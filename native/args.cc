@@ -2,6 +2,7 @@
 #include "args.h"
 
 #include <cmath>
+#include <utility>
 
 namespace mapwire {
 
@@ -97,6 +98,14 @@ MapArg MapArgument(const Napi::CallbackInfo& info, size_t index) {
   const MapShape* shape = Context::Of(info.Env()).fds.Map(fd);
   if (shape == nullptr) ThrowType(info.Env(), "fd", "the descriptor of an open map");
   return {fd, *shape};
+}
+
+Napi::Uint8Array ToArray(Napi::Env env, std::vector<uint8_t>&& bytes) {
+  if (bytes.empty()) return Napi::Uint8Array::New(env, 0);
+  auto* kept = new std::vector<uint8_t>(std::move(bytes));
+  auto buffer = Napi::ArrayBuffer::New(
+      env, kept->data(), kept->size(), [](Napi::Env, void*, std::vector<uint8_t>* data) { delete data; }, kept);
+  return Napi::Uint8Array::New(env, kept->size(), buffer, 0);
 }
 
 }  // namespace mapwire

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "context.h"
 
@@ -30,6 +31,9 @@ uint64_t U64Member(const Napi::Object& object, const char* name, uint64_t fallba
 Bytes BytesMember(const Napi::Object& object, const char* name);
 // -1 for undefined; else a descriptor of that kind.
 int FdMember(const Napi::Object& object, const char* name, FdKind kind);
+
+// A vector becomes an ArrayBuffer without a copy.
+Napi::Uint8Array ToArray(Napi::Env env, std::vector<uint8_t>&& bytes);
 
 int FdArg(const Napi::CallbackInfo& info, size_t index, FdKind kind);
 int AnyFdArg(const Napi::CallbackInfo& info, size_t index);

@@ -189,15 +189,6 @@ Value ToValue(Napi::Env env, const Outcome& outcome) {
   return result;
 }
 
-// A vector becomes an ArrayBuffer without a copy.
-Napi::Uint8Array ToArray(Napi::Env env, std::vector<uint8_t>&& bytes) {
-  if (bytes.empty()) return Napi::Uint8Array::New(env, 0);
-  auto* kept = new std::vector<uint8_t>(std::move(bytes));
-  auto buffer = Napi::ArrayBuffer::New(
-      env, kept->data(), kept->size(), [](Napi::Env, void*, std::vector<uint8_t>* data) { delete data; }, kept);
-  return Napi::Uint8Array::New(env, kept->size(), buffer, 0);
-}
-
 std::vector<uint8_t> Copy(const Bytes& bytes) {
   return std::vector<uint8_t>(bytes.data, bytes.data + bytes.size);
 }

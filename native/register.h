@@ -11,6 +11,7 @@ void RegisterObject(Napi::Env env, Napi::Object exports);
 void RegisterMap(Napi::Env env, Napi::Object exports);
 void RegisterMapBatch(Napi::Env env, Napi::Object exports);
 void RegisterMapMemory(Napi::Env env, Napi::Object exports);
+void RegisterTables(Napi::Env env, Napi::Object exports);
 void RegisterProgram(Napi::Env env, Napi::Object exports);
 void RegisterLink(Napi::Env env, Napi::Object exports);
 void RegisterRingReader(Napi::Env env, Napi::Object exports);

@@ -4,8 +4,10 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Namespace } from '../../test/support/hosts.ts';
 import { kernelTunnel } from '../../test/support/peers/kernel-tunnel.ts';
 import { endpointMac, HOST, LOCAL, nodeAddress, nodesOf, SEGMENT } from '../addressing.ts';
+import { bridgeNetfilter } from '../pair.ts';
 import type { Peer } from './peer.ts';
 
 /** Bytes of text that are put together at a time. */
@@ -16,35 +18,29 @@ export const kernel: Peer = {
   refuses: (encap) => (encap === 'vxlan' ? undefined : 'only VXLAN is in every kernel'),
   async start({ site, endpoints }) {
     const { here } = site;
-    await kernelTunnel(here, {
-      kind: 'vxlan',
-      segment: SEGMENT,
-      local: HOST.address,
-      options: ['nolearning'],
-    });
-    await here.ip('link set port master br0');
-    await here.run(['bridge', 'link', 'set', 'dev', 'vx0', 'learning', 'off']);
-    await here.run(['bridge', 'fdb', 'replace', LOCAL.mac, 'dev', 'port', 'master', 'static']);
+    await kernelHost(here);
     const batch = join(await here.lab.folder(), 'fdb');
     await writeFile(batch, fdbCommands(endpoints));
     const start = performance.now();
     await here.run(['bridge', '-batch', batch], { timeout: 300_000 });
     return {
       loadSeconds: (performance.now() - start) / 1000,
-      activate: (peer) => {
-        const on = peer === 'kernel' ? 1 : 0;
-        return here.sysctl({
-          'net.bridge.bridge-nf-call-iptables': on,
-          'net.bridge.bridge-nf-call-ip6tables': on,
-          'net.bridge.bridge-nf-call-arptables': on,
-        });
-      },
+      activate: (peer) => bridgeNetfilter(here, peer === 'kernel'),
       stop: async () => {},
     };
   },
 };
 
-function* fdbCommands(endpoints: number): Generator<string> {
+/** The bridge with the local port, and the VXLAN device without entries. */
+export async function kernelHost(here: Namespace): Promise<void> {
+  await kernelTunnel(here, { kind: 'vxlan', segment: SEGMENT, local: HOST.address, options: ['nolearning'] });
+  await here.ip('link set port master br0');
+  await here.run(['bridge', 'link', 'set', 'dev', 'vx0', 'learning', 'off']);
+  await here.run(['bridge', 'fdb', 'replace', LOCAL.mac, 'dev', 'port', 'master', 'static']);
+}
+
+/** For `bridge -batch`, in pieces. */
+export function* fdbCommands(endpoints: number): Generator<string> {
   const nodes = nodesOf(endpoints);
   let text = '';
   for (let n = 0; n < endpoints; n++) {

@@ -20,8 +20,12 @@ export interface MapwireVariant {
 
 export const VARIANTS: readonly MapwireVariant[] = [
   { name: 'mapwire-xdp', hook: 'xdp' },
+  { name: 'mapwire-xdp-compact', hook: 'xdp', settings: ['layout: compact'] },
   { name: 'mapwire-tc', hook: 'tc' },
 ];
+
+/** For what sockets see: the hook is Mapwire's own choice. */
+export const AUTO: MapwireVariant = { name: 'mapwire-auto', hook: 'auto' };
 
 export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant): Peer {
   return {

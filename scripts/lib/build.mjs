@@ -55,7 +55,7 @@ export const steps = {
   },
   addon: {
     name: 'addon',
-    inputs: ['native', 'CMakeLists.txt', 'package-lock.json'],
+    inputs: ['native', 'bpf/buckets.h', 'bpf/types.h', 'CMakeLists.txt', 'package-lock.json'],
     outputs: ['build/Release/mapwire.node'],
     make: () =>
       mustRun(bin('cmake-js'), ['compile', '--log-level', 'error'], {

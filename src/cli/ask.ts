@@ -78,7 +78,7 @@ function statusWords(status: StatusAnswer): string {
     status.pid === null
       ? 'no daemon; the data plane goes on with what is pinned (start one with `mapwire run`)'
       : `node ${status.node}: ${status.state} (mapwire ${status.version}, process ${status.pid})`,
-    `revision ${applied ?? 'none'} in force${table === applied || status.pid === null ? '' : `, ${table ?? 'none'} wanted`}; generation ${dataplane.generation}`,
+    `revision ${applied ?? 'none'} in force${table === applied || status.pid === null ? '' : `, ${table ?? 'none'} wanted`}; generation ${dataplane.generation}${dataplane.tableLayout === undefined ? '' : `, layout ${dataplane.tableLayout}`}`,
   ];
   lines.push(programsText(dataplane.programs));
   for (const source of status.sources) {

@@ -60,7 +60,7 @@ async function examine(place: Place): Promise<Finding[]> {
   const { findings: found, table: read } = table(place);
   if (library.state !== 'fail') findings.push(...(await underlayFindings(place, read)));
   findings.push(...found);
-  findings.push(await daemon(place));
+  findings.push(...(await daemon(place, read)));
   return findings;
 }
 
@@ -164,11 +164,34 @@ function table(place: Place): { readonly findings: Finding[]; readonly table?: T
   return { findings: one({ state: 'ok', found }), table: read };
 }
 
-async function daemon(place: Place): Promise<Finding> {
+interface Running {
+  readonly state: string;
+  readonly pid: number;
+  readonly dataplane: { readonly tableLayout?: string };
+}
+
+async function daemon(place: Place, read: Table | undefined): Promise<Finding[]> {
+  const what = 'daemon';
   try {
-    const { state, pid } = await call<{ state: string; pid: number }>(place.socket, 'GET', '/v1/status');
-    return { what: 'daemon', state: state === 'ready' ? 'ok' : 'warn', found: `process ${pid}, ${state}` };
+    const running = await call<Running>(place.socket, 'GET', '/v1/status');
+    const { state, pid, dataplane } = running;
+    const found = `process ${pid}, ${state}`;
+    return [{ what, state: state === 'ready' ? 'ok' : 'warn', found }, layout(place, read, dataplane.tableLayout)];
   } catch {
-    return { what: 'daemon', state: 'ok', found: 'not running' };
+    return [{ what, state: 'ok', found: 'not running' }, layout(place, read, undefined)];
   }
+}
+
+/** From here on tables of buckets make packets noticeably cheaper (docs/decisions/0012-compact-layout.md). */
+const MANY_PORTS = 50_000;
+
+function layout(place: Place, read: Table | undefined, running: string | undefined): Finding {
+  const [what, wanted] = ['layout', place.layout ?? 'hash'];
+  if (running !== undefined && running !== wanted) {
+    const found = `${running} is in force, ${wanted} is configured`;
+    return { what, state: 'warn', found, remedy: 'restart the daemon: it goes over without losing a packet' };
+  }
+  const ports = read?.portCount ?? 0;
+  const hint = wanted === 'hash' && ports > MANY_PORTS ? `; with ${ports} ports \`layout: compact\` is faster` : '';
+  return { what, state: 'ok', found: `${wanted}${hint}` };
 }

@@ -110,6 +110,7 @@ export const CONFIG_SHAPE = {
     .default('/run/mapwire/mapwire.sock'),
   hook: choice("'hook'", ['auto', 'xdp', 'tc']).default('auto'),
   guard: choice("'guard'", ['full', 'mac', 'off']).default('full'),
+  layout: choice("'layout'", ['hash', 'compact']).default('hash'),
   'unknown-segment': choice("'unknown-segment'", ['drop', 'stack']).default('drop'),
   'guard-grace': z
     .union([z.string(), z.number()], { error: "'guard-grace' must be a duration" })
@@ -158,6 +159,7 @@ export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
   socket: "path of the API's unix socket",
   hook: 'where programs attach: auto, xdp or tc',
   guard: 'check of sources: full, mac or off',
+  layout: 'where the address mappings are: hash (maps) or compact (tables of buckets)',
   'unknown-segment': 'tunnel packets of a segment that no network uses: drop or stack',
   'guard-grace': "how long a port's former node is still accepted after a move",
   return: 'when a node that was down gets its traffic back: at-once, after DURATION, or by-hand',
@@ -182,6 +184,7 @@ export interface Config {
   readonly socket: string;
   readonly hook: 'auto' | 'xdp' | 'tc';
   readonly guard: 'full' | 'mac' | 'off';
+  readonly layout: 'hash' | 'compact';
   readonly unknownSegment: 'drop' | 'stack';
   readonly guardGraceMs: number;
   /** Milliseconds after which a node that was down gets its traffic back; 0: at once. */

@@ -177,6 +177,7 @@ export function loadConfig(options: LoadOptions): Place {
     socket: result.socket as string,
     hook: result.hook as Config['hook'],
     guard: result.guard as Config['guard'],
+    layout: result.layout as Config['layout'],
     unknownSegment: result['unknown-segment'] as Config['unknownSegment'],
     guardGraceMs: result['guard-grace'] as number,
     returnPolicy: result.return as Config['returnPolicy'],

@@ -90,6 +90,7 @@ export class Daemon {
       underlay: config.underlay,
       hook: config.hook,
       guard: config.guard,
+      layout: config.layout,
       guardGraceMs: config.guardGraceMs,
       ports: {
         vxlan: config.vxlanPort,

@@ -39,7 +39,7 @@ export async function adoptIds(generation: Generation, ids: IdBook): Promise<voi
 async function adoptPorts(generation: Generation, ids: IdBook): Promise<void> {
   const pause = pacer();
   const [network, mac] = [fieldAt(portCodec, 'network'), fieldAt(portCodec, 'mac')];
-  const ports = await generation.map('port').dump();
+  const ports = await generation.entries('port').dump();
   const values = new DataView(ports.values.buffer, ports.values.byteOffset, ports.values.byteLength);
   const keys = new DataView(ports.keys.buffer, ports.keys.byteOffset, ports.keys.byteLength);
   ids.ports.reserve(ports.count);
@@ -52,7 +52,7 @@ async function adoptPorts(generation: Generation, ids: IdBook): Promise<void> {
     last = of;
     if ((i & 0xfff) === 0) await pause();
   }
-  const macs = await generation.map('mac').dump();
+  const macs = await generation.entries('mac').dump();
   const [owner, flags] = [fieldAt(macValue, 'port'), fieldAt(macValue, 'flags')];
   const macValues = new DataView(macs.values.buffer, macs.values.byteOffset, macs.values.byteLength);
   const macKeys = new DataView(macs.keys.buffer, macs.keys.byteOffset, macs.keys.byteLength);

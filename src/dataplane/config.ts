@@ -16,6 +16,7 @@ export interface Settings {
   readonly unknownSegment: NonNullable<DataplaneOptions['unknownSegment']>;
   readonly tooBigRate: number;
   readonly specialise: NonNullable<DataplaneOptions['specialise']>;
+  readonly layout: NonNullable<DataplaneOptions['layout']>;
 }
 
 export function settingsOf(options: DataplaneOptions): Settings {
@@ -30,6 +31,7 @@ export function settingsOf(options: DataplaneOptions): Settings {
     unknownSegment: options.unknownSegment ?? 'drop',
     tooBigRate: options.tooBigRate ?? 10,
     specialise: options.specialise ?? 'auto',
+    layout: options.layout ?? 'hash',
   };
 }
 
@@ -114,6 +116,7 @@ function specialisedOf(plan: Plan, settings: Settings, segmenter: number): Confi
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
     front: FRONT,
+    compact: settings.layout === 'compact' ? 1 : 0,
     segmenter,
     floodRate: settings.floodRate,
     tooBigRate: settings.tooBigRate,

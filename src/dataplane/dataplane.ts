@@ -26,7 +26,7 @@ import { EventReader } from './events.ts';
 import { buildGeneration, type Generation, layoutOfObject, loadBound, pinPrograms } from './generation.ts';
 import { GenericPrograms } from './generic.ts';
 import { HostNetwork } from './host-network.ts';
-import { COUNTER_MAPS, capacityFor, isTight, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
+import { COUNTER_MAPS, type EntryMap, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
@@ -39,6 +39,7 @@ import { type Recovered, recover } from './recover.ts';
 import { Segmenter, type SegmenterPair } from './segmenter.ts';
 import { Slots } from './slots.ts';
 import { StateFile } from './state-file.ts';
+import { isBucketKind, isCrowded, isIdle, LAYOUT_MAPS, mapOf, needsOf, roomFor } from './table-layout.ts';
 import { trace } from './trace.ts';
 import type {
   ApplyReport,
@@ -309,6 +310,7 @@ export class Dataplane implements AsyncDisposable {
       generation: this.#generation?.number ?? 0,
       layout: this.#generation?.layout ?? this.#layout,
       programs: this.#programsStatus(),
+      tableLayout: this.#readable()?.tableLayout,
       devices: [...names].map((name) => this.#devices.status(name)),
       nextHops: this.#nextHops(),
       groups: this.#hops.groupStatus(),
@@ -387,7 +389,7 @@ export class Dataplane implements AsyncDisposable {
     const fills: MapFill[] = Object.entries(this.#plan.sizes).map(([map, entries]) => ({
       map,
       entries,
-      capacity: generation.map(map).maxEntries,
+      capacity: generation.entries(map as EntryMap).maxEntries,
     }));
     const runtime = [...this.#runtime.values()].flat();
     for (const map of RUNTIME_MAPS) {
@@ -533,8 +535,12 @@ export class Dataplane implements AsyncDisposable {
     const generation = this.#generation;
     if (generation === undefined) return 'nothing was pinned';
     if (generation.layout !== this.#layout) return `layout ${generation.layout} becomes ${this.#layout}`;
+    const { layout } = this.#settings;
+    if (generation.config !== undefined && generation.tableLayout !== layout) {
+      return `table layout ${generation.tableLayout} becomes ${layout}`;
+    }
     for (const [map, entries] of this.#needs(plan)) {
-      if (isTight(entries, generation.map(map).maxEntries)) return `map ${map} grows`;
+      if (isCrowded(map, entries, generation.map(map).maxEntries)) return `map ${map} grows`;
     }
     if (generation.objectHash !== this.#objects.hash) return 'the programs were replaced';
     if (generation.config === undefined || !covers(generation.config, config)) return OTHER_CONSTANTS;
@@ -543,7 +549,7 @@ export class Dataplane implements AsyncDisposable {
 
   /** Entries that each map has to take. */
   #needs(plan: Plan): Map<string, number> {
-    const needs = new Map<string, number>(Object.entries(plan.sizes));
+    const needs = needsOf(plan.sizes, this.#settings.layout);
     // And the segmenter.
     const locals = this.#options.underlay.length + plan.localPortCount + 1;
     for (const map of RUNTIME_MAPS) needs.set(map, locals);
@@ -670,9 +676,12 @@ export class Dataplane implements AsyncDisposable {
   }
 
   /** Fills a new generation and goes over to it, without a packet seeing a gap. */
-  async #switch(plan: Plan, config: Config, full: string | undefined): Promise<MapWriter> {
+  async #switch(plan: Plan, config: Config, fullMapping: string | undefined): Promise<MapWriter> {
     const before = this.#generation;
     const readable = this.#readable();
+    const { layout } = this.#settings;
+    const full = fullMapping === undefined ? undefined : mapOf(fullMapping, layout);
+    const relaid = readable?.tableLayout !== layout;
     const number = Math.max(0, before?.number ?? 0, ...this.#pins.generations()) + 1;
     const needs = this.#needs(plan);
     const step = (name: string): Promise<void> => this.#step(`switch:${name}`);
@@ -684,16 +693,17 @@ export class Dataplane implements AsyncDisposable {
       instance: before?.meta()?.instance,
       capacity: (map) => {
         const entries = needs.get(map);
+        if (isIdle(map, layout)) return isBucketKind(map) ? 1 : undefined;
         if (entries === undefined) return undefined;
-        const had = map === full ? (readable?.maybeMap(map)?.maxEntries ?? 0) : 0;
-        return Math.max(capacityFor(entries), 2 * had);
+        return roomFor(map, entries, map === full ? readable?.maybeMap(map)?.maxEntries : 0);
       },
       reuse: (map) => {
         if ((OWN_MAPS as readonly string[]).includes(map) || map === full) return undefined;
         const counters = (COUNTER_MAPS as readonly string[]).includes(map);
         const source = counters ? before : readable;
         const held = source?.maybeMap(map);
-        if (held === undefined || isTight(needs.get(map) ?? 0, held.maxEntries)) return undefined;
+        if (held === undefined || (relaid && LAYOUT_MAPS.includes(map))) return undefined;
+        if (isCrowded(map, needs.get(map) ?? 0, held.maxEntries)) return undefined;
         return counters && readable === undefined && !sameLayout(map, held) ? undefined : held;
       },
       step,
@@ -714,6 +724,7 @@ export class Dataplane implements AsyncDisposable {
       if (before !== undefined) await this.#bindAgain(before, generation);
       generation.touch();
       await step('complete');
+      generation.inForce();
       generation.setMeta({ state: 'complete', revision: plan.revision });
       if (before !== undefined) this.#old.push(before);
       this.#generation = generation;

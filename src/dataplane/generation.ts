@@ -8,12 +8,15 @@ import {
   META_MAGIC,
   MetaState,
   meta as metaCodec,
+  tables as tablesCodec,
 } from '../generated/layout.ts';
-import { BpfObject, Program, RawMap, removePin } from '../libbpf/index.ts';
+import { BpfObject, BucketTable, Program, RawMap, removePin } from '../libbpf/index.ts';
 import { configFromHex, configHex } from './config.ts';
-import { layoutOfName, shortName } from './map-table.ts';
+import { type EntryStore, PortStore } from './entry-store.ts';
+import { type EntryMap, layoutOfName, shortName } from './map-table.ts';
 import { PROGRAMS, type ProgramObjects } from './objects.ts';
 import { list, makeFolder, removeTree } from './pin-dir.ts';
+import { isBucketKind, mapOf, PLACE_MAP, type TableLayout } from './table-layout.ts';
 
 /** The part of `struct mw_meta` that every layout version begins with. */
 export interface MetaHead {
@@ -41,6 +44,10 @@ export class Generation {
   readonly #programs: Map<string, Program>;
   #epoch: Uint32Array | undefined;
   #encaps: Uint32Array | undefined;
+  /** Names of maps that no program reads yet. */
+  readonly #unread: Set<string>;
+  readonly #stores = new Map<EntryMap, BucketTable | PortStore>();
+  #repaired = false;
 
   constructor(parts: {
     number: number;
@@ -50,6 +57,7 @@ export class Generation {
     config: Config | undefined;
     maps: ReadonlyMap<string, RawMap>;
     programs: Map<string, Program>;
+    unread?: Iterable<string>;
   }) {
     this.number = parts.number;
     this.folder = parts.folder;
@@ -58,6 +66,42 @@ export class Generation {
     this.config = parts.config;
     this.#maps = parts.maps;
     this.#programs = parts.programs;
+    this.#unread = new Set(parts.unread);
+  }
+
+  get tableLayout(): TableLayout {
+    return this.config?.compact === 1 ? 'compact' : 'hash';
+  }
+
+  /** The entries of a mapping, wherever this generation has them. @throws ERR_MW_MAP_INCOMPATIBLE */
+  entries(map: EntryMap): EntryStore {
+    if (this.tableLayout === 'hash' || !(isBucketKind(map) || map === 'port')) return this.map(map);
+    const known = this.#stores.get(map);
+    if (known !== undefined) return known;
+    const store =
+      map === 'port'
+        ? new PortStore(this.map('port'), this.map(PLACE_MAP))
+        : BucketTable.open(this.map(mapOf(map, 'compact')), {
+            kind: map,
+            seed: seedOf(this.meta()?.instance),
+            quiet: this.#unread.has(mapOf(map, 'compact')),
+          });
+    this.#stores.set(map, store);
+    return store;
+  }
+
+  /** From now on programs read the maps. */
+  inForce(): void {
+    this.#unread.clear();
+    for (const store of this.#stores.values()) if (store instanceof BucketTable) store.setQuiet(false);
+  }
+
+  /** Mends what an earlier process left half done in tables that are written without the kernel; once. */
+  async repair(): Promise<void> {
+    if (this.#repaired || this.tableLayout === 'hash') return;
+    const stores = (['ip4', 'ip6', 'mac', 'port'] as const).map((map) => this.entries(map) as BucketTable | PortStore);
+    await Promise.all(stores.map((store) => store.repair()));
+    this.#repaired = true;
   }
 
   /** By short name. @throws ERR_MW_MAP_INCOMPATIBLE when this generation has no such map */
@@ -190,6 +234,8 @@ export class Generation {
 
   /** Closes the descriptors; pins stay. */
   close(): void {
+    for (const store of this.#stores.values()) store.close();
+    this.#stores.clear();
     for (const map of this.#maps.values()) map.close();
     for (const program of this.#programs.values()) program.close();
   }
@@ -288,16 +334,24 @@ export async function buildGeneration(options: BuildOptions): Promise<Generation
   await options.step('folder');
   makeFolder(folder);
   makeFolder(join(folder, 'maps'));
+  const instance = options.instance ?? new Uint8Array(randomBytes(16));
   try {
-    const { maps, programs, layout } = await loadObjects(options);
-    const parts = { number, folder, layout, objectHash: options.objects.hash, config: options.config, maps, programs };
+    const unread = new Set<string>();
+    const reuse = (short: string): RawMap | undefined => {
+      const held = options.reuse(short);
+      if (held === undefined) unread.add(short);
+      return held;
+    };
+    const { maps, programs, layout } = await loadObjects({ ...options, reuse, instance });
+    const { objects, config } = options;
+    const parts = { number, folder, layout, objectHash: objects.hash, config, maps, programs, unread };
     const generation = new Generation(parts);
     try {
       generation.setMeta({
         state: 'building',
         revision: 0,
         self: options.config.self,
-        instance: options.instance ?? new Uint8Array(randomBytes(16)),
+        instance,
       });
       await options.step('maps');
       for (const [short, map] of maps) map.pin(join(folder, 'maps', `mw${layout}_${short}`));
@@ -350,6 +404,10 @@ export async function loadBound(
     else program.setAutoload(false);
   }
   object.setGlobal('mw_config', configCodec.encode(config));
+  object.setGlobal(
+    'mw_tables',
+    tablesOf(generation.meta()?.instance, (map) => generation.map(map).maxEntries),
+  );
   await object.load();
   return (object.programs.get(PROGRAMS.xdp[role]) as Program).dup();
 }
@@ -360,12 +418,30 @@ interface Loaded {
   readonly layout: number;
 }
 
+/** Seed of the tables' hash: one an instance, so that maps can go on from generation to generation. */
+export function seedOf(instance: Uint8Array | undefined): bigint {
+  if (instance === undefined) throw new MapwireError('ERR_MW_LAYOUT', 'the maps do not say whose they are');
+  return new DataView(instance.buffer, instance.byteOffset).getBigUint64(0, true);
+}
+
+/** The constants of programs that read tables of buckets. */
+export function tablesOf(instance: Uint8Array | undefined, maxEntries: (map: string) => number): Uint8Array {
+  return tablesCodec.encode({
+    seed: seedOf(instance),
+    ip4: maxEntries(mapOf('ip4', 'compact')),
+    ip6: maxEntries(mapOf('ip6', 'compact')),
+    mac: maxEntries(mapOf('mac', 'compact')),
+    places: maxEntries(PLACE_MAP),
+  });
+}
+
 /** Loads the XDP object, then the TC object on the maps of the first. */
 export async function loadObjects(
-  options: Pick<BuildOptions, 'objects' | 'config' | 'capacity' | 'reuse'>,
+  options: Pick<BuildOptions, 'objects' | 'config' | 'capacity' | 'reuse'> & { readonly instance: Uint8Array },
 ): Promise<Loaded> {
   const maps = new Map<string, RawMap>();
   const programs = new Map<string, Program>();
+  const sizes = new Map<string, number>();
   let layout = 0;
   try {
     for (const hook of ['xdp', 'tc'] as const) {
@@ -377,12 +453,18 @@ export async function loadObjects(
         const shared = maps.get(short) ?? options.reuse(short);
         if (shared !== undefined) {
           setting.reuse(shared);
+          sizes.set(short, shared.maxEntries);
           continue;
         }
         const capacity = options.capacity(short);
         if (capacity !== undefined) setting.setMaxEntries(capacity);
+        sizes.set(short, capacity ?? setting.maxEntries);
       }
       object.setGlobal('mw_config', configCodec.encode(options.config));
+      object.setGlobal(
+        'mw_tables',
+        tablesOf(options.instance, (map) => sizes.get(map) ?? 0),
+      );
       await object.load();
       for (const [name, map] of object.maps) {
         const short = shortName(name);

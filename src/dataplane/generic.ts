@@ -36,6 +36,7 @@ export class GenericPrograms implements Disposable {
       config: generic,
       capacity: () => undefined,
       reuse: (short) => of.maybeMap(short),
+      instance: of.meta()?.instance as Uint8Array,
     });
     return new GenericPrograms(of, generic, maps, programs);
   }

@@ -1,5 +1,5 @@
-import type { RawMap } from '../libbpf/index.ts';
 import { finish, HASH_SEED, mix } from '../table/hash-index.ts';
+import type { EntryStore } from './entry-store.ts';
 
 /**
  * What a map held when it was read: keys and values as the kernel packs them, and an index to find a key. For maps of millions: no
@@ -19,7 +19,7 @@ export class HeldEntries {
   /** Bit 0: somebody asked for it. */
   readonly #seen: Uint8Array;
 
-  private constructor(raw: RawMap, count: number, keys: Uint8Array, values: Uint8Array) {
+  private constructor(raw: EntryStore, count: number, keys: Uint8Array, values: Uint8Array) {
     this.count = count;
     this.keySize = raw.keySize;
     this.valueSize = raw.valueSize;
@@ -31,7 +31,7 @@ export class HeldEntries {
   }
 
   /** Reads a map (keys of whole words), and indexes it in steps, waiting for `pause` between them. */
-  static async read(raw: RawMap, pause: () => Promise<void>): Promise<HeldEntries> {
+  static async read(raw: EntryStore, pause: () => Promise<void>): Promise<HeldEntries> {
     const { count, keys, values } = await raw.dump();
     const held = new HeldEntries(raw, count, keys, values);
     if (count > 0) await held.#index(pause);

@@ -13,7 +13,7 @@ export function textOf(bytes: Uint8Array): string {
 
 /** What a map holds. */
 export async function readMap(generation: Generation, map: EntryMap): Promise<Held> {
-  const raw = generation.map(map);
+  const raw = generation.entries(map);
   const { count, keys, values } = await raw.dump();
   const held: Held = new Map();
   for (let i = 0; i < count; i++) {
@@ -30,7 +30,7 @@ export async function readEntry(
   map: EntryMap,
   key: Uint8Array,
 ): Promise<Uint8Array | undefined> {
-  const value = generation.map(map).lookup(key);
+  const value = generation.entries(map).lookup(key);
   return value !== undefined && isListMap(map) ? readList(map, value) : value;
 }
 
@@ -63,7 +63,7 @@ export class MapWriter {
   }
 
   async #put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
-    const raw = this.generation.map(map);
+    const raw = this.generation.entries(map);
     if (isListMap(map) || map === 'dev' || entries.length === 1) {
       for (const entry of entries) await this.#putOne(map, entry);
       return;
@@ -77,7 +77,7 @@ export class MapWriter {
    * @throws ERR_MW_MAP_FULL: grow it and begin again
    */
   async putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
-    const raw = this.generation.map(map);
+    const raw = this.generation.entries(map);
     if (count === 1) {
       await this.#putOne(map, { map, key: keys.subarray(0, raw.keySize), value: values.subarray(0, raw.valueSize) });
       return;
@@ -98,10 +98,10 @@ export class MapWriter {
   }
 
   async #putOne(map: EntryMap, entry: RawEntry): Promise<void> {
-    const raw = this.generation.map(map);
+    const raw = this.generation.entries(map);
     try {
       if (isListMap(map)) await writeList(this.generation, map, entry.key, entry.value);
-      else raw.update(entry.key, entry.value);
+      else await raw.update(entry.key, entry.value);
       this.#count(map, 1);
     } catch (error) {
       this.#failed(map, error);
@@ -119,7 +119,7 @@ export class MapWriter {
   }
 
   async #remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
-    const raw = this.generation.map(map);
+    const raw = this.generation.entries(map);
     if (isListMap(map) || map === 'dev' || keys.length === 1) {
       for (const key of keys) if (raw.delete(key)) this.#count(map, 1);
       return;
@@ -134,7 +134,7 @@ export class MapWriter {
   /** Packed keys of a map that has batches. */
   async removePacked(map: EntryMap, keys: Uint8Array, count: number): Promise<void> {
     if (count === 0) return;
-    const raw = this.generation.map(map);
+    const raw = this.generation.entries(map);
     if (count === 1) {
       if (raw.delete(keys.subarray(0, raw.keySize))) this.#count(map, 1);
       return;

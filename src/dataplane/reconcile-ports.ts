@@ -31,8 +31,8 @@ export async function reconcilePorts(
   history: Generation | undefined,
   pause: () => Promise<void>,
 ): Promise<Leftover> {
-  const held = await HeldEntries.read(writer.generation.map(map), pause);
-  const past = map === 'port' && history !== undefined ? await HeldEntries.read(history.map(map), pause) : held;
+  const held = await HeldEntries.read(writer.generation.entries(map), pause);
+  const past = map === 'port' && history !== undefined ? await HeldEntries.read(history.entries(map), pause) : held;
   let wanted = new EntryBuffer(map, CHUNK);
   let puts = new EntryBuffer(map, CHUNK);
   let spare = new EntryBuffer(map, CHUNK);

@@ -70,6 +70,7 @@ export async function reconcile(
   history: Generation | undefined,
 ): Promise<void> {
   const { generation } = writer;
+  await generation.repair();
   const gone: (() => Promise<void>)[] = [];
   const runtime = group(around.runtime());
   const pause = pacer();

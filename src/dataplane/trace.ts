@@ -38,7 +38,8 @@ export interface TraceQuestion {
  */
 export async function trace(question: TraceQuestion): Promise<TraceResult> {
   const { generation, objects, config } = question;
-  if (config === undefined) {
+  const instance = generation.meta()?.instance;
+  if (config === undefined || instance === undefined) {
     throw new MapwireError('ERR_MW_NOT_FOUND', 'the constants of the programs in force are not known', {
       hint: 'restart the daemon: it loads them again',
     });
@@ -46,6 +47,7 @@ export async function trace(question: TraceQuestion): Promise<TraceResult> {
   const own: readonly string[] = [...OWN_MAPS, ...COUNTER_MAPS];
   const { maps, programs } = await loadObjects({
     objects,
+    instance,
     config: { ...config, record: 1, quiet: 1, leave: 0 },
     capacity: (map) => generation.maybeMap(map)?.maxEntries,
     reuse: (map) => (own.includes(map) ? undefined : generation.maybeMap(map)),

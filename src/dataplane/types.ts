@@ -1,5 +1,6 @@
 import type { Row } from '../compiler/index.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { TableLayout } from './table-layout.ts';
 
 export type HookSetting = 'auto' | 'xdp' | 'tc';
 export type GuardSetting = 'full' | 'mac' | 'off';
@@ -38,6 +39,8 @@ export interface DataplaneOptions {
   readonly specialise?: 'auto' | 'off';
   /** How long after the last edit programs are made anew, in milliseconds. Default 5000. */
   readonly specialiseAfterMs?: number;
+  /** Where the address mappings are. Default `hash`. */
+  readonly layout?: TableLayout;
   /** The compiled objects; default: those in `dist/bpf` of this package. */
   readonly objects?: ObjectFiles;
   /**
@@ -171,6 +174,8 @@ export interface DataplaneStatus {
   readonly generation: number;
   readonly layout: number;
   readonly programs: ProgramsStatus;
+  /** Where the address mappings in force are; undefined: nothing is pinned, or another version made it. */
+  readonly tableLayout: TableLayout | undefined;
   readonly devices: readonly DeviceStatus[];
   readonly nextHops: readonly NextHopStatus[];
   readonly groups: readonly GroupStatus[];

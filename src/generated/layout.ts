@@ -61,6 +61,8 @@ export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
 export const MAX_NEXTHOPS = 2;
 export const MAX_LEVELS = 8;
+export const BUCKET_SLOTS = 4;
+export const MARK_FLAGS = 15;
 export const NODE_WIRE = 0xffffffff;
 export const DSCP_UNIFORM = 255;
 
@@ -781,7 +783,7 @@ export const balanceSlot: Codec<BalanceSlot> = defineCodec(
   }),
 );
 
-/** struct mw_config: 60 bytes. */
+/** struct mw_config: 64 bytes. */
 export interface Config {
   /** u32 at byte 0. */
   readonly self: number;
@@ -828,7 +830,7 @@ export interface Config {
   /** u8 at byte 46. */
   readonly dscp: number;
   /** u8 at byte 47. */
-  readonly front: number;
+  readonly compact: number;
   /** u32 at byte 48. */
   readonly segmenter: number;
   /** u32 at byte 52. */
@@ -838,6 +840,8 @@ export interface Config {
   /** u8 at byte 58. */
   readonly leave: number;
   /** u8 at byte 59. */
+  readonly front: number;
+  /** u8 at byte 60. */
   readonly generic: number;
 }
 
@@ -846,7 +850,7 @@ export const config: Codec<Config> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_config',
-    size: 60,
+    size: 64,
     fields: [
       { name: 'self', offset: 0, shape: u32.shape },
       { name: 'self4_be', offset: 4, shape: be32.shape },
@@ -870,12 +874,14 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_balance', offset: 44, shape: u8.shape },
       { name: 'ttl', offset: 45, shape: u8.shape },
       { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'front', offset: 47, shape: u8.shape },
+      { name: 'compact', offset: 47, shape: u8.shape },
       { name: 'segmenter', offset: 48, shape: u32.shape },
       { name: 'flood_rate', offset: 52, shape: u32.shape },
       { name: 'too_big_rate', offset: 56, shape: u16.shape },
       { name: 'leave', offset: 58, shape: u8.shape },
-      { name: 'generic', offset: 59, shape: u8.shape },
+      { name: 'front', offset: 59, shape: u8.shape },
+      { name: 'generic', offset: 60, shape: u8.shape },
+      { name: 'pad', offset: 61, shape: { kind: 'bytes', size: 3 }, padding: true },
     ],
   },
   (view, at, value) => {
@@ -901,12 +907,14 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 44, value.hasBalance, 'mw_config.has_balance');
     putU8(view, at + 45, value.ttl, 'mw_config.ttl');
     putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putU8(view, at + 47, value.front, 'mw_config.front');
+    putU8(view, at + 47, value.compact, 'mw_config.compact');
     putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
     putU8(view, at + 58, value.leave, 'mw_config.leave');
-    putU8(view, at + 59, value.generic, 'mw_config.generic');
+    putU8(view, at + 59, value.front, 'mw_config.front');
+    putU8(view, at + 60, value.generic, 'mw_config.generic');
+    putZero(view, at + 61, 3);
   },
   (view, at) => ({
     self: view.getUint32(at, true),
@@ -931,12 +939,13 @@ export const config: Codec<Config> = defineCodec(
     hasBalance: view.getUint8(at + 44),
     ttl: view.getUint8(at + 45),
     dscp: view.getUint8(at + 46),
-    front: view.getUint8(at + 47),
+    compact: view.getUint8(at + 47),
     segmenter: view.getUint32(at + 48, true),
     floodRate: view.getUint32(at + 52, true),
     tooBigRate: view.getUint16(at + 56, true),
     leave: view.getUint8(at + 58),
-    generic: view.getUint8(at + 59),
+    front: view.getUint8(at + 59),
+    generic: view.getUint8(at + 60),
   }),
 );
 
@@ -1165,6 +1174,71 @@ export const front: Codec<Front> = defineCodec(
   }),
 );
 
+/** struct mw_ip4_slot: 16 bytes. */
+export interface Ip4Slot {
+  /** u32 at byte 0. */
+  readonly port: number;
+  /** u16 at byte 4. */
+  readonly mark: number;
+  /** be32 at byte 8. */
+  readonly addr: number;
+  /** u32 at byte 12. */
+  readonly network: number;
+}
+
+export const ip4Slot: Codec<Ip4Slot> = defineCodec(
+  'struct mw_ip4_slot',
+  {
+    kind: 'struct',
+    name: 'mw_ip4_slot',
+    size: 16,
+    fields: [
+      { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'mark', offset: 4, shape: u16.shape },
+      { name: 'pad', offset: 6, shape: u16.shape, padding: true },
+      { name: 'addr_be', offset: 8, shape: be32.shape },
+      { name: 'network', offset: 12, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.port, 'mw_ip4_slot.port');
+    putU16(view, at + 4, value.mark, 'mw_ip4_slot.mark');
+    putZero(view, at + 6, 2);
+    putBe32(view, at + 8, value.addr, 'mw_ip4_slot.addr_be');
+    putU32(view, at + 12, value.network, 'mw_ip4_slot.network');
+  },
+  (view, at) => ({
+    port: view.getUint32(at, true),
+    mark: view.getUint16(at + 4, true),
+    addr: view.getUint32(at + 8, false),
+    network: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_ip4_bucket: 64 bytes. */
+export interface Ip4Bucket {
+  /** struct mw_ip4_slot[4] at byte 0. */
+  readonly slot: readonly Ip4Slot[];
+}
+
+export const ip4Bucket: Codec<Ip4Bucket> = defineCodec(
+  'struct mw_ip4_bucket',
+  {
+    kind: 'struct',
+    name: 'mw_ip4_bucket',
+    size: 64,
+    fields: [
+      { name: 'slot', offset: 0, shape: { kind: 'array', size: 64, count: 4, element: ip4Slot.shape } },
+    ],
+  },
+  (view, at, value) => {
+    putArray(view, at, 4, 16, value.slot, 'mw_ip4_bucket.slot', (view, at, value, name) => ip4Slot.write(view, at, value));
+  },
+  (view, at) => ({
+    slot: getArray(4, 16, at, (at) => ip4Slot.read(view, at)),
+  }),
+);
+
 /** struct mw_ip4_key: 8 bytes. */
 export interface Ip4Key {
   /** u32 at byte 0. */
@@ -1230,6 +1304,73 @@ export const ip4Value: Codec<Ip4Value> = defineCodec(
     network: view.getUint32(at + 4, true),
     addr: view.getUint32(at + 8, false),
     flags: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_ip6_slot: 32 bytes. */
+export interface Ip6Slot {
+  /** u32 at byte 0. */
+  readonly port: number;
+  /** u16 at byte 4. */
+  readonly mark: number;
+  /** u32 at byte 8. */
+  readonly network: number;
+  /** u8[16] at byte 16. */
+  readonly addr: Uint8Array;
+}
+
+export const ip6Slot: Codec<Ip6Slot> = defineCodec(
+  'struct mw_ip6_slot',
+  {
+    kind: 'struct',
+    name: 'mw_ip6_slot',
+    size: 32,
+    fields: [
+      { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'mark', offset: 4, shape: u16.shape },
+      { name: 'pad', offset: 6, shape: u16.shape, padding: true },
+      { name: 'network', offset: 8, shape: u32.shape },
+      { name: 'pad2', offset: 12, shape: u32.shape, padding: true },
+      { name: 'addr', offset: 16, shape: { kind: 'bytes', size: 16 } },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.port, 'mw_ip6_slot.port');
+    putU16(view, at + 4, value.mark, 'mw_ip6_slot.mark');
+    putZero(view, at + 6, 2);
+    putU32(view, at + 8, value.network, 'mw_ip6_slot.network');
+    putZero(view, at + 12, 4);
+    putBytes(view, at + 16, 16, value.addr, 'mw_ip6_slot.addr');
+  },
+  (view, at) => ({
+    port: view.getUint32(at, true),
+    mark: view.getUint16(at + 4, true),
+    network: view.getUint32(at + 8, true),
+    addr: getBytes(view, at + 16, 16),
+  }),
+);
+
+/** struct mw_ip6_bucket: 128 bytes. */
+export interface Ip6Bucket {
+  /** struct mw_ip6_slot[4] at byte 0. */
+  readonly slot: readonly Ip6Slot[];
+}
+
+export const ip6Bucket: Codec<Ip6Bucket> = defineCodec(
+  'struct mw_ip6_bucket',
+  {
+    kind: 'struct',
+    name: 'mw_ip6_bucket',
+    size: 128,
+    fields: [
+      { name: 'slot', offset: 0, shape: { kind: 'array', size: 128, count: 4, element: ip6Slot.shape } },
+    ],
+  },
+  (view, at, value) => {
+    putArray(view, at, 4, 32, value.slot, 'mw_ip6_bucket.slot', (view, at, value, name) => ip6Slot.write(view, at, value));
+  },
+  (view, at) => ({
+    slot: getArray(4, 32, at, (at) => ip6Slot.read(view, at)),
   }),
 );
 
@@ -1531,6 +1672,69 @@ export const locator: Codec<Locator> = defineCodec(
   }),
 );
 
+/** struct mw_mac_slot: 16 bytes. */
+export interface MacSlot {
+  /** u32 at byte 0. */
+  readonly port: number;
+  /** u16 at byte 4. */
+  readonly mark: number;
+  /** u8[6] at byte 6. */
+  readonly mac: Uint8Array;
+  /** u32 at byte 12. */
+  readonly network: number;
+}
+
+export const macSlot: Codec<MacSlot> = defineCodec(
+  'struct mw_mac_slot',
+  {
+    kind: 'struct',
+    name: 'mw_mac_slot',
+    size: 16,
+    fields: [
+      { name: 'port', offset: 0, shape: u32.shape },
+      { name: 'mark', offset: 4, shape: u16.shape },
+      { name: 'mac', offset: 6, shape: { kind: 'bytes', size: 6 } },
+      { name: 'network', offset: 12, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.port, 'mw_mac_slot.port');
+    putU16(view, at + 4, value.mark, 'mw_mac_slot.mark');
+    putBytes(view, at + 6, 6, value.mac, 'mw_mac_slot.mac');
+    putU32(view, at + 12, value.network, 'mw_mac_slot.network');
+  },
+  (view, at) => ({
+    port: view.getUint32(at, true),
+    mark: view.getUint16(at + 4, true),
+    mac: getBytes(view, at + 6, 6),
+    network: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_mac_bucket: 64 bytes. */
+export interface MacBucket {
+  /** struct mw_mac_slot[4] at byte 0. */
+  readonly slot: readonly MacSlot[];
+}
+
+export const macBucket: Codec<MacBucket> = defineCodec(
+  'struct mw_mac_bucket',
+  {
+    kind: 'struct',
+    name: 'mw_mac_bucket',
+    size: 64,
+    fields: [
+      { name: 'slot', offset: 0, shape: { kind: 'array', size: 64, count: 4, element: macSlot.shape } },
+    ],
+  },
+  (view, at, value) => {
+    putArray(view, at, 4, 16, value.slot, 'mw_mac_bucket.slot', (view, at, value, name) => macSlot.write(view, at, value));
+  },
+  (view, at) => ({
+    slot: getArray(4, 16, at, (at) => macSlot.read(view, at)),
+  }),
+);
+
 /** struct mw_mac_key: 12 bytes. */
 export interface MacKey {
   /** u32 at byte 0. */
@@ -1803,6 +2007,45 @@ export const node: Codec<Node> = defineCodec(
   }),
 );
 
+/** struct mw_place_slot: 16 bytes. */
+export interface PlaceSlot {
+  /** u32 at byte 0. */
+  readonly node: number;
+  /** u32 at byte 4. */
+  readonly segment: number;
+  /** u32 at byte 8. */
+  readonly network: number;
+  /** u32 at byte 12. */
+  readonly version: number;
+}
+
+export const placeSlot: Codec<PlaceSlot> = defineCodec(
+  'struct mw_place_slot',
+  {
+    kind: 'struct',
+    name: 'mw_place_slot',
+    size: 16,
+    fields: [
+      { name: 'node', offset: 0, shape: u32.shape },
+      { name: 'segment', offset: 4, shape: u32.shape },
+      { name: 'network', offset: 8, shape: u32.shape },
+      { name: 'version', offset: 12, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.node, 'mw_place_slot.node');
+    putU32(view, at + 4, value.segment, 'mw_place_slot.segment');
+    putU32(view, at + 8, value.network, 'mw_place_slot.network');
+    putU32(view, at + 12, value.version, 'mw_place_slot.version');
+  },
+  (view, at) => ({
+    node: view.getUint32(at, true),
+    segment: view.getUint32(at + 4, true),
+    network: view.getUint32(at + 8, true),
+    version: view.getUint32(at + 12, true),
+  }),
+);
+
 /** struct mw_port: 80 bytes. */
 export interface Port {
   /** u32 at byte 0. */
@@ -1984,6 +2227,50 @@ export const sourceMacValue: Codec<SourceMacValue> = defineCodec(
     network: view.getUint32(at, true),
     mac: getBytes(view, at + 4, 6),
     port: getArray(4, 4, at + 12, (at) => view.getUint32(at, true)),
+  }),
+);
+
+/** struct mw_tables: 24 bytes. */
+export interface Tables {
+  /** u64 at byte 0. */
+  readonly seed: bigint;
+  /** u32 at byte 8. */
+  readonly ip4: number;
+  /** u32 at byte 12. */
+  readonly ip6: number;
+  /** u32 at byte 16. */
+  readonly mac: number;
+  /** u32 at byte 20. */
+  readonly places: number;
+}
+
+export const tables: Codec<Tables> = defineCodec(
+  'struct mw_tables',
+  {
+    kind: 'struct',
+    name: 'mw_tables',
+    size: 24,
+    fields: [
+      { name: 'seed', offset: 0, shape: u64.shape },
+      { name: 'ip4', offset: 8, shape: u32.shape },
+      { name: 'ip6', offset: 12, shape: u32.shape },
+      { name: 'mac', offset: 16, shape: u32.shape },
+      { name: 'places', offset: 20, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU64(view, at, value.seed, 'mw_tables.seed');
+    putU32(view, at + 8, value.ip4, 'mw_tables.ip4');
+    putU32(view, at + 12, value.ip6, 'mw_tables.ip6');
+    putU32(view, at + 16, value.mac, 'mw_tables.mac');
+    putU32(view, at + 20, value.places, 'mw_tables.places');
+  },
+  (view, at) => ({
+    seed: view.getBigUint64(at, true),
+    ip4: view.getUint32(at + 8, true),
+    ip6: view.getUint32(at + 12, true),
+    mac: view.getUint32(at + 16, true),
+    places: view.getUint32(at + 20, true),
   }),
 );
 
@@ -2254,6 +2541,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
+  ip4Bucket: {
+    name: 'mw4_ip4_bucket',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: ip4Bucket,
+    maxEntries: 2,
+    flags: 1024,
+  } satisfies MapSpec<number, Ip4Bucket>,
   ip6: {
     name: 'mw4_ip6',
     type: 'hash',
@@ -2263,6 +2559,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
+  ip6Bucket: {
+    name: 'mw4_ip6_bucket',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: ip6Bucket,
+    maxEntries: 2,
+    flags: 1024,
+  } satisfies MapSpec<number, Ip6Bucket>,
   limit: {
     name: 'mw4_limit',
     type: 'array',
@@ -2308,6 +2613,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
+  macBucket: {
+    name: 'mw4_mac_bucket',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: macBucket,
+    maxEntries: 2,
+    flags: 1024,
+  } satisfies MapSpec<number, MacBucket>,
   meta: {
     name: 'mw4_meta',
     type: 'array',
@@ -2335,6 +2649,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<number, Node>,
+  place: {
+    name: 'mw4_place',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: placeSlot,
+    maxEntries: 1,
+    flags: 1024,
+  } satisfies MapSpec<number, PlaceSlot>,
   port: {
     name: 'mw4_port',
     type: 'hash',
@@ -2401,4 +2724,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'b02213b8fa5426b0';
+export const LAYOUT_HASH = '32fe22ca73ca6089';

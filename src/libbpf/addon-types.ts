@@ -108,6 +108,37 @@ export interface NativeRingReader {
   close(): void;
 }
 
+export interface NativeTableOutcome extends NativeBatchOutcome {
+  /** Entries of which something was stored. */
+  readonly changed: number;
+}
+
+export interface NativeBucketTable {
+  setQuiet(quiet: boolean): void;
+  put(keys: Uint8Array, values: Uint8Array, count: number): NativeTableOutcome;
+  putAsync(keys: Uint8Array, values: Uint8Array, count: number): Promise<NativeTableOutcome>;
+  remove(keys: Uint8Array, count: number): NativeTableOutcome;
+  removeAsync(keys: Uint8Array, count: number): Promise<NativeTableOutcome>;
+  get(key: Uint8Array, value: Uint8Array): boolean;
+  dump(): Promise<NativeDump>;
+  repair(): Promise<number>;
+  stats(): {
+    readonly occupied: number;
+    readonly vacated: number;
+    readonly updated: number;
+    readonly moved: number;
+    readonly waited: number;
+  };
+  close(): void;
+}
+
+export interface NativePlaceTable {
+  put(ids: Uint8Array, ports: Uint8Array, count: number): number;
+  clear(ids: Uint8Array, count: number): number;
+  sync(ids: Uint8Array, ports: Uint8Array, count: number): Promise<number>;
+  close(): void;
+}
+
 export interface NativeFdWatch {
   rearm(): void;
   ref(): void;
@@ -195,6 +226,8 @@ export interface NativeAddon {
       }
     | number;
 
+  readonly BucketTable: new (kind: number, fd: number | null, buckets: number, seed: bigint) => NativeBucketTable;
+  readonly PlaceTable: new (fd: number) => NativePlaceTable;
   readonly RingReader: new (fd: number) => NativeRingReader;
   readonly FdWatch: new (fd: number, readable: () => void) => NativeFdWatch;
 

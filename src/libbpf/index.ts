@@ -16,6 +16,7 @@ export {
   type ProgramSetting,
 } from './bpf-object.ts';
 export { Btf } from './btf.ts';
+export { type BucketKind, type BucketStats, BucketTable, type BucketTableOptions, PlaceTable } from './bucket-table.ts';
 export {
   AttachType,
   LinkType,

@@ -14,7 +14,7 @@ export type UpdateMode = 'any' | 'create' | 'replace';
 const MODES: Readonly<Record<UpdateMode, number>> = { any: 0, create: 1, replace: 2 };
 
 /** Batches above this many entries run on a pool thread. */
-const INLINE_BATCH = 4096;
+export const INLINE_BATCH = 4096;
 
 /** What a batch did. It is no transaction: the entries before the one that failed are written. */
 export interface BatchResult {

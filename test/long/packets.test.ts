@@ -1,5 +1,5 @@
-/** The differential test of test/kernel/packets, with ten times as many tables and frames. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+/** The differential test of test/kernel/packets, with ten times as many tables and frames, in both layouts. */
+import { expect, test } from 'vitest';
 import { scaled } from '../support/long.ts';
 import { chosenSeed, Differential } from '../support/packet-differential.ts';
 
@@ -7,15 +7,8 @@ const SEED = chosenSeed();
 const TABLES = scaled(2_000, 200);
 const FRAMES = 100;
 
-let differential: Differential;
-
-beforeAll(async () => {
-  differential = await Differential.start(SEED);
-});
-
-afterAll(() => differential?.[Symbol.asyncDispose]());
-
-test(`simulator, XDP and TC agree (seed ${SEED})`, async () => {
+test.each(['hash', 'compact'] as const)(`simulator, XDP and TC agree, layout %s (seed ${SEED})`, async (layout) => {
+  await using differential = await Differential.start(SEED, layout);
   console.info(`packets: seed ${SEED}, ${TABLES} tables of ${FRAMES} frames`);
   expect((await differential.run(TABLES, FRAMES)).join('\n\n')).toBe('');
   console.info(`packets: ${differential.summary()}`);

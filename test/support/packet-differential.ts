@@ -7,7 +7,15 @@ import { type Hook, REASON_NAMES, SEGMENTER_DEVICE, type Simulation } from '../.
 import { World } from '../../src/simulator/world.ts';
 import { toHex } from './packet.ts';
 import { differences } from './packet-compare.ts';
-import { asReceived, FIRST_BUFFER, type LoadVariant, type PacketInput, PacketKernel, PLAIN } from './packet-kernel.ts';
+import {
+  asReceived,
+  FIRST_BUFFER,
+  isOnlyInHash,
+  type LoadVariant,
+  type PacketInput,
+  PacketKernel,
+  PLAIN,
+} from './packet-kernel.ts';
 import { DEVICES, type RandomWorld, randomWorld } from './packet-random.ts';
 import { LOAD_CLASSES } from './packet-random-classes.ts';
 import { type RandomPacket, randomPacket } from './packet-random-frame.ts';
@@ -32,19 +40,33 @@ export function chosenSeed(): string {
   return process.env.MAPWIRE_SEED ?? String(Math.floor(Math.random() * 1e9));
 }
 
+/** Which load classes have their addresses in tables of buckets: every other one, or all alike. */
+export type Layouts = 'mixed' | 'hash' | 'compact';
+
+/** As `MAPWIRE_LAYOUT` says, else this. */
+export function chosenLayouts(usual: Layouts): Layouts {
+  return (process.env.MAPWIRE_LAYOUT as Layouts | undefined) ?? usual;
+}
+
 export class Differential implements AsyncDisposable {
   readonly seed: string;
   readonly #kernel: PacketKernel;
   readonly #seen = new Map<string, number>();
+  readonly #layouts: Layouts;
   readonly tally = { tables: 0, frames: 0, runs: 0, refused: 0 };
 
-  private constructor(kernel: PacketKernel, seed: string) {
+  private constructor(kernel: PacketKernel, seed: string, layouts: Layouts) {
     this.#kernel = kernel;
     this.seed = seed;
+    this.#layouts = layouts;
   }
 
-  static async start(seed: string): Promise<Differential> {
-    return new Differential(await PacketKernel.start(DEVICES), seed);
+  static async start(seed: string, layouts: Layouts = chosenLayouts('mixed')): Promise<Differential> {
+    return new Differential(await PacketKernel.start(DEVICES), seed, layouts);
+  }
+
+  #isCompact({ loadClass }: RandomWorld): boolean {
+    return this.#layouts === 'mixed' ? LOAD_CLASSES.indexOf(loadClass) % 2 === 1 : this.#layouts === 'compact';
   }
 
   /** Gives what disagrees, as text; stops when that is a handful. */
@@ -69,7 +91,11 @@ export class Differential implements AsyncDisposable {
   }
 
   async #install(table: number): Promise<{ world: RandomWorld; model: World }> {
-    const world = randomWorld(this.seed, table);
+    const drawn = randomWorld(this.seed, table);
+    const { environment } = drawn;
+    const world = this.#isCompact(drawn)
+      ? { ...drawn, environment: { ...environment, faults: environment.faults.filter((one) => !isOnlyInHash(one)) } }
+      : drawn;
     await this.#kernel.install(world.table, world.environment);
     return { world, model: new World(world.table, world.environment) };
   }
@@ -93,7 +119,7 @@ export class Differential implements AsyncDisposable {
       });
       if (show) console.info(`${hook}: ${traceOf(wanted)}`);
       if (isUnrunnable(input, wanted, world)) continue;
-      const outcome = await this.#kernel.run(input, variantOf(world));
+      const outcome = await this.#kernel.run(input, variantOf(world, this.#isCompact(world)));
       if (outcome === undefined) {
         this.tally.refused++;
         continue;
@@ -102,7 +128,7 @@ export class Differential implements AsyncDisposable {
       this.#count(wanted);
       const found = differences(this.#kernel, input, wanted, outcome);
       if (found.length > 0) failures.push(this.#report(world, packet, hook, table, index, found, wanted));
-      const again = await this.#again(input, wanted, variantOf(world), index);
+      const again = await this.#again(input, wanted, variantOf(world, this.#isCompact(world)), index);
       if (again.length > 0) failures.push(this.#report(world, packet, hook, table, index, again, wanted));
     }
     return failures;
@@ -167,7 +193,7 @@ export class Differential implements AsyncDisposable {
       ...found,
       `the simulator: ${traceOf(wanted)}`,
       `faults: ${JSON.stringify(world.environment.faults)}`,
-      `again: MAPWIRE_SEED=${this.seed} MAPWIRE_CASE=${table}:${index} npx vitest run --project kernel test/kernel/packets/differential.test.ts`,
+      `again: MAPWIRE_SEED=${this.seed} MAPWIRE_LAYOUT=${this.#layouts} MAPWIRE_CASE=${table}:${index} npx vitest run --project kernel test/kernel/packets/differential.test.ts`,
     ].join('\n');
   }
 
@@ -176,9 +202,9 @@ export class Differential implements AsyncDisposable {
   }
 }
 
-function variantOf({ loadClass }: RandomWorld): LoadVariant {
+function variantOf({ loadClass }: RandomWorld, compact: boolean): LoadVariant {
   const lean = loadClass.lean === true;
-  return { ...PLAIN, allFeatures: !lean, limited: !lean };
+  return { ...PLAIN, allFeatures: !lean, limited: !lean, compact };
 }
 
 function hooksFor({ metadataTag }: RandomPacket): readonly Hook[] {

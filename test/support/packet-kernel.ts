@@ -19,6 +19,7 @@ import {
   limit as limitCodec,
   live as liveCodec,
   NODE_WIRE,
+  tables as tablesCodec,
   traffic as trafficCodec,
   type Verdict,
   verdict as verdictCodec,
@@ -26,9 +27,11 @@ import {
 import {
   BpfObject,
   Btf,
+  BucketTable,
   Errno,
   hasErrno,
   MapFlag,
+  PlaceTable,
   type Program,
   RawMap,
   skbContext,
@@ -37,6 +40,7 @@ import {
 } from '../../src/libbpf/index.ts';
 import {
   type Environment,
+  type Fault,
   type Hook,
   type OutputFrame,
   REASON_NAMES,
@@ -71,9 +75,22 @@ export interface LoadVariant {
   readonly limited: boolean;
   /** Features compiled in that the table does not use: those of which a packet is no different. */
   readonly allFeatures: boolean;
+  /** Addresses come from tables of buckets. */
+  readonly compact: boolean;
 }
 
-export const PLAIN: LoadVariant = { quiet: false, limited: false, allFeatures: false };
+export const PLAIN: LoadVariant = { quiet: false, limited: false, allFeatures: false, compact: false };
+export const COMPACT: LoadVariant = { ...PLAIN, compact: true };
+
+/** Buckets of each table, and places; more than any test's table needs. */
+const BUCKETS = 1024;
+const PLACES = 4096;
+const SEED = 0x6d61_7077_6972_6500n;
+
+/** What no table of buckets can hold: an entry that says it is another's. */
+export function isOnlyInHash({ target, effect }: Fault): boolean {
+  return (target === 'mac' || target === 'ip') && effect === 'stale';
+}
 
 /** Rates of a limited load, a second and port; and a count beyond both. */
 const TOO_BIG_RATE = 60_000;
@@ -163,6 +180,9 @@ export class PacketKernel implements AsyncDisposable {
   #held: Packed = new Map();
   /** Flood lists, by network id; written in place, because an update of a map of maps waits for all CPUs. */
   readonly #lists = new Map<string, RawMap>();
+  /** The same addresses in buckets, by the map they stand for. */
+  readonly #tables: ReadonlyMap<string, BucketTable>;
+  readonly #places: PlaceTable;
   #plan: Plan | undefined;
   #environment: Environment | undefined;
   #ifindexes = new Map<string, number>();
@@ -183,6 +203,11 @@ export class PacketKernel implements AsyncDisposable {
     this.#objects = [first];
     this.#bytes = bytes;
     this.#maps = first.maps;
+    const kinds = ['ip4', 'ip6', 'mac'] as const;
+    this.#tables = new Map(
+      kinds.map((kind) => [kind, BucketTable.open(this.#map(`${kind}_bucket`), { kind, seed: SEED })]),
+    );
+    this.#places = new PlaceTable(this.#map('place'));
   }
 
   /** @param deviceCount the most that an environment may have */
@@ -194,6 +219,10 @@ export class PacketKernel implements AsyncDisposable {
       // this one only holds the maps; what runs is loaded with the constants of an environment
       const first = BpfObject.open(bytes.tc, { name: 'maps' });
       for (const program of first.programSettings()) program.setAutoload(false);
+      for (const map of first.mapSettings()) {
+        if (map.name.endsWith('_bucket')) map.setMaxEntries(BUCKETS);
+        if (map.name.endsWith('_place')) map.setMaxEntries(PLACES);
+      }
       await first.load();
       return new PacketKernel(devices, capture, first, bytes);
     } catch (error) {
@@ -264,12 +293,20 @@ export class PacketKernel implements AsyncDisposable {
       const gone = [...before].filter(([key]) => !after.has(key)).map(([, [key]]) => key);
       const changed = [...after].flatMap(([key, entry]) => (isSame(before.get(key)?.[1], entry[1]) ? [] : [entry]));
       if (name in LISTS) await this.#writeLists(name as keyof typeof LISTS, gone, changed);
-      else await this.#writeMap(this.#map(name), gone, changed);
+      const table = this.#tables.get(name);
+      if (table !== undefined) await this.#writeMap(table, gone, changed);
+      if (name === 'port') this.#writePlaces(gone, changed);
+      if (!(name in LISTS)) await this.#writeMap(this.#map(name), gone, changed);
     }
     this.#held = packed;
   }
 
-  async #writeMap(map: RawMap, gone: readonly Uint8Array[], changed: readonly MapEntry[]): Promise<void> {
+  #writePlaces(gone: readonly Uint8Array[], changed: readonly MapEntry[]): void {
+    for (const key of gone) this.#places.clear(key, 1);
+    for (const [key, value] of changed) this.#places.put(key, value, 1);
+  }
+
+  async #writeMap(map: RawMap | BucketTable, gone: readonly Uint8Array[], changed: readonly MapEntry[]): Promise<void> {
     if (gone.length > 0) await map.deleteBatch(concat(...gone), gone.length);
     if (changed.length === 0) return;
     const keys = concat(...changed.map(([key]) => key));
@@ -421,7 +458,7 @@ export class PacketKernel implements AsyncDisposable {
     return loaded;
   }
 
-  #config({ quiet, limited, allFeatures }: LoadVariant): Config {
+  #config({ quiet, limited, allFeatures, compact }: LoadVariant): Config {
     const [planned, environment] = [this.#plan!, this.#environment!];
     const { features, table } = planned;
     const { ports } = environment;
@@ -456,6 +493,7 @@ export class PacketKernel implements AsyncDisposable {
       front: 1,
       leave: 0,
       generic: flag(allFeatures),
+      compact: flag(compact),
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,
@@ -471,6 +509,7 @@ export class PacketKernel implements AsyncDisposable {
     const object = BpfObject.open(this.#bytes[hook], { name: hook });
     this.#objects.push(object);
     object.setGlobal('mw_config', config);
+    object.setGlobal('mw_tables', TABLES);
     for (const setting of object.mapSettings()) {
       const shared = this.#maps.get(setting.name);
       if (!setting.internal && shared !== undefined) setting.reuse(shared);
@@ -556,11 +595,15 @@ export class PacketKernel implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const map of this.#lists.values()) map.close();
+    for (const table of this.#tables.values()) table.close();
+    this.#places.close();
     for (const object of this.#objects) object.close();
     this.#capture[Symbol.dispose]();
     await this.#devices[Symbol.asyncDispose]();
   }
 }
+
+const TABLES = tablesCodec.encode({ seed: SEED, ip4: BUCKETS, ip6: BUCKETS, mac: BUCKETS, places: PLACES });
 
 /** Maps of lists, with the least room of one: unused elements are behind what its head says. */
 const LISTS = {

@@ -5,14 +5,14 @@ import { packetFixtures } from '../../fixtures/packets/index.ts';
 import { mixed } from '../../fixtures/packets/scenes.ts';
 import { differences } from '../../support/packet-compare.ts';
 import { countersOf, membersFor } from '../../support/packet-counters.ts';
-import { expectationOf, frameOf, hooksOf, type PacketFixture } from '../../support/packet-fixture.ts';
-import { asReceived, type LoadVariant, type PacketInput, PacketKernel, PLAIN } from '../../support/packet-kernel.ts';
-import { environmentOf, programOf } from '../../support/scene.ts';
+import { expectationOf, hooksOf, type PacketFixture } from '../../support/packet-fixture.ts';
+import { inOrder, inputOf, installer } from '../../support/packet-fixture-run.ts';
+import { COMPACT, isOnlyInHash, type LoadVariant, PacketKernel, PLAIN } from '../../support/packet-kernel.ts';
 
 const QUIET: LoadVariant = { ...PLAIN, quiet: true };
 
 let kernel: PacketKernel;
-let installed: string | undefined;
+const install = installer(() => kernel);
 /** Packets that the kernel's test run does not take; few, and counted below. */
 const refused = new Set<string>();
 const runs = { xdp: 0, tc: 0 };
@@ -25,31 +25,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await kernel?.[Symbol.asyncDispose]();
 });
-
-function sceneOf({ scene, change }: PacketFixture): string {
-  return `${scene.name} ${JSON.stringify(change)}`;
-}
-
-async function install(fixture: PacketFixture): Promise<void> {
-  const { scene, change } = fixture;
-  const key = sceneOf(fixture);
-  if (installed === key) return;
-  await kernel.install(scene.table, environmentOf(scene, change));
-  installed = key;
-}
-
-function inputOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): PacketInput {
-  const { gsoSize, firstBuffer, metadataTag } = fixture;
-  return asReceived({
-    hook,
-    program: programOf(fixture.scene, fixture.from),
-    device: fixture.from,
-    frame: frameOf(fixture.frame),
-    ...(hook === 'tc' && gsoSize !== undefined && { gsoSize }),
-    ...(hook === 'tc' && metadataTag !== undefined && { metadataTag }),
-    ...(hook === 'xdp' && firstBuffer !== undefined && { firstBuffer }),
-  });
-}
 
 function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<string, number> {
   const { record, outputs } = expectationOf(fixture, hook);
@@ -99,14 +74,13 @@ async function wrongWhenQuiet(fixture: PacketFixture, hook: 'xdp' | 'tc'): Promi
   ];
 }
 
-/** Those of one table and environment one after another: the maps are written once for all of them. */
-function inOrder(): PacketFixture[] {
-  const groups = new Map<string, PacketFixture[]>();
-  for (const fixture of packetFixtures.filter(({ notInKernel }) => notInKernel === undefined)) {
-    const key = sceneOf(fixture);
-    groups.set(key, [...(groups.get(key) ?? []), fixture]);
-  }
-  return [...groups.values()].flat();
+/** Addresses in tables of buckets make no difference. */
+async function wrongWhenCompact(fixture: PacketFixture, hook: 'xdp' | 'tc'): Promise<string[]> {
+  if (fixture.change?.faults?.some(isOnlyInHash)) return [];
+  const input = inputOf(fixture, hook);
+  const outcome = await kernel.run(input, COMPACT);
+  const found = outcome === undefined ? [] : differences(kernel, input, expectationOf(fixture, hook), outcome);
+  return found.map((text) => `compact: ${text}`);
 }
 
 test.each(inOrder().map((fixture) => [fixture.name, fixture] as const))('%s', async (_, fixture) => {
@@ -117,6 +91,7 @@ test.each(inOrder().map((fixture) => [fixture.name, fixture] as const))('%s', as
       ...(await wrongOutcome(fixture, hook)),
       ...(await wrongCounters(fixture, hook)),
       ...(isOrdinary(fixture) ? await wrongWhenQuiet(fixture, hook) : []),
+      ...(isOrdinary(fixture) ? await wrongWhenCompact(fixture, hook) : []),
     ];
     runs[hook]++;
     wrong.push(...found.map((text) => `${hook}: ${text}`));

@@ -39,17 +39,18 @@ const EVERYTHING: Config = {
   front: 1,
   leave: 0,
   generic: 1,
+  compact: 0,
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,
 };
 
-test('every program with every feature stays below 70 % of the limit', async () => {
+test.each([0, 1])('every program with every feature (compact: %i) stays below 70 % of the limit', async (compact) => {
   const objects = readObjects(defaultObjectFiles());
   const rows: { program: string; instructions: number }[] = [];
   for (const hook of ['xdp', 'tc'] as const) {
     using object = BpfObject.open(objects[hook], { name: `budget_${hook}` });
-    object.setGlobal('mw_config', configCodec.encode(EVERYTHING));
+    object.setGlobal('mw_config', configCodec.encode({ ...EVERYTHING, compact }));
     await object.load();
     for (const [program, loaded] of object.programs) {
       rows.push({ program, instructions: loaded.info().verifiedInstructions });
@@ -57,7 +58,7 @@ test('every program with every feature stays below 70 % of the limit', async () 
   }
   console.info(
     [
-      `verifier, Linux ${kernelVersion().release}, every feature on:`,
+      `verifier, Linux ${kernelVersion().release}, every feature on, layout ${compact === 1 ? 'compact' : 'hash'}:`,
       ...rows.map(
         ({ program, instructions }) =>
           `  ${program.padEnd(16)} ${String(instructions).padStart(7)} instructions, ${((100 * instructions) / LIMIT).toFixed(1)} % of the limit`,

@@ -1,27 +1,6 @@
 /** The frames that the bench sends: the generator's sums and places must fit them. */
 import { describe, expect, test } from 'vitest';
-import { ENCAPS, traffic } from '../../../bench/frames.ts';
-
-/** What packets.bpf.c does with an endpoint's number. */
-function drawn(bytes: Uint8Array, draw: Readonly<Record<string, number>>, number: number): Uint8Array {
-  const out = bytes.slice();
-  const view = new DataView(out.buffer);
-  const put = (at = 0) => at > 0 && out.set([number >> 16, (number >> 8) & 255, number & 255], at);
-  const putSum = (at = 0, total = 0) => {
-    if (at === 0) return;
-    const once = (total & 0xffff) + (total >> 16);
-    view.setUint16(at, ~(once + (once >> 16)) & 0xffff);
-  };
-  put(draw.mac_at);
-  put(draw.ip_at);
-  putSum(draw.sum_at, (draw.sum ?? 0) + (number >> 16) + (number & 0xffff));
-  if (draw.node_at) {
-    const node = number % (draw.nodes ?? 1);
-    out[draw.node_at] = (draw.first_node ?? 0) + node;
-    putSum(draw.node_sum_at, (draw.node_sum ?? 0) + node);
-  }
-  return out;
-}
+import { drawn, ENCAPS, traffic } from '../../../bench/frames.ts';
 
 function headerIsRight(bytes: Uint8Array, at: number): boolean {
   const view = new DataView(bytes.buffer, at, 20);

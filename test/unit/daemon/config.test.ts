@@ -44,6 +44,7 @@ it('fills what is not written with defaults', () => {
     socket: '/run/mapwire/mapwire.sock',
     hook: 'auto',
     guard: 'full',
+    layout: 'hash',
     unknownSegment: 'drop',
     guardGraceMs: 5000,
     returnPolicy: 0,

@@ -26,6 +26,7 @@ const STATUS: StatusView = {
     generation: 2,
     layout: 1,
     programs: { made: 'plan', encaps: ['vxlan'], features: [] },
+    tableLayout: 'hash',
     devices: [],
     nextHops: [
       {

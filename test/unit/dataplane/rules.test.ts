@@ -149,6 +149,7 @@ describe('constants of the programs', () => {
     front: 0,
     leave: 0,
     generic: 0,
+    compact: 0,
     segmenter: 0,
     floodRate: 1000,
     tooBigRate: 10,

@@ -1,0 +1,80 @@
+/**
+ * What the kernel drops behind a program's back, by tracepoint: skb:kfree_skb with its reason, failed redirects, and frames that a
+ * device did not take. In an instance of tracefs of its own.
+ */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { run } from '../test/support/process.ts';
+
+const TRACEFS = '/sys/kernel/tracing';
+const EVENTS: readonly { readonly name: string; readonly filter?: string }[] = [
+  { name: 'skb/kfree_skb' },
+  { name: 'xdp/xdp_redirect_err' },
+  { name: 'xdp/xdp_devmap_xmit', filter: 'drops > 0' },
+  { name: 'xdp/xdp_exception' },
+];
+
+/** How often each happened, by name: `TCP_OFOMERGE tcp_data_queue`, `xdp_redirect_err -6`. */
+export type Drops = Readonly<Record<string, number>>;
+
+export class DropWatch {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async start(name: string): Promise<DropWatch> {
+    if (!existsSync(`${TRACEFS}/instances`)) await run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS]);
+    const watch = new DropWatch(`${TRACEFS}/instances/${name}`);
+    if (existsSync(watch.#folder)) rmdirSync(watch.#folder);
+    mkdirSync(watch.#folder);
+    watch.#write('buffer_size_kb', '4096');
+    for (const { name: event, filter } of EVENTS) {
+      if (filter !== undefined) watch.#write(`events/${event}/filter`, filter);
+      watch.#write(`events/${event}/enable`, '1');
+    }
+    return watch;
+  }
+
+  #write(file: string, text: string): void {
+    writeFileSync(`${this.#folder}/${file}`, text);
+  }
+
+  /** What happened since the last call. */
+  take(): Drops {
+    this.#write('tracing_on', '0');
+    const text = readFileSync(`${this.#folder}/trace`, 'utf8');
+    this.#write('trace', '');
+    this.#write('tracing_on', '1');
+    return countDrops(text);
+  }
+
+  close(): void {
+    if (existsSync(this.#folder)) rmdirSync(this.#folder);
+  }
+}
+
+/** Reads the lines of tracefs's `trace`. */
+export function countDrops(text: string): Drops {
+  const counts = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const event = /: (kfree_skb|xdp_redirect_err|xdp_devmap_xmit|xdp_exception): (.*)$/.exec(line);
+    if (event === null) continue;
+    const [, name = '', rest = ''] = event;
+    const { key, many } = nameOf(name, rest);
+    counts.set(key, (counts.get(key) ?? 0) + many);
+  }
+  return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
+}
+
+function nameOf(event: string, rest: string): { key: string; many: number } {
+  const field = (name: string) => new RegExp(`\\b${name}[=:] ?(\\S+)`).exec(rest)?.[1] ?? '?';
+  switch (event) {
+    case 'kfree_skb':
+      return { key: `${field('reason')} ${field('location').replace(/\+.*$/, '')}`, many: 1 };
+    case 'xdp_devmap_xmit':
+      return { key: `xdp_devmap_xmit ${field('err')}`, many: Number(field('drops')) };
+    default:
+      return { key: `${event} ${event === 'xdp_exception' ? field('action') : field('err')}`, many: 1 };
+  }
+}
