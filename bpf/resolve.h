@@ -120,7 +120,6 @@ static __always_inline bool mw_first_place(const struct mw_port *port, struct mw
 	__u32 id = port->at[0].node;
 	const struct mw_node *node;
 
-	path->known = 0;
 	if (!id || port->at[0].priority == MW_PRIORITY_NEVER || id == mw_config.self)
 		return false;
 	node = bpf_map_lookup_elem(&MW_MAP(node), &id);
@@ -141,6 +140,7 @@ __noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place, st
 
 	if (!place || !path)
 		return MW_REASON_INTERNAL;
+	path->known = 0;
 	if (mw_config.compact && mw_compact_place(id, network, &place->node, &place->segment))
 		return mw_standing_of(place->node) == MW_STANDING_NONE ? MW_REASON_NO_LOCATOR : 0;
 	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
