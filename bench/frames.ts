@@ -54,9 +54,17 @@ function headerSum(bytes: Uint8Array, at: number): number {
  */
 export function traffic(direction: Direction, encap: Encap, size: number, endpoints: number): Traffic {
   const data = `udp 1000>2000 sum=0 | data ${size - ETHERNET - IP4 - UDP}`;
+  const restored = carriesIp(encap) ? 8 : 0;
   if (direction === 'encap') {
     const bytes = frame(`eth ${LOCAL.mac}>02:01:00:00:00:00 | ip4 ${LOCAL.address}>10.0.0.0 | ${data}`);
-    const draw = { endpoints, mac_at: 3, ip_at: ETHERNET + 17, sum_at: ETHERNET + 10, sum: headerSum(bytes, ETHERNET) };
+    const draw = {
+      restored,
+      endpoints,
+      mac_at: 3,
+      ip_at: ETHERNET + 17,
+      sum_at: ETHERNET + 10,
+      sum: headerSum(bytes, ETHERNET),
+    };
     return { bytes, draw, expected: size + overhead(encap) };
   }
   const packet = `ip4 10.0.0.0>${LOCAL.address} | ${data}`;
@@ -71,6 +79,7 @@ export function traffic(direction: Direction, encap: Encap, size: number, endpoi
   );
   const l3 = ETHERNET + overhead(encap);
   const draw = {
+    restored,
     endpoints,
     nodes: nodesOf(endpoints),
     first_node: FIRST_NODE,

@@ -12,10 +12,10 @@ import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
 import { peersOf } from './peers/index.ts';
-import { AUTO } from './peers/mapwire.ts';
+import { AUTO, variantsFor } from './peers/mapwire.ts';
 import { printPackets, printSockets, printUpdates } from './print.ts';
 import { type Run, report } from './report.ts';
-import { measureSockets, type SocketRow } from './sockets.ts';
+import { measureSockets, NO_TUNNEL, type SocketRow } from './sockets.ts';
 import { measureUpdates, type UpdateResults } from './updates.ts';
 
 const started = performance.now();
@@ -26,19 +26,34 @@ function say(text: string): void {
   process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
 }
 
-function packetPlans({ parts, endpoints, sizes, encaps }: Options): PacketPlan[] {
+/** Whom the other encapsulations are measured with: few kernels have any. */
+const OF_ENCAPS = ['redirect', 'mapwire-xdp', 'mapwire-tc'];
+
+/** What need not be as exact as the curves. */
+function fewer(rounds: number): number {
+  return Math.max(1, Math.ceil(rounds * 0.6));
+}
+
+function packetPlans({
+  parts,
+  endpoints,
+  sizes,
+  encaps,
+  rounds,
+}: Options): (PacketPlan & { readonly rounds: number })[] {
   const directions = (['encap', 'decap'] as const).filter((direction) => parts.has(direction));
   const both = ['encap', 'decap'] as const;
-  const plans: PacketPlan[] = [];
+  const plans: (PacketPlan & { readonly rounds: number })[] = [];
   if (directions.length > 0)
-    for (const count of endpoints) plans.push({ encap: 'vxlan', endpoints: count, directions, sizes: [64] });
+    for (const count of endpoints) plans.push({ encap: 'vxlan', endpoints: count, directions, sizes: [64], rounds });
   if (parts.has('sizes')) {
-    const rest = directions.length > 0 && endpoints.includes(1) ? sizes.filter((size) => size !== 64) : sizes;
-    if (rest.length > 0) plans.push({ encap: 'vxlan', endpoints: 1, directions: both, sizes: rest });
+    const rest = directions.length === 2 && endpoints.includes(1) ? sizes.filter((size) => size !== 64) : sizes;
+    if (rest.length > 0)
+      plans.push({ encap: 'vxlan', endpoints: 1, directions: both, sizes: rest, rounds: fewer(rounds) });
   }
   if (parts.has('encapsulations')) {
     for (const encap of encaps)
-      if (encap !== 'vxlan') plans.push({ encap, endpoints: 1, directions: both, sizes: [64] });
+      if (encap !== 'vxlan') plans.push({ encap, endpoints: 1, directions: both, sizes: [64], rounds: fewer(rounds) });
   }
   return plans;
 }
@@ -47,14 +62,17 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   const root = packageRoot();
   const object = join(await lab.folder(), 'packets.bpf.o');
   await compileBpf({ root, source: 'bench/packets.bpf.c', output: object });
-  const all = peersOf(options.variants);
-  const known = [...all.flatMap(({ names }) => names), AUTO.name];
+  const all = peersOf(variantsFor('packets', options.variants));
+  const known = [...all.flatMap(({ names }) => names), AUTO.name, NO_TUNNEL];
   const unknown = options.peers?.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`no peer '${unknown}': there are ${known.join(', ')}`);
   const packetOptions = { ...options, object, peers: all, names: new Set(options.peers ?? known), say };
   const packets: PacketRow[] = [];
   for (const plan of packetPlans(options)) {
-    const rows = await measurePackets(lab, plan, packetOptions);
+    const names = new Set(
+      [...packetOptions.names].filter((name) => plan.encap === 'vxlan' || OF_ENCAPS.includes(name)),
+    );
+    const rows = await measurePackets(lab, plan, { ...packetOptions, names, rounds: plan.rounds });
     packets.push(...rows);
     process.stdout.write(printPackets(rows));
   }
@@ -62,9 +80,9 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   if (options.parts.has('sockets')) {
     for (const wire of options.wires) {
       const rows = await measureSockets(lab, wire, {
-        variants: [AUTO, ...options.variants],
+        variants: variantsFor('sockets', [AUTO, ...options.variants]),
         names: packetOptions.names,
-        rounds: options.rounds,
+        rounds: fewer(options.rounds),
         seconds: 1,
         pings: options.quick ? 2000 : 10_000,
         streams: [1, 4],
@@ -78,6 +96,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
   if (options.parts.has('updates')) {
     updates = await measureUpdates(lab, {
       ...packetOptions,
+      variants: variantsFor('updates', options.variants),
       endpoints: options.endpoints,
     });
     process.stdout.write(printUpdates(updates));

@@ -30,6 +30,9 @@ const BATCH = 64;
 /** Frames between two looks at the clock. */
 const CHUNK = 65_536;
 
+/** Bytes of `head` in packets.bpf.c; every frame has them. */
+const HEAD = 64;
+
 const kept: (BpfObject | Link | TcAttachment)[] = [];
 let sink: BpfObject | undefined;
 let generator: BpfObject | undefined;
@@ -37,9 +40,10 @@ let data = new Uint8Array();
 
 const u32 = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
-async function load(path: string, constants: Draw): Promise<BpfObject> {
+async function load(path: string, constants: Draw, frame?: Uint8Array): Promise<BpfObject> {
   const object = BpfObject.open(new Uint8Array(readFileSync(path)), { name: 'bench' });
   for (const [name, value] of Object.entries(constants)) object.setGlobal(name, u32(value));
+  if (frame !== undefined) object.setGlobal('head', frame.slice(0, HEAD));
   return object.load();
 }
 
@@ -94,10 +98,10 @@ await serveJson(async (command: EndCommand) => {
     }
     case 'load': {
       generator?.close();
-      generator = await load(command.object, command.draw);
+      data = new Uint8Array(Buffer.from(command.frame, 'hex'));
+      generator = await load(command.object, command.draw, data);
       generator.maps.get('to')!.update(u32(0), u32(command.ifindex));
       sink!.maps.get('expected')!.update(u32(0), u32(command.expected));
-      data = new Uint8Array(Buffer.from(command.frame, 'hex'));
       return;
     }
     case 'send':

@@ -50,6 +50,14 @@ const volatile __u32 sum;
 const volatile __u32 node_sum;
 const volatile __u32 first_node;
 
+/*
+ * A live frame's memory is used again as it was left. Where the host writes over the frame's own bytes (it takes an Ethernet header
+ * off or puts one in), so many words of it are restored first.
+ */
+#define HEAD_WORDS 8
+const volatile __u32 restored;
+const volatile __u64 head[HEAD_WORDS];
+
 static __u64 seed = 0x9e3779b97f4a7c15;
 
 static __always_inline __u8 *at(struct xdp_md *ctx, __u32 offset, __u32 size)
@@ -82,6 +90,19 @@ static __always_inline void put_sum(struct xdp_md *ctx, __u32 offset, __u32 tota
 	p[1] = total;
 }
 
+static __always_inline void restore(struct xdp_md *ctx)
+{
+	__u64 *word = (void *)(long)ctx->data;
+	int i;
+
+	if ((void *)(word + HEAD_WORDS) > (void *)(long)ctx->data_end)
+		return;
+#pragma unroll
+	for (i = 0; i < HEAD_WORDS; i++)
+		if (i < restored)
+			word[i] = head[i];
+}
+
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
@@ -92,6 +113,8 @@ int generate(struct xdp_md *ctx)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	number = ((seed >> 32) * endpoints) >> 32;
+	if (restored)
+		restore(ctx);
 	put(ctx, mac_at, number);
 	put(ctx, ip_at, number);
 	put_sum(ctx, sum_at, sum + (number >> 16) + (number & 0xffff));

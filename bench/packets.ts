@@ -46,6 +46,8 @@ export interface PacketOptions {
 }
 
 const STATS = '/proc/sys/kernel/bpf_stats_enabled';
+/** Peers are set up at the same time up to this many endpoints; larger tables one after the other. */
+const SIDE_BY_SIDE = 10_000;
 /** Rounds of program times: they vary little. */
 const TIME_ROUNDS = 3;
 
@@ -69,17 +71,14 @@ export async function measurePackets(lab: Lab, plan: PacketPlan, options: Packet
     return written;
   };
   const title = `${encap}, ${endpoints} endpoint${endpoints === 1 ? '' : 's'}`;
-  for (const peer of options.peers) {
+  const setUp = async (peer: Peer): Promise<void> => {
     const names = peer.names.filter((name) => options.names.has(name));
-    if (names.length === 0) continue;
-    const absent = peer.refuses?.(encap, endpoints);
+    if (names.length === 0) return;
     const none = (why: string) => {
       for (const name of names) for (const stream of streams) rows.push({ ...stream, peer: name, absent: why });
     };
-    if (absent !== undefined) {
-      none(absent);
-      continue;
-    }
+    const absent = peer.refuses?.(encap, endpoints);
+    if (absent !== undefined) return none(absent);
     const site = await Site.build(lab, `${names[0]}-${encap}-${endpoints}`, options.object, nodesOf(endpoints));
     try {
       const host = await peer.start({ lab, site, encap, endpoints, table });
@@ -92,17 +91,22 @@ export async function measurePackets(lab: Lab, plan: PacketPlan, options: Packet
       none(`did not start: ${why}`);
       await site.remove();
     }
-  }
+  };
+  if (endpoints <= SIDE_BY_SIDE) await Promise.all(options.peers.map(setUp));
+  else for (const peer of options.peers) await setUp(peer);
+  const order = options.peers.flatMap(({ names }) => names);
+  contenders.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   try {
-    rows.push(...(await measure(contenders, streams, title, options)));
+    rows.push(...(await measure(lab, contenders, streams, title, options)));
   } finally {
-    for (const host of new Set(contenders.map((one) => one.host))) await host.stop();
-    for (const site of new Set(contenders.map((one) => one.site))) await site.remove();
+    await Promise.all([...new Set(contenders.map((one) => one.host))].map((host) => host.stop()));
+    await Promise.all([...new Set(contenders.map((one) => one.site))].map((site) => site.remove()));
   }
   return rows;
 }
 
 async function measure(
+  lab: Lab,
   contenders: readonly Contender[],
   streams: readonly Stream[],
   title: string,
@@ -130,7 +134,7 @@ async function measure(
     }
     if (round >= 0) options.say(`${title}: round ${round + 1} of ${options.rounds}`);
   }
-  await withStats(async () => {
+  await withStats(lab, async () => {
     for (let round = 0; round < TIME_ROUNDS; round++) {
       for (const stream of streams) {
         for (const one of contenders) {
@@ -159,13 +163,20 @@ async function measure(
   );
 }
 
-/** With the kernel counting the time of BPF programs. */
-async function withStats<T>(body: () => Promise<T>): Promise<T> {
-  const before = readFileSync(STATS, 'utf8');
+/** What it was when this process began. */
+const statsBefore = readFileSync(STATS, 'utf8');
+
+function restoreStats(): void {
+  writeFileSync(STATS, statsBefore);
+}
+
+/** With the kernel counting the time of BPF programs, until then or until the lab closes. */
+async function withStats<T>(lab: Lab, body: () => Promise<T>): Promise<T> {
+  lab.atClose(async () => restoreStats());
   writeFileSync(STATS, '1');
   try {
     return await body();
   } finally {
-    writeFileSync(STATS, before);
+    restoreStats();
   }
 }

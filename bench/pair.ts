@@ -40,6 +40,9 @@ const GUESTS = {
 } as const;
 export const SERVER = GUESTS.server.address;
 
+/** What the hosts are. */
+type Role = 'kernel' | 'bridge' | MapwireVariant;
+
 export class Pair {
   readonly client: Namespace;
   readonly server: Namespace;
@@ -59,7 +62,7 @@ export class Pair {
     this.#stop = stop;
   }
 
-  static async build(lab: Lab, name: string, wire: Wire, peer: 'kernel' | 'bare' | MapwireVariant): Promise<Pair> {
+  static async build(lab: Lab, name: string, wire: Wire, peer: Role): Promise<Pair> {
     const { mtu, segmented } = WIRES[wire];
     const hosts = [await lab.namespace(`${name}-a`), await lab.namespace(`${name}-b`)] as const;
     const [a, b] = hosts;
@@ -76,12 +79,7 @@ export class Pair {
       return await lab.guest(host, `${name}-${which}`, 'c0', { mac, addresses: [`${address}/24`], mtu: inner });
     };
     const guests = [await guest(a, 'client'), await guest(b, 'server')] as const;
-    const stop =
-      peer === 'kernel'
-        ? await asKernel(hosts, mtu)
-        : peer === 'bare'
-          ? async () => {}
-          : await asMapwire(lab, hosts, peer);
+    const stop = await setUp(lab, hosts, mtu, peer);
     return new Pair(lab, hosts, guests, stop);
   }
 
@@ -106,13 +104,32 @@ export function bridgeNetfilter(host: Namespace, on: boolean): Promise<void> {
   });
 }
 
-async function asKernel(hosts: readonly Namespace[], mtu: number): Promise<() => Promise<void>> {
+async function setUp(lab: Lab, hosts: readonly Namespace[], mtu: number, role: Role): Promise<() => Promise<void>> {
+  if (role === 'kernel') await asKernel(hosts, mtu);
+  else if (role === 'bridge') await asBridge(hosts);
+  else return asMapwire(lab, hosts, role);
+  return async () => {};
+}
+
+/** No tunnel: containers and wire in one bridge. What any tunnel can reach at most. */
+async function asBridge(hosts: readonly Namespace[]): Promise<void> {
+  for (const host of hosts) {
+    await host.ip(
+      'link add br0 type bridge forward_delay 0 mcast_snooping 0',
+      'link set c0 master br0',
+      'link set eth0 master br0',
+      'link set br0 up',
+    );
+    await bridgeNetfilter(host, false);
+  }
+}
+
+async function asKernel(hosts: readonly Namespace[], mtu: number): Promise<void> {
   for (const [i, host] of hosts.entries()) {
     const local = `192.0.2.${i + 1}`;
     await kernelTunnel(host, { kind: 'vxlan', segment: SEGMENT, local, peers: [`192.0.2.${2 - i}`], mtu: mtu - 50 });
     await host.ip('link set c0 master br0');
   }
-  return async () => {};
 }
 
 async function asMapwire(lab: Lab, hosts: readonly Namespace[], variant: MapwireVariant): Promise<() => Promise<void>> {

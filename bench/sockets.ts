@@ -32,6 +32,9 @@ export interface SocketOptions {
   readonly say: (text: string) => void;
 }
 
+/** The peer without any tunnel. */
+export const NO_TUNNEL = 'no-tunnel';
+
 interface Contender {
   readonly name: string;
   readonly pair: Pair;
@@ -98,6 +101,8 @@ export async function measureSockets(lab: Lab, wire: Wire, options: SocketOption
 
 async function build(lab: Lab, wire: Wire, { variants, names }: SocketOptions): Promise<Contender[]> {
   const contenders: Contender[] = [];
+  if (names.has(NO_TUNNEL))
+    contenders.push({ name: NO_TUNNEL, pair: await Pair.build(lab, `b-${wire}`, wire, 'bridge') });
   const kernels = ['kernel', 'kernel-tuned'].filter((name) => names.has(name));
   if (kernels.length > 0) {
     const pair = await Pair.build(lab, `k-${wire}`, wire, 'kernel');
@@ -129,7 +134,7 @@ async function throughput(pair: Pair, streams: number, seconds: number): Promise
   const server = pair.server.start(['iperf3', '-s', '-1', '--forceflush']);
   try {
     await server.waitFor(/listening/i);
-    const argv = ['iperf3', '-c', SERVER, '-t', `${seconds}`, '-P', `${streams}`, '-J'];
+    const argv = ['iperf3', '-c', SERVER, '-t', `${seconds}`, '-P', `${streams}`, '-C', 'cubic', '-J'];
     // It says that it listens a moment before it does.
     const { stdout } = await eventually('iperf3 connects', async () => {
       const result = await pair.client.run(argv, { check: false });

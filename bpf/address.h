@@ -69,18 +69,22 @@ static __always_inline bool mw_read_slot(const void *slot, __u32 words, const st
 	return entry->port != 0;
 }
 
-/* Defines a lookup in one of the tables. Global, so that the verifier looks at it once. */
-#define MW_BUCKET_LOOKUP(name, table, bucket_t, words)							\
-	__noinline int name(const struct mw_slot_key *key, struct mw_entry *entry)			\
+/*
+ * Defines a lookup in one of the tables. Global, so that the verifier looks at it once. The key comes in registers: callers are short
+ * of stack.
+ */
+#define MW_BUCKET_LOOKUP(name, table, bucket_t, words, arguments, ...)					\
+	__noinline int name(arguments, struct mw_entry *entry)						\
 	{												\
+		const struct mw_slot_key key = __VA_ARGS__;						\
 		__u32 buckets = mw_tables.table, place;							\
 		__u64 before = 0, seen = 0, hash;							\
 		const bucket_t *bucket;									\
 		int i, choice;										\
 													\
-		if (!key || !entry)									\
+		if (!entry)										\
 			return MW_MISSING;								\
-		hash = mw_bucket_hash(mw_tables.seed, key, words);					\
+		hash = mw_bucket_hash(mw_tables.seed, &key, words);					\
 		_Pragma("unroll")									\
 		for (choice = 0; choice < 2; choice++) {						\
 			place = choice ? mw_bucket_second(hash, buckets) : mw_bucket_first(hash, buckets); \
@@ -89,43 +93,39 @@ static __always_inline bool mw_read_slot(const void *slot, __u32 words, const st
 				return MW_MISSING;							\
 			_Pragma("unroll")								\
 			for (i = 0; i < MW_BUCKET_SLOTS; i++)						\
-				if (mw_read_slot(&bucket->slot[i], words, key, before, &seen, entry))	\
+				if (mw_read_slot(&bucket->slot[i], words, &key, before, &seen, entry))	\
 					return MW_FOUND;						\
 			before = seen;									\
 		}											\
 		return MW_MISSING;									\
 	}
 
-MW_BUCKET_LOOKUP(mw_bucket_ip4, ip4, struct mw_ip4_bucket, 2)
-MW_BUCKET_LOOKUP(mw_bucket_ip6, ip6, struct mw_ip6_bucket, 4)
-MW_BUCKET_LOOKUP(mw_bucket_mac, mac, struct mw_mac_bucket, 2)
+#define MW_ARGUMENTS(...) __VA_ARGS__
+
+MW_BUCKET_LOOKUP(mw_bucket_ip4, ip4, struct mw_ip4_bucket, 2, __u64 word, { .word = { word } })
+MW_BUCKET_LOOKUP(mw_bucket_ip6, ip6, struct mw_ip6_bucket, 4, MW_ARGUMENTS(__u64 word, __u64 high, __u64 low),
+		 { .word = { word, high, low } })
+MW_BUCKET_LOOKUP(mw_bucket_mac, mac, struct mw_mac_bucket, 2, MW_ARGUMENTS(__u64 word, __u64 tail),
+		 { .word = { word }, .tail = tail })
 
 static __always_inline enum mw_found mw_compact_ip4(__u32 network, __be32 addr, struct mw_entry *entry)
 {
-	struct mw_slot_key key = { .word = { MW_PAIR(addr, network) } };
-
-	return mw_bucket_ip4(&key, entry);
+	return mw_bucket_ip4(MW_PAIR(addr, network), entry);
 }
 
 static __always_inline enum mw_found mw_compact_ip6(__u32 network, const __be32 *addr, struct mw_entry *entry)
 {
-	struct mw_slot_key key = { .word = { MW_PAIR(network, 0) } };
-
-	memcpy(&key.word[1], addr, 16);
-	return mw_bucket_ip6(&key, entry);
+	return mw_bucket_ip6(MW_PAIR(network, 0), MW_PAIR(addr[0], addr[1]), MW_PAIR(addr[2], addr[3]), entry);
 }
 
 static __always_inline enum mw_found mw_compact_mac(__u32 network, const __u8 *mac, struct mw_entry *entry)
 {
-	struct mw_slot_key key = {};
 	__u16 tail;
 	__u32 rest;
 
 	memcpy(&tail, mac, sizeof(tail));
 	memcpy(&rest, mac + sizeof(tail), sizeof(rest));
-	key.word[0] = MW_PAIR(rest, network);
-	key.tail = tail;
-	return mw_bucket_mac(&key, entry);
+	return mw_bucket_mac(MW_PAIR(rest, network), tail, entry);
 }
 
 /*

@@ -57,37 +57,45 @@ __noinline int mw_balanced_mac(__u32 address, __u32 network, __u64 *mac)
 	return 0;
 }
 
+enum mw_service {
+	MW_SERVICE_NONE = 0,
+	MW_SERVICE_UP = 1,
+	MW_SERVICE_RELUCTANT = 2,	/* drained, or on a node that is: where nobody else is up */
+	MW_SERVICE_MASK = 3,
+};
+
 /*
  * Can this port have a packet that port 'from' sends (0: that came from the underlay)? It is live, and if it is here it has its
- * interface; it is not the sender. From the underlay: it is here.
+ * interface; it is not the sender. From the underlay: it is here. Gives enum mw_service.
  */
 __noinline int mw_can_serve(__u32 id, __u32 network, __u32 from, struct mw_member *member)
 {
+	int service = MW_SERVICE_UP;
 	struct mw_port *port;
 	int at;
 
 	if (!member || !id || id == from)
-		return 0;
+		return MW_SERVICE_NONE;
 	port = &member->asked;
 	if (mw_lookup_port(&id, port) != MW_FOUND || port->network != network)
-		return 0;
+		return MW_SERVICE_NONE;
 	if (from) {
 		at = mw_choose_locator(port);
 		if (at < 0)
-			return 0;
-		at &= MW_MAX_LOCATORS - 1;
-		member->place.node = port->at[at].node;
-		member->place.segment = port->at[at].segment;
+			return MW_SERVICE_NONE;
+		mw_place_of(port, at, &member->place);
+		if ((port->flags & MW_PORT_DRAIN) || mw_standing_of(member->place.node) != MW_STANDING_UP)
+			service = MW_SERVICE_RELUCTANT;
 	} else {
-		if (!mw_has_locator(port, mw_config.self))
-			return 0;
+		if (!mw_has_locator(port, mw_config.self) || (port->flags & MW_PORT_DOWN) || !mw_is_active_here(port))
+			return MW_SERVICE_NONE;
 		member->place.node = mw_config.self;
 	}
 	if (member->place.node == mw_config.self && mw_find_local(id, network, &member->interface))
-		return 0;
+		return MW_SERVICE_NONE;
 	member->port = id;
 	memcpy(member->mac, port->mac, MW_ETH_ALEN);
-	return 1;
+	return service;
 }
 
 struct mw_balance_walk {
@@ -99,6 +107,8 @@ struct mw_balance_walk {
 	__u32 network;
 	__u32 from;
 	__u32 found;
+	__u32 any;		/* nobody is up: the reluctant have it */
+	__u32 reluctant;	/* some were passed over */
 };
 
 /* The first of the flow's slot, its second, then the firsts of the slots behind it. */
@@ -117,10 +127,13 @@ static long mw_balance_step(__u32 step, struct mw_balance_walk *walk)
 	if (!slot)
 		return 1;
 	found = mw_can_serve(step == 1 ? slot->second : slot->first, walk->network, walk->from, walk->member);
-	/* the verifier wants to see 0 or 1, which the compiler knows */
-	mw_hide(found);
-	walk->found = found & 1;
-	return walk->found;
+	if (found == MW_SERVICE_RELUCTANT && !walk->any) {
+		walk->reluctant = 1;
+		return 0;
+	}
+	walk->found = found;
+	/* the verifier wants to see 0 or 1 */
+	return found ? 1 : 0;
 }
 
 /*
@@ -133,7 +146,7 @@ __noinline int mw_find_member(const struct mw_packet *p, __u32 address, __u32 ne
 	struct mw_state *state = mw_state();
 	struct mw_balance_walk walk = { .network = network, .from = from };
 	struct mw_balance_head head;
-	__u32 i, hash, place, end;
+	__u32 i, hash, place, first, end;
 
 	if (!p || !state)
 		return MW_REASON_INTERNAL;
@@ -142,18 +155,26 @@ __noinline int mw_find_member(const struct mw_packet *p, __u32 address, __u32 ne
 	if ((p->flags & MW_PACKET_FRAGMENT) && !(head.flags & MW_BALANCE_SOURCE))
 		return MW_REASON_BALANCED_FRAGMENT;
 	hash = (head.flags & MW_BALANCE_SOURCE) && mw_is_ip(p) ? mw_source_hash(p) : mw_flow_hash(p);
-	place = MW_BALANCE_HEAD;
-	end = place + head.levels;
+	first = MW_BALANCE_HEAD;
+	end = first + head.levels;
 	if (!from) {
 		if (!(head.flags & MW_BALANCE_HERE))
 			return MW_REASON_NOT_LOCAL;
-		place = end++;
+		first = end++;
 	}
 	walk.list = list;
 	walk.member = &state->member;
-	for (i = 0; i < MW_MAX_LEVELS && place < end; i++, place++) {
-		const struct mw_balance_level *level = bpf_map_lookup_elem(list, &place);
+	/* all levels, and once more for those that were passed over */
+	for (i = 0, place = first; i < 2 * MW_MAX_LEVELS; i++, place++) {
+		const struct mw_balance_level *level;
 
+		if (place >= end) {
+			if (!walk.reluctant || walk.any)
+				break;
+			walk.any = 1;
+			place = first;
+		}
+		level = bpf_map_lookup_elem(list, &place);
 		if (!level)
 			break;
 		walk.start = level->start;

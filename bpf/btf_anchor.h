@@ -34,6 +34,7 @@ struct mw_types {
 	enum mw_allow_flags allow_flags;
 	enum mw_balance_flags balance_flags;
 	enum mw_port_flags port_flags;
+	enum mw_locator_flags locator_flags;
 	enum mw_network_flags network_flags;
 	enum mw_vtep_flags vtep_flags;
 	enum mw_device_flags device_flags;

@@ -28,12 +28,13 @@ __noinline int mw_flood_port(mw_ctx *ctx, __u32 port, __u32 network, __u32 size)
 	int i;
 
 	if (mw_find_local(port, network, &local) || size > local.mtu ||
-	    mw_lookup_port(&port, &entry) != MW_FOUND || entry.network != network)
+	    mw_lookup_port(&port, &entry) != MW_FOUND || entry.network != network || (entry.flags & MW_PORT_DOWN))
 		return 0;
 	for (i = 0; i < MW_MAX_LOCATORS; i++)
-		if (entry.at[i].node == mw_config.self && entry.at[i].priority != MW_PRIORITY_NEVER)
+		if (entry.at[i].node == mw_config.self &&
+		    (entry.at[i].priority != MW_PRIORITY_NEVER || (entry.at[i].flags & MW_LOCATOR_PENDING)))
 			break;
-	if (i == MW_MAX_LOCATORS)
+	if (i == MW_MAX_LOCATORS || !mw_is_active_here(&entry))
 		return 0;
 	if (mw_config.quiet)
 		return 1;

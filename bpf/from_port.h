@@ -10,6 +10,7 @@
 #include "flat.h"
 #include "front.h"
 #include "guard.h"
+#include "move.h"
 #include "partial.h"
 #include "size.h"
 #include "too_big.h"
@@ -27,6 +28,7 @@ static __always_inline int mw_answered(mw_ctx *ctx, const struct mw_link *link, 
 	out->verdict.reason = reason;
 	out->verdict.port = port;
 	out->verdict.ifindex = link->ifindex;
+	out->verdict.copies = 0;
 	out->target_slot = link->slot;
 	out->sent = mw_len(ctx);
 	return bpf_redirect(link->ifindex, 0);
@@ -52,7 +54,7 @@ static __always_inline int mw_port_too_big(mw_ctx *ctx, const struct mw_link *li
 #if MW_TC
 	int reason;
 
-	if (p->tags || !mw_may_answer_too_big(p, link->slot))
+	if (p->tags || out->run == MW_RUN_SECOND || !mw_may_answer_too_big(p, link->slot))
 		return mw_drop(out, MW_REASON_TOO_BIG);
 	reason = mw_send_too_big(ctx, p, mtu);
 	return reason ? mw_drop(out, reason) : mw_answered(ctx, link, out, 0, MW_REASON_TOO_BIG);
@@ -187,8 +189,12 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	if (mw_wants_checksum(path) && mw_gso_size(ctx)) {
 		if (!mw_config.segmenter)
 			return mw_drop(out, MW_REASON_NO_SEGMENTER);
-		/* its segments come back, as frames of this port */
+		/* its segments come back, as frames of this port; a copy for the second place has segments of its own */
 		ctx->mark = link->ifindex;
+		if (out->run == MW_RUN_SECOND)
+			ctx->mark = link->ifindex | MW_MARK_SECOND;
+		else if (place->second_node)
+			ctx->mark = link->ifindex | MW_MARK_FIRST;
 		mw_encapsulated(out, p, path, mw_config.segmenter);
 		out->uncounted = true;
 		return bpf_redirect(mw_config.segmenter, 0);
@@ -257,13 +263,27 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 		if (reason)
 			return mw_drop(out, reason);
 	}
+	if (mw_config.has_move && out->run == MW_RUN_SECOND) {
+		if (place.second_node) {
+			place.node = place.second_node;
+			place.segment = place.second_segment;
+		}
+	} else if (mw_config.has_move && place.second_node && out->run == MW_RUN_ALL) {
+#if MW_TC
+		out->verdict.copies = 1;
+		if (!mw_config.quiet && !mw_send_again(ctx))
+			mw_count_lost(1, p->len);
+#else
+		return mw_leave(out);
+#endif
+	}
 	if (place.node == mw_config.self)
 		return mw_port_local(ctx, link, p, network, id, out);
 	return mw_port_remote(ctx, link, p, network, &place, out);
 }
 
 /* The link of the port that a frame comes from. The segmenter's far end hands on frames of other ports. */
-static __always_inline bool mw_port_link(mw_ctx *ctx, struct mw_link *link)
+static __always_inline bool mw_port_link(mw_ctx *ctx, struct mw_link *link, struct mw_outcome *out)
 {
 	__u32 ifindex = mw_ifindex(ctx);
 
@@ -271,7 +291,12 @@ static __always_inline bool mw_port_link(mw_ctx *ctx, struct mw_link *link)
 		return false;
 #if MW_TC
 	if (link->role == MW_LINK_SEGMENTER) {
-		ifindex = ctx->mark;
+		ifindex = ctx->mark & ~(MW_MARK_FIRST | MW_MARK_SECOND);
+		if (ctx->mark & MW_MARK_SECOND) {
+			out->run = MW_RUN_SECOND;
+			out->uncounted = true;
+		} else if (ctx->mark & MW_MARK_FIRST)
+			out->run = MW_RUN_FIRST;
 		ctx->mark = 0;
 		if (mw_lookup_link(&ifindex, link) != MW_FOUND)
 			return false;
@@ -296,13 +321,19 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	mw_front_begin(state);
 	p = &state->packet;
 	memset(p, 0, sizeof(*p));
-	if (!mw_port_link(ctx, &link))
+#if MW_TC
+	if (mw_config.has_move) {
+		out->run = mw_run_of(ctx);
+		out->uncounted = out->run == MW_RUN_SECOND;
+	}
+#endif
+	if (!mw_port_link(ctx, &link, out))
 		return mw_drop(out, MW_REASON_NO_PORT);
 	out->slot = link.slot;
 	out->verdict.network = link.network;
 #if MW_TC
 	place = mw_flood_place(ctx);
-	out->uncounted = place;
+	out->uncounted |= !!place;
 #endif
 	reason = mw_parse_here(ctx, p, 0, out->bytes,
 			       mw_config.has_transparent && (link.flags & MW_LINK_TRANSPARENT) ? MW_PARSE_TAGS : 0);
@@ -320,6 +351,10 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 		return mw_drop(out, MW_REASON_STALE);
 	if (!(p->flags & MW_PACKET_GROUP))
 		return mw_port_unicast(ctx, &link, p, &network, place, out);
+#if MW_TC
+	if (mw_config.has_move)
+		mw_hear(p, link.network, mw_config.self, link.port);
+#endif
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_port_flood(ctx, &link, p, &network, place, out);

@@ -11,26 +11,24 @@
 #include "outer.h"
 #include "parse.h"
 #include "partial.h"
+#include "probe.h"
 #include "resolve.h"
 #include "size.h"
 #if MW_TC
 #include "flood.h"
+#include "move.h"
 #include "path_mtu.h"
 #endif
 
 /* Is the port at that node, or was it until a moment ago? */
 static __always_inline bool mw_port_is_at(const struct mw_port *port, __u32 node)
 {
-	struct mw_state *state;
-
 	if (mw_has_locator(port, node))
 		return true;
 	if (port->former != node || bpf_ktime_get_ns() > port->former_until)
 		return false;
 	/* for a while only: not to be remembered */
-	state = mw_state();
-	if (state)
-		state->epoch = 0;
+	mw_not_for_long();
 	return true;
 }
 
@@ -481,6 +479,8 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 		return MW_TC ? mw_drop(out, MW_REASON_INTERNAL) : mw_leave(out);
 	if (reason)
 		return mw_drop(out, reason);
+	if (outer->encap == MW_ENCAP_PROBE)
+		return mw_reflect(ctx, &link, outer, out);
 	found = mw_network_of(outer->encap, outer->segment, &out->verdict.network);
 	if (found == MW_STALE)
 		return mw_drop(out, MW_REASON_STALE);
@@ -538,6 +538,10 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 		p->flags |= MW_PACKET_GROUP;
 	if (!(p->flags & MW_PACKET_GROUP))
 		return mw_underlay_unicast(ctx, &link, p, outer, &network, place, out);
+#if MW_TC
+	if (mw_config.has_move)
+		mw_hear(p, out->verdict.network, node, 0);
+#endif
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_underlay_flood(ctx, p, outer, out->verdict.network, place, out);

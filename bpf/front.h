@@ -10,7 +10,7 @@
  *
  * It is never stale. The daemon raises struct mw_live's epoch after each write of a map, before it says that an edit is in force. An element
  * is good for the epoch that was read before the maps were asked; a full barrier stands between (mw_front_begin), so
- * that answers older than a write never get a number younger than it. What is true for a while only (guard-grace) is not remembered.
+ * that answers older than a write never get a number younger than it. What is true for a while only (guard-grace, a port that moves) is not remembered.
  * Elements are of one CPU, and programs run with bottom halves off: nobody else writes them.
  */
 #ifndef MW_FRONT_H
@@ -172,7 +172,7 @@ static __always_inline bool mw_front_can_send(const struct mw_front *e)
 static __always_inline bool mw_front_odd(mw_ctx *ctx, __u32 length)
 {
 #if MW_TC
-	return ctx->gso_size || ctx->vlan_present || (ctx->mark & MW_FLOOD_MARK_MASK) == MW_FLOOD_MARK;
+	return ctx->gso_size || ctx->vlan_present || ctx->mark;
 #else
 	return length != (__u32)(ctx->data_end - ctx->data);
 #endif

@@ -134,21 +134,27 @@ static __always_inline enum mw_found mw_port_of_mac(__u32 network, const __u8 *m
 	struct mw_mac_key key;
 	struct mw_mac_value value;
 	enum mw_found found;
+	__u32 flags;
 
 	if (mw_config.compact) {
-		struct mw_entry entry = {};
+		/* in the value's place: the chain of calls has no stack to spare on 6.1 */
+		struct mw_entry *entry = (struct mw_entry *)&value;
 
-		if (mw_compact_mac(network, mac, &entry) != MW_FOUND)
-			return MW_MISSING;
-		*port = entry.port;
-		return mw_config.has_balance && (entry.flags & MW_MAC_BALANCED) ? MW_BALANCED : MW_FOUND;
+		memset(entry, 0, sizeof(*entry));
+		found = mw_compact_mac(network, mac, entry);
+		if (found != MW_FOUND)
+			return found;
+		flags = entry->flags;
+		*port = entry->port;
+	} else {
+		mw_mac_key(&key, network, mac);
+		found = mw_lookup_mac(&key, &value);
+		if (found != MW_FOUND)
+			return found;
+		flags = value.flags;
+		*port = value.port;
 	}
-	mw_mac_key(&key, network, mac);
-	found = mw_lookup_mac(&key, &value);
-	if (found != MW_FOUND)
-		return found;
-	*port = value.port;
-	return mw_config.has_balance && (value.flags & MW_MAC_BALANCED) ? MW_BALANCED : MW_FOUND;
+	return mw_config.has_balance && (flags & MW_MAC_BALANCED) ? MW_BALANCED : MW_FOUND;
 }
 
 #endif

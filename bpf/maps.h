@@ -47,6 +47,7 @@ MW_HASH(source_mac, struct mw_mac_key, struct mw_source_mac_value, 4096);
 MW_LPM(allow4, struct mw_allow4_key, struct mw_allow_value, 4096);
 MW_LPM(allow6, struct mw_allow6_key, struct mw_allow_value, 4096);
 MW_HASH(port, __u32, struct mw_port, 4096);
+MW_HASH(move, __u32, struct mw_move, 4096);
 
 /* mapped into the daemon's memory, which writes there without system calls */
 #define MW_MAPPED(name, value_t, entries)		\

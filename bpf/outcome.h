@@ -17,6 +17,7 @@ struct mw_outcome {
 	__u32 bytes;		/* of the frame as it came */
 	__u32 sent;		/* of the frame as it leaves */
 	bool uncounted;		/* but for drops: it comes back, or came back and was counted before */
+	__u8 run;		/* enum mw_run; that for the second place counts what it sends */
 };
 
 #define MW_NO_SLOT (~0U)
@@ -95,6 +96,9 @@ static __always_inline void mw_count(const struct mw_outcome *out)
 	default:
 		break;
 	}
+	if (out->run == 2 /* MW_RUN_SECOND */ && out->target_slot != MW_NO_SLOT && out->sent &&
+	    (out->verdict.verdict == MW_VERDICT_ENCAP || out->verdict.verdict == MW_VERDICT_DELIVER))
+		mw_count_sent(out->target_slot, out->sent);
 	if (out->uncounted)
 		return;
 	traffic = bpf_map_lookup_elem(&MW_MAP(traffic), &out->slot);

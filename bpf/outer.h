@@ -73,6 +73,7 @@ static __always_inline int mw_outer_ip4(struct mw_cursor *c, struct mw_outer *ou
 		mw_map_ip4(dst, ip->dst);
 		if (!mw_is_group_of_ours(dst))
 			return MW_NOT_OURS;
+		outer->to_group = 1;
 	}
 	total = bpf_ntohs(ip->total);
 	outer->proto = ip->proto;
@@ -100,6 +101,7 @@ static __always_inline int mw_outer_ip6(struct mw_cursor *c, struct mw_outer *ou
 		memcpy(addr, ip->dst, 16);
 		if (!mw_is_group_of_ours(addr))
 			return MW_NOT_OURS;
+		outer->to_group = 1;
 	}
 	outer->ip6 = 1;
 	outer->proto = ip->next;
@@ -148,6 +150,9 @@ __noinline int mw_parse_outer_ip(mw_ctx *ctx, const struct mw_link *link, struct
 		if (!udp)
 			return c.error == MW_SHORT ? MW_SHORT : MW_NOT_OURS;
 		outer->encap = mw_encap_of_port(udp->dest);
+		if (outer->encap == MW_ENCAP_NONE && mw_config.discriminator && !outer->to_group &&
+		    udp->dest == bpf_htons(MW_PROBE_PORT))
+			outer->encap = MW_ENCAP_PROBE;
 	} else if (outer->proto == MW_PROTO_GRE && mw_uses(MW_ENCAP_GRE)) {
 		h = mw_at(&c, outer->payload, 4);
 		if (!h)
@@ -185,6 +190,8 @@ __noinline int mw_parse_tunnel(mw_ctx *ctx, struct mw_outer *outer, __u32 length
 			return MW_REASON_OUTER_MALFORMED;
 		outer->end = outer->payload + bytes;
 		outer->payload += MW_UDP_SIZE;
+		if (outer->encap == MW_ENCAP_PROBE)
+			return 0;
 	}
 	c.end = outer->end;
 	switch (outer->encap) {

@@ -9,6 +9,7 @@
 #define MW_ETH_P_IP 0x0800
 #define MW_ETH_P_ARP 0x0806
 #define MW_ETH_P_IPV6 0x86dd
+#define MW_ETH_P_RARP 0x8035
 #define MW_ETH_P_8021Q 0x8100
 #define MW_ETH_P_8021AD 0x88a8
 #define MW_ETH_P_PAUSE 0x8808
@@ -66,6 +67,7 @@ struct mw_packet {
 	__u8 tos;		/* traffic class: DSCP and ECN */
 	__u8 tags;		/* that were skipped: beside the frame and in it */
 	__u8 tags_inside;	/* in the frame */
+	__u8 nd_flags;		/* NA: R, S, O in the highest bits; others: undefined */
 	__u16 arp_op;		/* host order */
 	__u8 arp_sha[MW_ETH_ALEN];
 	__be32 nd_target[4];	/* NS, NA, redirect */

@@ -75,11 +75,12 @@ __noinline int mw_parse_nd(mw_ctx *ctx, struct mw_packet *p, __u32 base)
 	if (p->hop_limit != 255 || p->icmp_code != 0 || offset + fixed > end)
 		return MW_REASON_MALFORMED;
 	if (fixed >= 24) {
-		__be32 *target = mw_at(&c, offset + 8, 16);
+		__u8 *body = mw_at(&c, offset + 4, 20);
 
-		if (!target)
+		if (!body)
 			return c.error;
-		memcpy(p->nd_target, target, 16);
+		p->nd_flags = body[0];
+		memcpy(p->nd_target, body + 4, 16);
 	}
 	offset += fixed;
 	for (i = 0; i < MW_MAX_ND_OPTIONS && offset < end; i++) {

@@ -33,6 +33,7 @@ enum mw_reason {
 	MW_REASON_NO_LOCATOR = 8,		/* the destination port has no live location */
 	MW_REASON_NO_INTERFACE = 9,		/* the destination port is here, but its interface is absent */
 	MW_REASON_INTERNAL = 10,		/* a helper or a map that must be there failed */
+	MW_REASON_NOT_ACTIVE = 11,		/* the destination port is moving, and is not at this end of the move */
 	/* from a local port */
 	MW_REASON_NO_PORT = 16,			/* the device is not (or no longer) a port */
 	MW_REASON_UNDERLAY_SOURCE = 17,		/* source IP is a node's underlay address */
@@ -63,6 +64,10 @@ enum mw_reason {
 	MW_REASON_PORT_MTU = 46,		/* larger than the destination port's MTU */
 	MW_REASON_ECN = 47,			/* outer CE, inner not ECN-capable (RFC 6040 section 4.2) */
 	MW_REASON_TUNNEL_OPTION = 48,		/* Geneve: a critical option, and none is known here */
+	/* probes, from the underlay */
+	MW_REASON_PROBE_MALFORMED = 56,		/* no S-BFD control packet of an initiator that is answered here */
+	MW_REASON_PROBE_TTL = 57,		/* it came over more hops than nodes are apart */
+	MW_REASON_PROBE_DISCRIMINATOR = 58,	/* it asks for another node */
 	MW_REASON_COUNT = 64,			/* size of the counter map */
 };
 

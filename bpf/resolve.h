@@ -7,6 +7,9 @@
 
 #define MW_PRIORITY_NEVER 255
 
+/* What was just found may become another without a write of the daemon's: it is not remembered (front.h). In state.h. */
+static __always_inline void mw_not_for_long(void);
+
 /* How to reach a node: what the outer header needs. */
 struct mw_path {
 	__u32 node;		/* set by the caller, with 'segment' and 'encap' */
@@ -47,17 +50,53 @@ static __always_inline enum mw_standing mw_standing_of(__u32 node)
 	return flags & MW_NODE_DRAIN ? MW_STANDING_DRAINED : MW_STANDING_UP;
 }
 
+/* Index of the locator that a port moves to, or -1. */
+static __always_inline int mw_pending_of(const struct mw_port *port)
+{
+	int i, found = -1;
+
+	for (i = 0; i < MW_MAX_LOCATORS; i++)
+		if (port->at[i].node && (port->at[i].flags & MW_LOCATOR_PENDING))
+			found = i;
+	return found;
+}
+
+static __always_inline bool mw_is_moving(const struct mw_port *port)
+{
+	return mw_config.has_move && (port->flags & MW_PORT_MOVING);
+}
+
+/* Was the guest of a port that moves heard from the new place? */
+static __always_inline int mw_is_heard(const struct mw_port *port)
+{
+	const struct mw_move *move;
+	__u32 id;
+
+	if (!port || !(port->flags & MW_PORT_BY_ANNOUNCEMENT))
+		return 0;
+	id = port->port;
+	move = bpf_map_lookup_elem(&MW_MAP(move), &id);
+	return move && move->heard == MW_HEARD(port->port, port->sequence);
+}
+
 /*
  * Index of the locator in use, or -1: of those that stand best the first, since lower priority comes first in the table's
- * order. Global, so that the verifier looks at it once.
+ * order; of a port that moves the pending one when it is there by now. Global, so that the verifier looks at it once.
  */
 __noinline int mw_choose_locator(const struct mw_port *port)
 {
 	enum mw_standing best = MW_STANDING_NONE;
-	int i, chosen = -1;
+	int i, chosen = -1, pending = -1;
 
-	if (!port)
+	if (!port || (port->flags & MW_PORT_DOWN))
 		return -1;
+	if (mw_is_moving(port)) {
+		pending = mw_pending_of(port);
+		if (pending >= 0 && mw_standing_of(port->at[pending & (MW_MAX_LOCATORS - 1)].node) == MW_STANDING_NONE)
+			pending = -1;
+		if (pending >= 0 && ((port->flags & MW_PORT_SEND_NEW) || mw_is_heard(port)))
+			return pending;
+	}
 	for (i = 0; i < MW_MAX_LOCATORS; i++) {
 		const struct mw_locator *at = &port->at[i];
 		enum mw_standing standing;
@@ -72,7 +111,7 @@ __noinline int mw_choose_locator(const struct mw_port *port)
 			chosen = i;
 		}
 	}
-	return chosen;
+	return chosen < 0 ? pending : chosen;
 }
 
 static __always_inline bool mw_has_locator(const struct mw_port *port, __u32 node)
@@ -86,10 +125,30 @@ static __always_inline bool mw_has_locator(const struct mw_port *port, __u32 nod
 	return false;
 }
 
-/* Where a port is: the locator in use. */
+/*
+ * Of a port with a locator here: is it this place that delivers? While it moves, the pending one does once it is the locator in
+ * use, and the others do until its guest was heard there: of the two copies of a frame (send: both) one is delivered.
+ */
+static __always_inline int mw_is_active_here(const struct mw_port *port)
+{
+	int pending;
+
+	if (!port)
+		return 0;
+	if (!mw_is_moving(port))
+		return 1;
+	pending = mw_pending_of(port);
+	if (pending >= 0 && port->at[pending & (MW_MAX_LOCATORS - 1)].node == mw_config.self)
+		return mw_choose_locator(port) == pending;
+	return !mw_is_heard(port);
+}
+
+/* Where a port is: the locator in use, and that to which a second copy goes. */
 struct mw_place {
 	__u32 node;
 	__u32 segment;
+	__u32 second_node;	/* 0: none */
+	__u32 second_segment;
 };
 
 /* What the outer header needs of a node's entry, for a flow with this hash. False: it is another's. */
@@ -111,6 +170,29 @@ static __always_inline bool mw_copy_node(struct mw_path *path, const struct mw_n
 	return node->node == id;
 }
 
+/* The place of locator 'at', and (send: both) the pending one, if that is another, elsewhere, and not down. */
+static __always_inline void mw_place_of(const struct mw_port *port, int at, struct mw_place *place)
+{
+	int pending;
+
+	place->second_node = 0;
+	place->second_segment = 0;
+	if (mw_is_moving(port) && (port->flags & MW_PORT_SEND_BOTH)) {
+		pending = mw_pending_of(port);
+		if (pending >= 0 && pending != at) {
+			const struct mw_locator *second = &port->at[pending & (MW_MAX_LOCATORS - 1)];
+
+			if (second->node != mw_config.self && mw_standing_of(second->node) != MW_STANDING_NONE) {
+				place->second_node = second->node;
+				place->second_segment = second->segment;
+			}
+		}
+	}
+	at &= MW_MAX_LOCATORS - 1;
+	place->node = port->at[at].node;
+	place->segment = port->at[at].segment;
+}
+
 /*
  * The usual case at one look: the first locator, elsewhere, on a node that is up. 'path' then holds what mw_find_path() would find
  * for a tunnel.
@@ -120,7 +202,8 @@ static __always_inline bool mw_first_place(const struct mw_port *port, struct mw
 	__u32 id = port->at[0].node;
 	const struct mw_node *node;
 
-	if (!id || port->at[0].priority == MW_PRIORITY_NEVER || id == mw_config.self)
+	if (!id || port->at[0].priority == MW_PRIORITY_NEVER || id == mw_config.self || (port->flags & MW_PORT_DOWN) ||
+	    mw_is_moving(port))
 		return false;
 	node = bpf_map_lookup_elem(&MW_MAP(node), &id);
 	if (!node || !mw_copy_node(path, node, id, hash) || (path->flags & (MW_NODE_DOWN | MW_NODE_DRAIN)))
@@ -148,14 +231,16 @@ __noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place, st
 	if (mw_first_place(&port, path, hash)) {
 		place->node = port.at[0].node;
 		place->segment = port.at[0].segment;
+		place->second_node = 0;
 		return 0;
 	}
+	/* its guest may be heard elsewhere any moment */
+	if (mw_is_moving(&port))
+		mw_not_for_long();
 	i = mw_choose_locator(&port);
 	if (i < 0)
 		return MW_REASON_NO_LOCATOR;
-	i &= MW_MAX_LOCATORS - 1;
-	place->node = port.at[i].node;
-	place->segment = port.at[i].segment;
+	mw_place_of(&port, i, place);
 	return 0;
 }
 
@@ -168,7 +253,13 @@ __noinline int mw_is_here(__u32 id, __u32 network, __u64 *mac)
 		return MW_REASON_STALE;
 	*mac = 0;
 	memcpy(mac, port.mac, MW_ETH_ALEN);
-	return mw_has_locator(&port, mw_config.self) ? 0 : MW_REASON_NOT_LOCAL;
+	if (mw_is_moving(&port))
+		mw_not_for_long();
+	if (!mw_has_locator(&port, mw_config.self))
+		return MW_REASON_NOT_LOCAL;
+	if (port.flags & MW_PORT_DOWN)
+		return MW_REASON_NO_LOCATOR;
+	return mw_is_active_here(&port) ? 0 : MW_REASON_NOT_ACTIVE;
 }
 
 /* The interface of a port of 'network' that is here. Gives 0 or an enum mw_reason. */

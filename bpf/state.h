@@ -63,4 +63,12 @@ static __always_inline struct mw_state *mw_state(void)
 	return scratch ? (struct mw_state *)scratch->state : NULL;
 }
 
+static __always_inline void mw_not_for_long(void)
+{
+	struct mw_state *state = mw_state();
+
+	if (mw_config.front && state)
+		state->epoch = 0;
+}
+
 #endif

@@ -19,6 +19,9 @@
 #define MW_UDP_SIZE 8
 /* as sent: none of them has options */
 #define MW_TUNNEL_SIZE 8
+/* beside enum mw_encap: no tunnel, but a question whether this node forwards (probe.h) */
+#define MW_ENCAP_PROBE 15
+#define MW_PROBE_PORT 7784
 
 struct mw_udp_header {
 	__be16 source;
@@ -41,8 +44,8 @@ struct mw_outer {
 	__u32 base;		/* of the inner frame; IP alone: 14 bytes in front of it */
 	__u32 inner;		/* bytes from there */
 	__u16 l3_offset;
-	__u16 pad;
-	__u8 encap;		/* enum mw_encap */
+	__u16 to_group;		/* the destination is no node, but a group */
+	__u8 encap;		/* enum mw_encap, or MW_ENCAP_PROBE */
 	__u8 tos;
 	__u8 ip6;
 	__u8 proto;

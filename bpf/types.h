@@ -202,17 +202,27 @@ struct mw_balance_slot {
 #define MW_BALANCE_HEAD (sizeof(struct mw_balance_head) / sizeof(struct mw_balance_slot))
 
 /* port -> locators */
+enum mw_locator_flags {
+	MW_LOCATOR_PENDING = 1 << 0,	/* where the port moves to; its priority is 255 */
+};
+
 struct mw_locator {
 	__u32 node;		/* 0: unused */
 	__u32 segment;		/* host order, as addressed on that node */
 	__u8 priority;		/* lower is preferred; 255: never used (RFC 9300) */
 	__u8 weight;
-	__u16 flags;
+	__u16 flags;		/* enum mw_locator_flags */
 };
 
 enum mw_port_flags {
 	MW_PORT_ROUTER = 1 << 0,	/* role router */
 	MW_PORT_DHCP = 1 << 1,		/* role dhcp */
+	MW_PORT_DOWN = 1 << 2,		/* state down: it is not reached, wherever it is */
+	MW_PORT_DRAIN = 1 << 3,		/* state drain: as a member of balanced addresses it is passed over where another is up */
+	MW_PORT_MOVING = 1 << 4,	/* one of its locators is pending */
+	MW_PORT_SEND_NEW = 1 << 5,	/* of one that moves: to the pending one */
+	MW_PORT_SEND_BOTH = 1 << 6,	/* ... to both; without either of the two: to the old one */
+	MW_PORT_BY_ANNOUNCEMENT = 1 << 7,	/* ... it is at the pending one since its guest was heard there: map move */
 };
 
 struct mw_port {
@@ -222,9 +232,20 @@ struct mw_port {
 	__u16 flags;		/* enum mw_port_flags */
 	struct mw_locator at[MW_MAX_LOCATORS];	/* in order of preference */
 	__u32 former;		/* node this port was at before its last move; 0: none */
-	__u32 pad;
+	__u32 sequence;		/* of its moves; 0: not given */
 	__u64 former_until;	/* CLOCK_MONOTONIC ns until which 'former' is accepted as its place (guard-grace) */
 };
+
+/*
+ * port that moves by its guest's announcement -> whether that was heard. Made by the daemon, with 0; written by the programs. The
+ * value names port and sequence itself, and is one word: a write that comes late, into an element that is another's by then, says
+ * nothing there, and nobody has to take it back.
+ */
+struct mw_move {
+	__u64 heard;		/* MW_HEARD(port, sequence) */
+};
+
+#define MW_HEARD(port, sequence) (((__u64)(port) << 32) | (sequence))
 
 /* network -> how it behaves */
 enum mw_network_flags {
@@ -427,12 +448,15 @@ enum mw_meta_state {
 /* what the programs tell the daemon; lost when the ring is full */
 enum mw_event_kind {
 	MW_EVENT_TOO_BIG = 1,	/* a router's "too big" that quotes a tunnel of ours */
+	MW_EVENT_HEARD = 2,	/* a guest announced itself where its port moves to */
 };
 
 struct mw_event {
 	__u32 kind;		/* enum mw_event_kind */
-	__u32 mtu;		/* that the message tells */
-	__u8 remote[16];	/* the quoted destination: the underlay address of a node */
+	__u32 mtu;		/* too big: that the message tells */
+	__u8 remote[16];	/* too big: the quoted destination, the underlay address of a node */
+	__u32 port;		/* heard */
+	__u32 sequence;		/* heard: of the move */
 };
 
 /* scratch memory of the CPU */
@@ -481,7 +505,7 @@ struct mw_verdict {
 	__u32 node;		/* encap: target */
 	__u32 ifindex;		/* deliver, encap, answer: device it leaves by */
 	__u32 segment;		/* encap */
-	__u32 copies;		/* flood */
+	__u32 copies;		/* flood; encap, deliver: 1 when a copy goes to where the port moves to */
 };
 
 #define MW_DSCP_UNIFORM 0xff
@@ -511,16 +535,19 @@ struct mw_config {
 	__u8 has_group;		/* some network floods to a multicast group */
 	__u8 has_checksum;	/* some node wants outer UDP checksums */
 	__u8 has_balance;	/* some address is balanced */
+	__u8 has_move;		/* some port moves */
 	__u8 ttl;		/* of outer headers */
 	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
 	__u8 compact;		/* addresses are in tables of buckets (struct mw_tables), not in hashes */
-	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
-	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
-	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
 	__u8 leave;		/* XDP: every frame is left to TC */
 	__u8 front;		/* remember decisions: 0: no; else one of so many (a power of 2) that are not remembered yet is */
 	__u8 generic;		/* right for any plan: which encapsulations are in use is asked of struct mw_live */
-	__u8 pad[3];
+	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
+	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
+	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */
+	__u8 probe_ttl;		/* least TTL of a probe that is answered */
+	__u8 pad2;
+	__u32 discriminator;	/* this node's, of S-BFD; 0: no probe is answered */
 };
 
 /* Of a load with mw_config.compact: constants like mw_config, but of the maps that it is loaded on. */

@@ -26,6 +26,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   RegisterFdWatch(env, exports);
   RegisterNetlink(env, exports);
   RegisterSystem(env, exports);
+  RegisterUdp(env, exports);
   return exports;
 }
 

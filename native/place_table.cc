@@ -15,7 +15,7 @@ void Store(uint64_t* word, uint64_t value) { __atomic_store_n(word, value, __ATO
 
 // The port has one locator that may be used: what the programs would choose, if its node is up, drained or here.
 bool IsPlain(uint32_t id, const mw_port& port) {
-  return port.port == id && port.at[0].node != 0 && port.at[0].priority != kPriorityNever && port.at[1].node == 0;
+  return port.port == id && (port.flags & MW_PORT_DOWN) == 0 && port.at[0].node != 0 && port.at[0].priority != kPriorityNever && port.at[1].node == 0;
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ void RegisterRingReader(Napi::Env env, Napi::Object exports);
 void RegisterFdWatch(Napi::Env env, Napi::Object exports);
 void RegisterNetlink(Napi::Env env, Napi::Object exports);
 void RegisterSystem(Napi::Env env, Napi::Object exports);
+void RegisterUdp(Napi::Env env, Napi::Object exports);
 
 template <typename Function>
 void Export(Napi::Env env, Napi::Object exports, const char* name, Function function) {

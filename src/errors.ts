@@ -34,6 +34,7 @@ export const ERRORS = {
   ERR_MW_API: 'the daemon refused the request',
   ERR_MW_NO_DAEMON: 'no daemon answers on the socket',
   ERR_MW_REVISION: 'the expected revision is not the present one',
+  ERR_MW_SEQUENCE: 'the change tells of an older move of a port than the one in force',
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

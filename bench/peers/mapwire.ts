@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { Link } from '../../src/libbpf/index.ts';
 import { Mapwire } from '../../test/support/mapwire.ts';
+import { eventually } from '../../test/support/process.ts';
 import { HOST } from '../addressing.ts';
 import { type Peer, type ProgramTime, timeOf } from './peer.ts';
 
@@ -14,18 +15,28 @@ export interface MapwireVariant {
   readonly hook: 'xdp' | 'tc' | 'auto';
   /** Further lines of the configuration. */
   readonly settings?: readonly string[];
+  /** What it is measured for; everything, unless said otherwise. */
+  readonly parts?: readonly ('packets' | 'sockets' | 'updates')[];
   /** Another built checkout. */
   readonly checkout?: string;
 }
 
 export const VARIANTS: readonly MapwireVariant[] = [
   { name: 'mapwire-xdp', hook: 'xdp' },
-  { name: 'mapwire-xdp-compact', hook: 'xdp', settings: ['layout: compact'] },
-  { name: 'mapwire-tc', hook: 'tc' },
+  { name: 'mapwire-tc', hook: 'tc', parts: ['packets'] },
+  { name: 'mapwire-generic', hook: 'xdp', settings: ['specialise: off'], parts: ['packets'] },
+  { name: 'mapwire-compact', hook: 'xdp', settings: ['layout: compact'], parts: ['packets', 'updates'] },
 ];
 
 /** For what sockets see: the hook is Mapwire's own choice. */
-export const AUTO: MapwireVariant = { name: 'mapwire-auto', hook: 'auto' };
+export const AUTO: MapwireVariant = { name: 'mapwire-auto', hook: 'auto', parts: ['sockets'] };
+
+export function variantsFor(
+  part: NonNullable<MapwireVariant['parts']>[number],
+  variants: readonly MapwireVariant[],
+): MapwireVariant[] {
+  return variants.filter(({ parts }) => parts === undefined || parts.includes(part));
+}
 
 export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant): Peer {
   return {
@@ -44,8 +55,7 @@ export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant)
       const daemon = await instance.run(false);
       await daemon.waitFor(/\bready\b/, READY_MS);
       const loadSeconds = (performance.now() - start) / 1000;
-      // What a daemon does in the background after its start (specialised programs) belongs to the start.
-      await new Promise((done) => setTimeout(done, 1500));
+      await settled(instance);
       return {
         loadSeconds,
         programTime: (direction): ProgramTime => {
@@ -64,4 +74,17 @@ function attachedTime(pinDir: string, hook: 'xdp' | 'tc', ifindex: number): Prog
   if (!readdirSync(links).includes(name)) throw new Error(`no ${name} in ${links}: ${readdirSync(links).join(' ')}`);
   using link = Link.openPinned(`${links}/${name}`);
   return timeOf(link.info().programId);
+}
+
+/** Until what a daemon does after `ready` is done: programs that are made for the plan. */
+export async function settled(instance: Mapwire): Promise<void> {
+  await eventually(
+    'programs are made for the plan',
+    async () => {
+      const status = await instance.json<{ dataplane: { programs?: { made: string } } }>('status');
+      return status.dataplane.programs?.made !== 'meanwhile';
+    },
+    60_000,
+  );
+  await new Promise((done) => setTimeout(done, 500));
 }

@@ -73,6 +73,13 @@ export const requirements = [
     for: 'test',
     services: ['openvswitch-switch'],
   },
+  {
+    packages: ['frr'],
+    why: 'bfdd, a peer of the tests, started by them alone; its service stays off',
+    present: () => existsSync('/usr/lib/frr/bfdd'),
+    for: 'test',
+    services: ['frr'],
+  },
   { packages: ['socat'], why: 'sockets of tests', present: command('socat'), for: 'test' },
   { packages: ['strace'], why: 'counts system calls from outside', present: command('strace'), for: 'test' },
   { packages: ['qemu-system-x86'], why: 'boots other kernels', present: command('qemu-system-x86_64'), for: 'kernels' },

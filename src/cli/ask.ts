@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { formatRows, type RowValue } from '../compiler/index.ts';
 import { version } from '../daemon/version.ts';
-import { type NodeStateView, standingText } from '../daemon/views.ts';
+import { type NodeStateView, type ProbesView, standingText } from '../daemon/views.ts';
 import type {
   Dataplane,
   DataplaneStatus,
@@ -16,7 +16,7 @@ import { type Diagnostic, renderDiagnostic } from '../table/index.ts';
 import { call } from './client.ts';
 import { fromPins } from './offline.ts';
 import { PLACE_KEYS, placeOf, withConfig } from './options.ts';
-import { columns, print, printJson } from './output.ts';
+import { columns, plural, print, printJson } from './output.ts';
 import { withQuestion } from './simulate.ts';
 
 /** A command that prints the answer to one GET: as JSON, or in words. */
@@ -54,6 +54,8 @@ export interface StatusAnswer {
     readonly diagnostics: readonly Diagnostic[];
   }[];
   readonly nodes: readonly NodeStateView[];
+  /** Absent without a daemon. */
+  readonly probes?: ProbesView;
   readonly dataplane: DataplaneStatus;
 }
 
@@ -86,6 +88,7 @@ function statusWords(status: StatusAnswer): string {
     for (const diagnostic of source.diagnostics) lines.push(renderDiagnostic(diagnostic));
   }
   for (const one of status.nodes) lines.push(`node ${one.node}: state: ${standingText(one)}`);
+  if (status.probes !== undefined && status.probes.sessions > 0) lines.push(probesWords(status.probes));
   for (const { subject, message, hint } of dataplane.problems) {
     lines.push(`problem with ${subject}: ${message}`);
     if (hint !== undefined) lines.push(`  hint: ${hint}`);
@@ -108,6 +111,18 @@ function statusWords(status: StatusAnswer): string {
     '',
     columns(['map', 'entries', 'capacity'], maps),
   ].join('\n');
+}
+
+/** `probes: 3 sessions, 2 up, 1 loss; discarded: 4 by their TTL` */
+function probesWords({ sessions, up, losses, discarded, unsent, unsentWhy }: ProbesView): string {
+  const odd = [
+    discarded.ttl > 0 ? `${discarded.ttl} discarded by their TTL` : '',
+    discarded.malformed > 0 ? `${discarded.malformed} malformed` : '',
+    discarded.unknown > 0 ? `${discarded.unknown} of nobody` : '',
+    unsent > 0 ? `${unsent} could not be sent (${unsentWhy})` : '',
+  ].filter((text) => text !== '');
+  const words = `probes: ${plural(sessions, 'session')}, ${up} up, ${plural(losses, 'loss', 'losses')}`;
+  return odd.length === 0 ? words : `${words}; packets: ${odd.join(', ')}`;
 }
 
 type Cell = string | number | undefined;

@@ -78,6 +78,7 @@ function summary(stopped: boolean, report: DownReport): string {
       ? `${plural(report.receptions, 'MAC or group', 'MACs and groups')} no longer received`
       : undefined,
     report.pairs > 0 ? `${plural(report.pairs, 'device pair')} removed` : undefined,
+    report.devices > 0 ? `${plural(report.devices, 'device')} removed` : undefined,
     report.settings > 0 ? `${plural(report.settings, 'device setting')} put back` : undefined,
   ].filter((part) => part !== undefined);
   return done.length === 0 ? 'nothing to remove' : done.join(', ');

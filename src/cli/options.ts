@@ -9,6 +9,8 @@ function camel(key: string): string {
 }
 
 const NUMERIC: readonly ConfigKey[] = [
+  'probe-multiplier',
+  'probe-hops',
   'vxlan-port',
   'gpe-port',
   'geneve-port',

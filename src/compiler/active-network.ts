@@ -107,7 +107,7 @@ export class ActiveNetwork {
         segments.set(segment, reach);
       }
       reach.all++;
-      if (at.priority === PRIORITY_NEVER) continue;
+      if (at.priority === PRIORITY_NEVER && at.pending !== true) continue;
       reach.used++;
       if (at.node === self.id) {
         this.#touchMember(port.id);
@@ -158,7 +158,7 @@ export class ActiveNetwork {
       const reach = segments?.get(segment);
       if (segments === undefined || reach === undefined) continue;
       this.#touchPlace(at.node, segment);
-      if (at.priority !== PRIORITY_NEVER) reach.used--;
+      if (at.priority !== PRIORITY_NEVER || at.pending === true) reach.used--;
       if (--reach.all === 0) {
         segments.delete(segment);
         if (segments.size === 0) {

@@ -24,8 +24,10 @@ import {
   ip6Value,
   type MacKey,
   type MacValue,
+  type Move,
   macKey,
   macValue,
+  move,
   type Network,
   type Node,
   network,
@@ -63,6 +65,8 @@ export interface EntryTypes {
   allow6: [Allow6Key, AllowValue];
   /** `former` and `formerUntil` are always 0 here: they are history, which the data plane adds. */
   port: [number, Port];
+  /** `heard` is always 0 here: the programs write it. */
+  move: [number, Move];
   network: [number, Network];
   segment: [SegmentKey, SegmentValue];
   vtep: [VtepKey, VtepValue];
@@ -145,6 +149,7 @@ export const ENTRY_CODECS: {
   allow4: { key: allow4Key, value: allowValue },
   allow6: { key: allow6Key, value: allowValue },
   port: { key: u32, value: port },
+  move: { key: u32, value: move },
   network: { key: u32, value: network },
   segment: { key: segmentKey, value: segmentValue },
   vtep: { key: vtepKey, value: vtepValue },
@@ -161,6 +166,7 @@ export const WRITE_ORDER: readonly PlanMap[] = [
   'node',
   'vtep',
   'network',
+  'move',
   'port',
   'balance',
   'allow4',

@@ -50,6 +50,7 @@ export class PortPacker {
     flags: 0,
     at: [{ node: 0, segment: 0, priority: DEFAULT_PRIORITY, weight: DEFAULT_WEIGHT, flags: 0 }],
     former: 0,
+    sequence: 0,
     formerUntil: 0n,
   };
 

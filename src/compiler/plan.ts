@@ -58,6 +58,8 @@ export interface Features {
   readonly checksum: boolean;
   /** Some address is balanced. */
   readonly balance: boolean;
+  /** Some port has a sequence, so that it may move: then the programs are ready for it. */
+  readonly move: boolean;
 }
 
 /** A port with a locator on this node. */
@@ -238,6 +240,8 @@ interface State {
   underlay6: number;
   /** Entries of `node` that ask for checksums. */
   checksums: number;
+  /** Ports of active networks that have a sequence. */
+  sequenced: number;
 }
 
 function emptySizes(): Record<PlanMap, number> {
@@ -322,6 +326,7 @@ class CompiledPlan implements Plan {
       group: state.groups.size > 0,
       checksum: state.checksums > 0,
       balance: sizes.balance > 0,
+      move: state.sequenced > 0,
     };
   }
 
@@ -574,6 +579,7 @@ function delist(state: State, definition: TableNetwork): void {
 function include(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
   const port = portOfRow(stored.row);
   const id = state.ids.ports.acquire(stored.place, network.id, stored.row.mac);
+  if (port.sequence !== undefined) state.sequenced++;
   for (const node of network.add(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, 1);
   for (const entry of portEntries(port, portContext(state, network, id))) changed(undefined, entry);
@@ -583,6 +589,7 @@ function include(state: State, network: ActiveNetwork, stored: StoredRow, change
 function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
   const port = portOfRow(stored.row);
   const id = known(state.rowIds[stored.place], port.id);
+  if (port.sequence !== undefined) state.sequenced--;
   for (const entry of portEntries(port, portContext(state, network, id))) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, -1);
@@ -745,6 +752,7 @@ export function* planSteps(given: Table, node: string, ids: IdBook): Generator<u
     transparent: 0,
     underlay6: 0,
     checksums: 0,
+    sequenced: 0,
   };
   const spaces = [ids.nodes, ids.networks, ids.addresses];
   for (const space of spaces) space.beginPass();

@@ -1,4 +1,4 @@
-import { IpFlags, PortFlags } from '../generated/layout.ts';
+import { IpFlags, LocatorFlags, PortFlags } from '../generated/layout.ts';
 import { ipBytes, macBytes, prefixBytes } from '../table/address.ts';
 import type { TableLocator, TableNetwork, TableNode, TablePort } from '../table/model.ts';
 import { viewOf } from '../table/view.ts';
@@ -40,7 +40,7 @@ export function isIpv6(text: string): boolean {
 }
 
 /** Maps whose entries belong to one port alone. */
-export const PORT_MAPS = ['port', 'mac', 'ip4', 'ip6', 'allow4', 'allow6'] as const;
+export const PORT_MAPS = ['port', 'move', 'mac', 'ip4', 'ip6', 'allow4', 'allow6'] as const;
 export type PortMap = (typeof PORT_MAPS)[number];
 
 export function isPortMap(map: string): map is PortMap {
@@ -51,6 +51,10 @@ export function isPortMap(map: string): map is PortMap {
 export function* portEntries(port: TablePort, context: PortContext, only?: PlanMap): IterableIterator<Entry<PortMap>> {
   const { id, network } = context;
   const wants = (map: PortMap): boolean => only === undefined || only === map;
+  // Before the port's own entry, which sends the programs there.
+  if (wants('move') && port.move?.activate === 'announcement') {
+    yield { map: 'move', key: id, value: { heard: 0n } };
+  }
   if (wants('port')) yield portEntry(port, context);
   if (wants('mac')) {
     const mac = macBytes(port.mac);
@@ -81,9 +85,10 @@ function portEntry(port: TablePort, context: PortContext): Entry<'port'> {
         segment: segmentOf(definition, at),
         priority: at.priority,
         weight: at.weight,
-        flags: 0,
+        flags: at.pending === true ? LocatorFlags.PENDING : 0,
       })),
       former: 0,
+      sequence: port.sequence ?? 0,
       formerUntil: 0n,
     },
   };
@@ -107,6 +112,13 @@ export function allowEntry(prefix: string, port: number, flags: number): Entry<'
   return { map: 'allow4', key: { prefixlen, port, addr: word(bytes) }, value: { port, flags } };
 }
 
-function portFlags(port: TablePort): number {
-  return port.role === 'router' ? PortFlags.ROUTER : port.role === 'dhcp' ? PortFlags.DHCP : 0;
+const STATES = { down: PortFlags.DOWN, drain: PortFlags.DRAIN } as const;
+const SENDS = { old: 0, new: PortFlags.SEND_NEW, both: PortFlags.SEND_BOTH } as const;
+
+function portFlags({ role, state, move }: TablePort): number {
+  const ofRole = role === 'router' ? PortFlags.ROUTER : role === 'dhcp' ? PortFlags.DHCP : 0;
+  const flags = ofRole | (state === undefined ? 0 : STATES[state]);
+  if (move === undefined) return flags;
+  const announced = move.activate === 'announcement' ? PortFlags.BY_ANNOUNCEMENT : 0;
+  return flags | PortFlags.MOVING | SENDS[move.send] | announced;
 }

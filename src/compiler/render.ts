@@ -7,6 +7,7 @@ import {
   encapName,
   FloodKind,
   IpFlags,
+  LocatorFlags,
   MacFlags,
   NetworkFlags,
   NODE_WIRE,
@@ -122,10 +123,23 @@ export function renderEntry(entry: Entry, names: Names): Row {
         mac: macFromBytes(value.mac),
         at: value.at
           .filter((at) => at.node !== 0)
-          .map((at) => `${node(at.node)}:${at.segment} priority ${at.priority} weight ${at.weight}`),
+          .map((at) => {
+            const place = `${node(at.node)}:${at.segment}`;
+            if ((at.flags & LocatorFlags.PENDING) !== 0) return `${place} pending`;
+            return `${place} priority ${at.priority} weight ${at.weight}`;
+          }),
         ...(role === undefined ? {} : { role }),
+        ...stateOfPort(value.flags),
+        ...(value.sequence === 0 ? {} : { sequence: value.sequence }),
+        ...moveOfPort(value.flags),
         ...(value.former === 0 ? {} : { former: node(value.former) }),
       };
+    }
+    case 'move': {
+      const { heard } = entry.value;
+      // Of the port, or of another that had this place in the map before.
+      const own = heard >> 32n === BigInt(entry.key);
+      return { port: port(entry.key), heard: own ? `sequence ${heard & 0xffff_ffffn}` : 'no' };
     }
     case 'network': {
       const { value } = entry;
@@ -213,6 +227,17 @@ function nodeColumns(value: Node): Row {
     ...(value.mtu === 0 ? {} : { mtu: value.mtu }),
     nexthops,
   };
+}
+
+function stateOfPort(flags: number): Row {
+  if ((flags & PortFlags.DOWN) !== 0) return { state: 'down' };
+  return (flags & PortFlags.DRAIN) !== 0 ? { state: 'drain' } : {};
+}
+
+function moveOfPort(flags: number): Row {
+  if ((flags & PortFlags.MOVING) === 0) return {};
+  const send = (flags & PortFlags.SEND_BOTH) !== 0 ? 'both' : (flags & PortFlags.SEND_NEW) !== 0 ? 'new' : 'old';
+  return { send, activate: (flags & PortFlags.BY_ANNOUNCEMENT) !== 0 ? 'announcement' : 'table' };
 }
 
 /** The whole plan as plain data, rows sorted by their text. */

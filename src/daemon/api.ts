@@ -8,7 +8,8 @@ import type { ApiSource } from '../sources/api.ts';
 import type { Applier } from './applier.ts';
 import type { Liveness, NodeCommand } from './liveness.ts';
 import { METRICS_TYPE, metricsText } from './metrics.ts';
-import { networkViews, nodeViews, portViews, type StatusView, standingView } from './views.ts';
+import type { ProbesLook } from './probes.ts';
+import { networkViews, nodeViews, portViews, probesView, type StatusView, standingView } from './views.ts';
 
 /** What the handlers need of the daemon. */
 export interface ApiScene {
@@ -18,6 +19,7 @@ export interface ApiScene {
   readonly liveness: Liveness;
   /** Keeps an operator's word about a node and brings it into force; map elements written. */
   nodeState(node: string, command: NodeCommand): Promise<number>;
+  probes(): Promise<ProbesLook>;
   status(): StatusView;
   /** Asks the daemon to end; returns at once. */
   stop(): void;
@@ -26,12 +28,13 @@ export interface ApiScene {
 /** Larger edits belong into a file. */
 const MAX_EDIT_BYTES = 64 << 20;
 
-const STATUS_OF: Partial<Record<ErrorCode, 400 | 404 | 412 | 422 | 503 | 507>> = {
+const STATUS_OF: Partial<Record<ErrorCode, 400 | 404 | 409 | 412 | 422 | 503 | 507>> = {
   ERR_MW_INVALID_ARGUMENT: 400,
   ERR_MW_NOT_FOUND: 404,
   ERR_MW_API: 503,
   ERR_MW_CLOSED: 503,
   ERR_MW_REVISION: 412,
+  ERR_MW_SEQUENCE: 409,
   ERR_MW_TABLE: 422,
   ERR_MW_STATE: 507,
 };
@@ -46,7 +49,11 @@ const question = z.object({
 const nodeState = z.object({ node: z.string(), state: z.enum(['up', 'down', 'drain', 'clear']) });
 
 /** JSON of plain data; 64-bit numbers as numbers where that is exact, bytes as hex. */
-function json(context: Context, value: unknown, status: 200 | 400 | 404 | 412 | 413 | 422 | 500 | 503 | 507 = 200) {
+function json(
+  context: Context,
+  value: unknown,
+  status: 200 | 400 | 404 | 409 | 412 | 413 | 422 | 500 | 503 | 507 = 200,
+) {
   const text = JSON.stringify(value, (_key, item: unknown) => {
     if (typeof item === 'bigint') return item <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(item) : String(item);
     return item instanceof Uint8Array ? Buffer.from(item).toString('hex') : item;
@@ -100,18 +107,25 @@ export function makeApi(scene: ApiScene): Hono {
     ),
   );
 
-  api.get('/v1/status', (context) => json(context, scene.status()));
-  api.get('/v1/nodes', (context) => json(context, [...nodeViews(planned(), scene.plane, scene.liveness)]));
+  api.get('/v1/status', async (context) =>
+    json(context, { ...scene.status(), probes: probesView(await scene.probes()) }),
+  );
+  api.get('/v1/nodes', async (context) =>
+    json(context, [...nodeViews(planned(), scene.plane, scene.liveness, await scene.probes())]),
+  );
   api.get('/v1/networks', (context) => json(context, [...networkViews(planned())]));
-  api.get('/v1/ports', (context) => json(context, [...portViews(planned(), scene.plane)]));
+  api.get('/v1/ports', async (context) =>
+    json(context, [...portViews(planned(), scene.plane, await scene.plane.heard())]),
+  );
   api.get('/v1/drops', (context) => json(context, scene.plane.drops()));
   api.get('/v1/traffic', (context) => json(context, scene.plane.traffic()));
   api.get('/v1/dump', async (context) => json(context, await scene.plane.dump(context.req.query('map'))));
-  api.get('/metrics', (context) =>
-    context.body(metricsText(scene.status(), scene.plane.drops(), scene.plane.traffic()), 200, {
+  api.get('/metrics', async (context) => {
+    const probes = await scene.probes();
+    return context.body(metricsText(scene.status(), scene.plane.drops(), scene.plane.traffic(), probes), 200, {
       'content-type': METRICS_TYPE,
-    }),
-  );
+    });
+  });
   api.post('/v1/trace', async (context) => {
     const asked = question.safeParse(await context.req.json().catch(() => undefined));
     if (!asked.success) {

@@ -35,6 +35,14 @@ const integer = (what: string, low: number, high: number) =>
       `${what} must be a whole number from ${low} to ${high}`,
     );
 
+const duration = (what: string, low: number, high: number, range: string) =>
+  z.union([z.string(), z.number()], { error: `${what} must be a duration` }).transform((value, context) => {
+    const milliseconds = parseDuration(value);
+    if (milliseconds !== undefined && milliseconds >= low && milliseconds <= high) return milliseconds;
+    context.addIssue({ code: 'custom', message: `${what} must be a duration ${range}, e.g. 300ms or 1s` });
+    return z.NEVER;
+  });
+
 const choice = <const T extends readonly string[]>(what: string, words: T) =>
   z.enum(words, `${what} must be one of: ${words.join(', ')}`);
 
@@ -131,6 +139,11 @@ export const CONFIG_SHAPE = {
       context.addIssue({ code: 'custom', message });
       return z.NEVER;
     }),
+  probe: choice("'probe'", ['none', 'bfd', 's-bfd']).default('none'),
+  'probe-interval': duration("'probe-interval'", 10, 60_000, 'from 10ms to 60s').default(300),
+  'probe-multiplier': integer("'probe-multiplier'", 1, 255).default(3),
+  'probe-hops': integer("'probe-hops'", 1, 255).default(1),
+  'restart-hold': duration("'restart-hold'", 0, 600_000, 'up to 10m').default(10_000),
   'vxlan-port': integer("'vxlan-port'", 1, 65535).default(4789),
   'gpe-port': integer("'gpe-port'", 1, 65535).default(4790),
   'geneve-port': integer("'geneve-port'", 1, 65535).default(6081),
@@ -163,6 +176,11 @@ export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
   'unknown-segment': 'tunnel packets of a segment that no network uses: drop or stack',
   'guard-grace': "how long a port's former node is still accepted after a move",
   return: 'when a node that was down gets its traffic back: at-once, after DURATION, or by-hand',
+  probe: 'how it is found out whether nodes live: none, bfd, or s-bfd (their data plane answers)',
+  'probe-interval': 'time between probes of a node',
+  'probe-multiplier': 'probes in a row that may be lost before a node is down',
+  'probe-hops': 'hops between nodes that a probe may make',
+  'restart-hold': 'how long a node that began anew, or was never heard, is what it was',
   'vxlan-port': 'UDP port of VXLAN',
   'gpe-port': 'UDP port of VXLAN-GPE',
   'geneve-port': 'UDP port of Geneve',
@@ -189,6 +207,11 @@ export interface Config {
   readonly guardGraceMs: number;
   /** Milliseconds after which a node that was down gets its traffic back; 0: at once. */
   readonly returnPolicy: number | 'by-hand';
+  readonly probe: 'none' | 'bfd' | 's-bfd';
+  readonly probeIntervalMs: number;
+  readonly probeMultiplier: number;
+  readonly probeHops: number;
+  readonly restartHoldMs: number;
   readonly vxlanPort: number;
   readonly gpePort: number;
   readonly genevePort: number;

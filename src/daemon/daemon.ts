@@ -7,6 +7,7 @@ import { DirectoryLock, sdNotify } from '../libbpf/index.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import { ApiSource } from '../sources/api.ts';
 import { FileSource, SourceSet, type SourceSetEvent } from '../sources/index.ts';
+import { SequenceBook } from '../sources/sequences.ts';
 import { type CompactTable, type NodeState, renderDiagnostic } from '../table/index.ts';
 import { makeApi } from './api.ts';
 import { Applier } from './applier.ts';
@@ -14,6 +15,7 @@ import type { Config } from './config-schema.ts';
 import { Liveness, type NodeCommand } from './liveness.ts';
 import { livenessFile } from './liveness-file.ts';
 import type { Logger } from './log.ts';
+import { Probes } from './probes.ts';
 import { type ApiServer, serve } from './server.ts';
 import { version } from './version.ts';
 import { type DaemonState, type StatusView, statusView, wayText } from './views.ts';
@@ -32,6 +34,8 @@ export class Daemon {
   readonly #set: SourceSet;
   readonly #applier: Applier;
   readonly #liveness: Liveness;
+  readonly #probes: Probes;
+  readonly #sequences: SequenceBook;
   /** As they were last told in the log. */
   #states: ReadonlyMap<string, NodeState> = new Map();
   #returnTimer: NodeJS.Timeout | undefined;
@@ -43,31 +47,41 @@ export class Daemon {
   /** Resolves when the daemon was asked to end and has ended. */
   readonly ended: Promise<void>;
 
-  private constructor(config: Config, log: Logger, plane: Dataplane, opened: { source: ApiSource; revision: number }) {
+  private constructor(
+    config: Config,
+    log: Logger,
+    plane: Dataplane,
+    opened: { source: ApiSource; revision: number },
+    sequences: SequenceBook,
+  ) {
     this.#config = config;
     this.#log = log;
     this.#plane = plane;
     this.#api = opened.source;
+    this.#sequences = sequences;
     this.#file = new FileSource(config.table);
     this.ended = new Promise((resolve) => {
       this.#ended = resolve;
     });
     // Revisions rise over restarts: from what is pinned and what the log of edits knows.
     let last = Math.max(plane.adoptedRevision, opened.revision);
-    this.#set = new SourceSet({ revision: () => ++last });
+    this.#set = new SourceSet({ revision: () => ++last, newest: () => sequences.lookup });
     this.#set.add(this.#file);
     this.#set.add(this.#api);
     this.#set.onEvent((event) => this.#onSource(event));
     this.#api.onCompactError = (error) => this.#complain('the log of edits could not be compacted', error);
     this.#liveness = new Liveness({ file: livenessFile(config.stateDir), policy: config.returnPolicy });
+    this.#probes = new Probes({ config, log, say: (states) => void this.#probed(states) });
     this.#applier = new Applier(plane, config.node, {
       states: (table) => this.#statesWith(table),
       applied: (report, table) => {
-        const { revision, total, milliseconds, switched } = report;
+        const { revision, total, milliseconds, switched, writes } = report;
         log.info(
           { revision, writes: total, ms: Math.round(milliseconds), ports: table.portCount, switched },
           'applied',
         );
+        const plan = this.#applier.plan;
+        if (plan !== undefined) this.#probes.follow(plan, (writes.node ?? 0) > 0 || switched !== undefined);
         if (!this.#ready) void this.#becomeReady();
       },
       failed: (error, retryMs) =>
@@ -104,22 +118,28 @@ export class Daemon {
       unknownSegment: config.unknownSegment,
       tooBigRate: config.tooBigRate,
       specialise: config.specialise,
+      probeHops: config.probeHops,
     });
     let daemon: Daemon | undefined;
     let stateLock: DirectoryLock | undefined;
+    let sequences: SequenceBook | undefined;
     try {
       // Two instances with pin directories of their own could still share this one by mistake.
       stateLock = DirectoryLock.acquire(realpathSync(config.stateDir));
       let set: SourceSet | undefined;
+      const unkept = (error: unknown) =>
+        log.error({ err: error }, 'the sequences of ports are not kept over a restart');
+      sequences = await SequenceBook.open(join(config.stateDir, 'sequences'), unkept);
       const opened = await ApiSource.open(join(config.stateDir, 'edits'), {
         table: () => set?.table,
+        buried: (port, sequence) => sequences?.bury(port, sequence),
         onFailure: (error) => log.error({ code: error.code, hint: error.hint }, error.message),
       });
       const { tornBytes, setAside } = opened.content;
       if (tornBytes > 0) log.warn({ bytes: tornBytes }, 'an edit that was never acknowledged was cut off the log');
       for (const path of setAside)
         log.error({ path }, 'the log of edits was damaged; what could not be applied is here');
-      daemon = new Daemon(config, log, plane, opened);
+      daemon = new Daemon(config, log, plane, opened, sequences);
       daemon.#stateLock = stateLock;
       set = daemon.#set;
       daemon.#server = await serve(
@@ -129,6 +149,7 @@ export class Daemon {
           source: daemon.#api,
           liveness: daemon.#liveness,
           nodeState: (node, command) => (daemon as Daemon).#nodeState(node, command),
+          probes: () => (daemon as Daemon).#probes.look(),
           status: () => (daemon as Daemon).status(),
           stop: () => void daemon?.stop('the API'),
         }),
@@ -144,9 +165,11 @@ export class Daemon {
       return daemon;
     } catch (error) {
       if (daemon !== undefined) {
+        await daemon.#probes.close();
         await daemon.#server?.close();
         await daemon.#set.close();
       }
+      await sequences?.close();
       stateLock?.close();
       await plane.close();
       throw error;
@@ -182,8 +205,10 @@ export class Daemon {
     clearTimeout(this.#returnTimer);
     this.#log.info({ why }, 'stopping; the data plane goes on forwarding');
     this.#notify('STOPPING=1');
+    await this.#probes.close();
     await this.#server?.close();
     await this.#set.close();
+    await this.#sequences.close();
     await this.#applier.close();
     this.#stateLock?.close();
     await this.#plane.close();
@@ -192,7 +217,7 @@ export class Daemon {
 
   /** The states of a table's nodes, for the plan that is made of it. */
   #statesWith(table: CompactTable): ReadonlyMap<string, NodeState> {
-    this.#guarded(() => this.#liveness.setTable(table.nodes));
+    this.#guarded(() => this.#liveness.setTable(table.nodes, this.#probes.expected(table)));
     return this.#tellStates();
   }
 
@@ -209,6 +234,17 @@ export class Daemon {
     }
     this.#liveness.command(node, command);
     return this.#plane.setStates(this.#tellStates());
+  }
+
+  /** What probes found out: in force first, then kept. */
+  async #probed(states: ReadonlyMap<string, 'up' | 'down'>): Promise<void> {
+    this.#liveness.setProbes(states);
+    try {
+      await this.#plane.setStates(this.#tellStates());
+    } catch (error) {
+      if (this.#stopping === undefined) this.#complain('what a probe found is not in force', error);
+    }
+    this.#guarded(() => this.#liveness.keep());
   }
 
   /** Nodes whose time to return has come. */
@@ -293,6 +329,7 @@ export class Daemon {
       this.#log.error({ source: event.source, mistakes: event.diagnostics.length }, `refused; ${kept}`);
       return;
     }
+    this.#sequences.note(event.table, event.previous, event.changes);
     this.#applier.want(event.table);
   }
 
@@ -306,6 +343,12 @@ export class Daemon {
       case 'nexthop': {
         const { node, resolved, ways, pathMtu, why } = event.nextHop;
         this.#log.info({ node, resolved, ways: ways.map(wayText), pathMtu, why }, 'next hop');
+        break;
+      }
+      case 'heard': {
+        const { port, sequence } = event;
+        const to = this.#set.table?.port(port)?.at.find(({ pending }) => pending)?.node;
+        this.#log.info({ port, sequence, to }, 'the guest announced itself where its port moves to');
         break;
       }
       case 'problem':

@@ -32,6 +32,7 @@ export interface LivenessOptions {
   readonly now?: () => number;
 }
 
+const NOBODY: ReadonlySet<string> = new Set();
 const DEFAULT: Standing = { state: 'up', by: 'default' };
 
 export class Liveness {
@@ -44,6 +45,7 @@ export class Liveness {
   /** Nodes that wait, with the time of their return; undefined: by hand. */
   readonly #waiting: Map<string, number | undefined>;
   readonly #probed = new Map<string, 'up' | 'down'>();
+  #unwritten = false;
   #nodes: ReadonlyMap<string, TableNode> = new Map();
 
   constructor(options: LivenessOptions) {
@@ -63,20 +65,32 @@ export class Liveness {
     return until === null ? latest : Math.min(until, latest);
   }
 
-  /** The table to come into force. @throws ERR_MW_STATE when what it changes cannot be kept; it counts all the same */
-  setTable(nodes: ReadonlyMap<string, TableNode>): void {
+  /** The table to come into force, and those of its nodes that are probed. @throws ERR_MW_STATE when what it changes cannot be kept; it counts all the same */
+  setTable(nodes: ReadonlyMap<string, TableNode>, probed: ReadonlySet<string> = NOBODY): void {
     this.#nodes = nodes;
+    for (const node of this.#probed.keys()) if (!probed.has(node)) this.#probed.delete(node);
+    // Of a node that was down before this process began, a probe has yet to say that it is up.
+    for (const node of probed) if (this.#down.has(node) && !this.#probed.has(node)) this.#probed.set(node, 'down');
     // A node that is taken out of the table and put in again begins anew; commands are kept until they are taken back.
     for (const node of this.#down) if (!nodes.has(node)) this.#down.delete(node);
     for (const node of this.#waiting.keys()) if (!nodes.has(node)) this.#waiting.delete(node);
     this.#look();
   }
 
-  /** What a probe says of a node; undefined: nothing any more. */
-  setProbe(node: string, state: 'up' | 'down' | undefined): void {
-    if (state === undefined) this.#probed.delete(node);
-    else this.#probed.set(node, state);
-    this.#look();
+  /**
+   * What probes say of several nodes. Writing to a disk takes longer than a packet: what has to outlive the process is written
+   * by `keep`, after the states are in force.
+   */
+  setProbes(states: ReadonlyMap<string, 'up' | 'down'>): void {
+    for (const [node, state] of states) this.#probed.set(node, state);
+    if (this.#follow()) this.#unwritten = true;
+  }
+
+  /** Writes what `setProbes` left. @throws ERR_MW_STATE */
+  keep(): void {
+    if (!this.#unwritten) return;
+    this.#file.write(this.#record());
+    this.#unwritten = false;
   }
 
   /**
@@ -148,8 +162,16 @@ export class Liveness {
 
   /** Follows who went down and who came back. What has to outlive the process is written. */
   #look(changed = false): void {
+    const write = this.#follow() || changed || this.#unwritten;
+    if (!write) return;
+    this.#file.write(this.#record());
+    this.#unwritten = false;
+  }
+
+  /** Whether there is something to write. */
+  #follow(): boolean {
     const now = this.#now();
-    let write = changed;
+    let write = false;
     for (const node of this.#nodes.keys()) {
       const { state } = this.#said(node);
       if (state === 'down') {
@@ -165,7 +187,7 @@ export class Liveness {
     for (const [node, until] of this.#waiting) {
       if (until !== undefined && until <= now) write = this.#waiting.delete(node);
     }
-    if (write) this.#file.write(this.#record());
+    return write;
   }
 
   #record(): LivenessRecord {

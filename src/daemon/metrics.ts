@@ -1,7 +1,9 @@
 /** Prometheus text exposition (version 0.0.4): values are read from the kernel's maps when they are asked for. */
 
+import { SessionState, type SessionStatus } from '../bfd/index.ts';
 import type { DropCount, TrafficCount } from '../dataplane/index.ts';
 import { Reason, reasonName } from '../generated/layout.ts';
+import type { ProbesLook } from './probes.ts';
 import type { StatusView } from './views.ts';
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -30,8 +32,56 @@ function everyReason(drops: readonly DropCount[]): DropCount[] {
   return [...counted.values()];
 }
 
+function probeFamilies({ sessions, totals }: ProbesLook): string[] {
+  const each = (value: (status: SessionStatus) => number): Sample[] =>
+    [...sessions].map(([node, { kind, status }]) => [{ node, kind }, value(status)]);
+  return [
+    family(
+      'mapwire_probe_up',
+      'gauge',
+      '1 when the session with a node is up.',
+      each(({ state }) => (state === SessionState.UP ? 1 : 0)),
+    ),
+    family(
+      'mapwire_probe_interval_seconds',
+      'gauge',
+      'Time between probes of a node.',
+      each(({ txMs }) => txMs / 1000),
+    ),
+    family(
+      'mapwire_probe_losses_total',
+      'counter',
+      'Times that a session failed because nothing came.',
+      each(({ expired }) => expired),
+    ),
+    family(
+      'mapwire_probe_sent_total',
+      'counter',
+      'Packets sent to a node.',
+      each(({ sent }) => sent),
+    ),
+    family(
+      'mapwire_probe_received_total',
+      'counter',
+      'Packets received from a node.',
+      each(({ received }) => received),
+    ),
+    family('mapwire_probe_discarded_total', 'counter', 'Packets that were not looked at.', [
+      [{ why: 'ttl' }, totals.discardedTtl],
+      [{ why: 'malformed' }, totals.discardedMalformed],
+      [{ why: 'unknown' }, totals.discardedUnknown],
+    ]),
+    family('mapwire_probe_unsent_total', 'counter', 'Packets that the kernel did not take.', [[{}, totals.unsent]]),
+  ];
+}
+
 /** Every counter and reason, map fill, planned and applied revision. */
-export function metricsText(status: StatusView, drops: readonly DropCount[], traffic: readonly TrafficCount[]): string {
+export function metricsText(
+  status: StatusView,
+  drops: readonly DropCount[],
+  traffic: readonly TrafficCount[],
+  probes: ProbesLook,
+): string {
   const perDevice = (value: (one: TrafficCount) => bigint): Sample[] =>
     traffic.map((one) => [{ device: one.device, role: one.role, port: one.port ?? '' }, value(one)]);
   const { dataplane } = status;
@@ -61,6 +111,7 @@ export function metricsText(status: StatusView, drops: readonly DropCount[], tra
         status.nodes.filter((node) => node.state === state).length,
       ]),
     ),
+    ...probeFamilies(probes),
     family('mapwire_problems', 'gauge', 'Problems that status lists.', [[{}, dataplane.problems.length]]),
     family('mapwire_ports', 'gauge', 'Ports in the table, local ones, attached ones.', [
       [{ kind: 'table' }, status.ports.table],

@@ -1,10 +1,19 @@
 /** What the API tells, as plain data: the table joined with what the kernel holds. */
+import {
+  diagnosticName,
+  type ProbeKind,
+  SessionState,
+  type SessionStatus,
+  type StateName,
+  stateName,
+} from '../bfd/index.ts';
 import type { Plan } from '../compiler/index.ts';
 import type { Dataplane, DataplaneStatus, NextHopWay, TrafficCount } from '../dataplane/index.ts';
 import type { SourceStatus } from '../sources/index.ts';
-import { hasLocator, type NodeState, viewOf } from '../table/index.ts';
+import { hasLocator, type NodeState, type TablePort, viewOf } from '../table/index.ts';
 import type { Applier } from './applier.ts';
 import type { Liveness, Standing, StateSource } from './liveness.ts';
+import type { ProbesLook } from './probes.ts';
 
 export type DaemonState = 'waiting' | 'applying' | 'ready' | 'failing';
 
@@ -121,6 +130,12 @@ export interface PortView {
   readonly ips: readonly string[];
   /** `node:segment` of the locators that this node has, in the order in which it prefers them. */
   readonly at: readonly string[];
+  /** `up`, `down` or `drain`. */
+  readonly state: string;
+  /** null: none was given. */
+  readonly sequence: number | null;
+  /** `NODE:SEGMENT, send both, activate announcement, heard`; null: it does not move. */
+  readonly move: string | null;
   /** Balanced addresses that it serves. */
   readonly serves: readonly string[];
   readonly local: boolean;
@@ -132,7 +147,7 @@ export interface PortView {
 }
 
 /** Ports of the networks that this node takes part in. */
-export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
+export function* portViews(plan: Plan, plane: Dataplane, heard: ReadonlySet<string>): Generator<PortView> {
   const networks = new Map([...plan.networks()].map((one) => [one.network, one.definition]));
   const serves = new Map<string, string[]>();
   for (const { id, members } of plan.table.addresses.values()) {
@@ -154,8 +169,11 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       mac: port.mac,
       ips: port.ips,
       at: viewOf(port.at, self)
-        .filter((one) => hasLocator(one, self))
+        .filter((one) => hasLocator(one, self) && one.pending !== true)
         .map((one) => `${one.node}:${one.segment ?? network.segment}`),
+      state: port.state ?? 'up',
+      sequence: port.sequence ?? null,
+      move: moveText(port, network.segment, heard.has(port.id)),
       serves: serves.get(port.id) ?? [],
       local: local !== undefined,
       interface: local?.interface ?? null,
@@ -165,6 +183,13 @@ export function* portViews(plan: Plan, plane: Dataplane): Generator<PortView> {
       drops: counts?.drops ?? 0n,
     };
   }
+}
+
+function moveText({ at, move }: TablePort, segment: number, heard: boolean): string | null {
+  const to = at.find(({ pending }) => pending);
+  if (to === undefined || move === undefined) return null;
+  const place = `${to.node}:${to.segment ?? segment}`;
+  return `${place}, send ${move.send}, activate ${move.activate}${heard ? ', heard' : ''}`;
 }
 
 export interface NodeView {
@@ -189,9 +214,23 @@ export interface NodeView {
   readonly mtu: number | null;
   readonly pathMtu: number | null;
   readonly why: string | null;
+  /** How it is probed, and what came of it; all null: it is not. */
+  readonly probe: ProbeKind | null;
+  /** Of the session, as its peer is heard here: `up`, `init`, `down`, `admin-down`. */
+  readonly session: StateName | null;
+  /** What the peer says of itself. */
+  readonly remoteSession: StateName | null;
+  readonly diagnostic: string | null;
+  /** Since when the session is so, ISO 8601. */
+  readonly sessionSince: string | null;
+  /** Milliseconds between packets, and after which silence is a failure. */
+  readonly interval: number | null;
+  readonly detection: number | null;
+  /** Times that it failed. */
+  readonly losses: number | null;
 }
 
-export function* nodeViews(plan: Plan, plane: Dataplane, liveness: Liveness): Generator<NodeView> {
+export function* nodeViews(plan: Plan, plane: Dataplane, liveness: Liveness, probes: ProbesLook): Generator<NodeView> {
   const hops = new Map(plane.status().nextHops.map((one) => [one.node, one]));
   for (const node of plan.table.nodes.values()) {
     const hop = hops.get(node.id);
@@ -211,8 +250,73 @@ export function* nodeViews(plan: Plan, plane: Dataplane, liveness: Liveness): Ge
       mtu: hop?.mtu ?? null,
       pathMtu: hop?.pathMtu ?? null,
       why: hop?.why ?? null,
+      ...sessionView(probes.sessions.get(node.id)),
     };
   }
+}
+
+type SessionView = Pick<
+  NodeView,
+  'probe' | 'session' | 'remoteSession' | 'diagnostic' | 'sessionSince' | 'interval' | 'detection' | 'losses'
+>;
+
+const NO_SESSION: SessionView = {
+  probe: null,
+  session: null,
+  remoteSession: null,
+  diagnostic: null,
+  sessionSince: null,
+  interval: null,
+  detection: null,
+  losses: null,
+};
+
+function sessionView(one: { readonly kind: ProbeKind; readonly status: SessionStatus } | undefined): SessionView {
+  if (one === undefined) return NO_SESSION;
+  const { kind, status } = one;
+  return {
+    probe: kind,
+    session: stateName(status.state),
+    remoteSession: stateName(status.remoteState),
+    diagnostic: diagnosticName(status.diagnostic),
+    sessionSince: new Date(status.since).toISOString(),
+    interval: status.txMs,
+    detection: status.detectionMs,
+    losses: status.expired,
+  };
+}
+
+/** All sessions in figures. */
+export interface ProbesView {
+  readonly sessions: number;
+  readonly up: number;
+  readonly losses: number;
+  readonly sent: number;
+  readonly received: number;
+  /** Packets that were not looked at: over too many hops, malformed, of no session. */
+  readonly discarded: { readonly ttl: number; readonly malformed: number; readonly unknown: number };
+  /** Packets that the kernel did not take, and why the last of them. */
+  readonly unsent: number;
+  readonly unsentWhy: string | null;
+}
+
+export function probesView({ sessions, totals }: ProbesLook): ProbesView {
+  const all = [...sessions.values()].map(({ status }) => status);
+  const sum = (value: (status: SessionStatus) => number) => all.reduce((total, one) => total + value(one), 0);
+  return {
+    sessions: totals.sessions,
+    up: sum(({ state }) => (state === SessionState.UP ? 1 : 0)),
+    losses: sum(({ expired }) => expired),
+    sent: sum(({ sent }) => sent),
+    received: sum(({ received }) => received),
+    discarded: {
+      ttl: totals.discardedTtl,
+      malformed: totals.discardedMalformed,
+      unknown: totals.discardedUnknown,
+    },
+    unsent: totals.unsent,
+    unsentWhy: totals.unsentWhy ?? null,
+  };
 }
 
 /** `eth0:30 via 192.0.2.254 (02:00:00:00:00:01)` */

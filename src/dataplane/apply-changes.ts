@@ -2,7 +2,7 @@ import { decodeEntry, type Entry, type EntryChange, keyBytes } from '../compiler
 import { IpFlags, MacFlags } from '../generated/layout.ts';
 import { ENTRY_ORDER, type EntryMap, type RawEntry } from './map-table.ts';
 import { type MapWriter, readEntry } from './map-writer.ts';
-import { finished, type Surroundings } from './reconcile.ts';
+import { finished, HISTORY, type Surroundings } from './reconcile.ts';
 
 /** The port or balanced address that an address entry belongs to; undefined for entries without an owner. */
 function ownerOf(entry: Entry): string | undefined {
@@ -31,7 +31,7 @@ export async function putChanges(
     if (change.op !== 'put') continue;
     const { entry } = change;
     const key = keyBytes(entry);
-    const held = entry.map === 'port' ? await readEntry(writer.generation, 'port', key) : undefined;
+    const held = HISTORY.includes(entry.map) ? await readEntry(writer.generation, entry.map, key) : undefined;
     const raw: RawEntry = { map: entry.map, key, value: finished(entry, held, around) };
     const known = groups.get(entry.map);
     if (known === undefined) groups.set(entry.map, [raw]);

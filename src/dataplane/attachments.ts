@@ -19,6 +19,8 @@ export interface AttachDevice {
   readonly facts: DeviceFacts;
   /** Role underlay: frames with a VLAN tag must come in: tunnels on a tagged underlay, flat networks. */
   readonly tagged: boolean;
+  /** Role underlay: the kernel is to merge what comes in. */
+  readonly merges: boolean;
 }
 
 export interface RolePrograms {
@@ -124,7 +126,11 @@ export class Attachments {
   /** What an underlay device needs beside programs. Gives what cannot be had. */
   async #prepareUnderlay(device: AttachDevice): Promise<Problem | undefined> {
     // A super-packet of UDP that crosses a veth stays one, with a tunnel around it: the far end could not take it apart.
-    if (device.facts.kind === 'veth') await this.#settings.set(device, 'tx-udp-segmentation', false);
+    if (device.facts.kind === 'veth') {
+      await this.#settings.set(device, 'tx-udp-segmentation', false);
+      // Physical devices come with it.
+      if (device.merges) await this.#settings.set(device, 'gro', true);
+    }
     if (!device.tagged) {
       await this.#settings.putBack(device.ifindex, ['rx-vlan-filter']);
       return undefined;

@@ -1,3 +1,4 @@
+import { nodeDiscriminator } from '../bfd/index.ts';
 import type { Plan } from '../compiler/index.ts';
 import { underlayAddress } from '../compiler/index.ts';
 import { type Config, config as configCodec, DSCP_UNIFORM, Encap } from '../generated/layout.ts';
@@ -16,6 +17,7 @@ export interface Settings {
   readonly unknownSegment: NonNullable<DataplaneOptions['unknownSegment']>;
   readonly tooBigRate: number;
   readonly specialise: NonNullable<DataplaneOptions['specialise']>;
+  readonly probeHops: number;
   readonly layout: NonNullable<DataplaneOptions['layout']>;
 }
 
@@ -31,6 +33,7 @@ export function settingsOf(options: DataplaneOptions): Settings {
     unknownSegment: options.unknownSegment ?? 'drop',
     tooBigRate: options.tooBigRate ?? 10,
     specialise: options.specialise ?? 'auto',
+    probeHops: options.probeHops ?? 1,
     layout: options.layout ?? 'hash',
   };
 }
@@ -51,6 +54,7 @@ const FEATURES = [
   'hasGroup',
   'hasChecksum',
   'hasBalance',
+  'hasMove',
   'encaps',
 ] as const satisfies readonly (keyof Config)[];
 
@@ -113,6 +117,7 @@ function specialisedOf(plan: Plan, settings: Settings, segmenter: number): Confi
     hasGroup: features.group ? 1 : 0,
     hasChecksum: features.checksum ? 1 : 0,
     hasBalance: features.balance ? 1 : 0,
+    hasMove: features.move ? 1 : 0,
     ttl: settings.ttl,
     dscp: settings.dscp === 'uniform' ? DSCP_UNIFORM : settings.dscp,
     front: FRONT,
@@ -122,6 +127,8 @@ function specialisedOf(plan: Plan, settings: Settings, segmenter: number): Confi
     tooBigRate: settings.tooBigRate,
     leave: 0,
     generic: 0,
+    probeTtl: 256 - settings.probeHops,
+    discriminator: nodeDiscriminator(plan.node),
   };
 }
 

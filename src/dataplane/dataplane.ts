@@ -3,9 +3,11 @@ import { type Entry, IdBook, keyBytes, type Plan, type PlanChanges } from '../co
 import { MapwireError } from '../errors.ts';
 import {
   type Config,
+  Encap,
   type Link as LinkEntry,
   link as linkCodec,
   MAX_NEXTHOPS,
+  move as moveCodec,
   type Nexthop,
   node as nodeCodec,
 } from '../generated/layout.ts';
@@ -28,6 +30,7 @@ import { GenericPrograms } from './generic.ts';
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, type EntryMap, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
+import { Merger } from './merger.ts';
 import { Mutex } from './mutex.ts';
 import { NextHops } from './next-hops.ts';
 import { defaultObjectFiles, type ProgramObjects, readObjects } from './objects.ts';
@@ -103,6 +106,7 @@ export class Dataplane implements AsyncDisposable {
   readonly #slots = new Slots();
   readonly #receptions: Receptions;
   readonly #segmenter: Segmenter;
+  readonly #merger: Merger;
   readonly #events: EventReader;
   readonly #pathMtus = new PathMtus();
   readonly #mutex = new Mutex();
@@ -122,6 +126,8 @@ export class Dataplane implements AsyncDisposable {
   #unreceived: readonly string[] = [];
   /** Some flat network here has a VLAN id. */
   #tagged = false;
+  /** The kernel is to merge what comes by VXLAN. */
+  #merging = false;
   #pair: SegmenterPair | undefined;
   #generation: Generation | undefined;
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
@@ -172,8 +178,13 @@ export class Dataplane implements AsyncDisposable {
     const step = (name: string): Promise<void> => this.#step(name);
     this.#receptions = new Receptions(parts.network, parts.state, step);
     this.#segmenter = new Segmenter(parts.pins.path, parts.network, parts.state, step);
+    this.#merger = new Merger(parts.pins.path, parts.network, parts.state, step);
     this.#events = new EventReader({
       pathMtu: (address, mtu) => this.#background(() => this.#pathMtu(address, mtu)),
+      heard: (id, sequence) => {
+        const port = this.ids.portName(id);
+        if (port !== undefined) this.#emit({ type: 'heard', port, sequence });
+      },
       failed: (error) => this.#emit({ type: 'error', error }),
     });
   }
@@ -271,6 +282,7 @@ export class Dataplane implements AsyncDisposable {
       this.#follow();
       if (whole || switched !== undefined || changes.groups || changes.localPorts.size > 0) {
         await this.#setReception(plan, writer);
+        await this.#setMerging(plan, writer);
       }
       this.#assertWritten(writer);
       for (const subject of this.#problems.keys()) if (subject.startsWith('map ')) this.#problems.delete(subject);
@@ -397,6 +409,22 @@ export class Dataplane implements AsyncDisposable {
       fills.push({ map, entries, capacity: generation.map(map).maxEntries });
     }
     return fills;
+  }
+
+  /** Ports of the plan that move, and whose guests announced themselves where they move to. */
+  async heard(): Promise<ReadonlySet<string>> {
+    const generation = this.#readable();
+    const heard = new Set<string>();
+    if (generation?.maybeMap('move') === undefined || this.#plan === undefined) return heard;
+    const { table } = this.#plan;
+    for (const { key, value } of (await readMap(generation, 'move')).values()) {
+      const id = u32.decode(key);
+      const port = this.ids.portName(id);
+      const sequence = port === undefined ? undefined : table.port(port)?.sequence;
+      if (port === undefined || sequence === undefined) continue;
+      if (moveCodec.decode(value).heard === (BigInt(id) << 32n) + BigInt(sequence)) heard.add(port);
+    }
+    return heard;
   }
 
   /** Dropped packets by reason since the instance was set up. */
@@ -646,6 +674,33 @@ export class Dataplane implements AsyncDisposable {
     return this.#pair;
   }
 
+  /** Has the kernel merge TCP that comes by VXLAN, while that is good for every guest. */
+  async #setMerging(plan: Plan, writer: MapWriter): Promise<void> {
+    const wanted = this.#mayMerge(plan);
+    const changed = wanted !== this.#merging;
+    this.#merging = wanted;
+    if (changed) await this.#attachUnderlay(writer);
+    const own = plan.table.nodes.get(plan.node)?.underlay ?? [];
+    await this.#merger.sync(wanted ? own : [], this.#settings.ports.vxlan);
+  }
+
+  /**
+   * A super-packet that was taken out of a tunnel keeps the kernel's mark of it, and cannot go into a second one. So nothing is
+   * merged while a guest here may pass on what it gets. Nor where other users of VXLAN live, whose socket it would be.
+   */
+  #mayMerge(plan: Plan): boolean {
+    if ((plan.features.encaps & (1 << Encap.VXLAN)) === 0) return false;
+    if (this.#settings.unknownSegment === 'stack' || this.#settings.guard !== 'full') return false;
+    for (const { role, hasAllow } of plan.localPorts()) if (role === 'router' || hasAllow) return false;
+    return true;
+  }
+
+  async #attachUnderlay(writer: MapWriter): Promise<void> {
+    for (const name of this.#devices.names()) {
+      if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
+    }
+  }
+
   /** What the uplink must receive for this plan beside its own, and what underlay devices must let through. */
   async #setReception(plan: Plan, writer: MapWriter): Promise<void> {
     const flat = new Set<string>();
@@ -658,9 +713,7 @@ export class Dataplane implements AsyncDisposable {
     this.#reception = { macs, groups };
     if (this.#tagged !== hasFlatTags(plan)) {
       this.#tagged = !this.#tagged;
-      for (const name of this.#devices.names()) {
-        if (this.#devices.roleOf(name) === 'underlay') await this.#attach(name, writer);
-      }
+      await this.#attachUnderlay(writer);
     }
     await this.#receive();
   }
@@ -958,7 +1011,7 @@ export class Dataplane implements AsyncDisposable {
     if (before?.ifindex !== device.ifindex) {
       this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: 'none', why: 'not attached yet' });
     }
-    const outcome = await this.#attachments.attach({ ...device, tagged }, of, hook, programs);
+    const outcome = await this.#attachments.attach({ ...device, tagged, merges: this.#merging }, of, hook, programs);
     this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: outcome.hook, why: outcome.why });
     if (outcome.problem !== undefined) this.#report(outcome.problem);
     else this.#problems.delete(subject);

@@ -1,6 +1,7 @@
 import { detachAll } from './attachments.ts';
 import { putSettingsBack } from './device-settings.ts';
 import { HostNetwork } from './host-network.ts';
+import { removeDevices } from './merger.ts';
 import { removeNeighbours } from './next-hops.ts';
 import { PinDirectory, removeTree } from './pin-dir.ts';
 import { removeReceptions } from './reception.ts';
@@ -11,7 +12,7 @@ import type { DataplaneOptions, DownReport } from './types.ts';
 /**
  * Takes an instance down. In this order, so that a crash leaves something a second run understands: programs are
  * detached, generations unpinned (the one in force last), neighbours, received MACs and groups removed, settings put back,
- * device pairs and folders removed.
+ * device pairs, devices and folders removed.
  *
  * @throws ERR_MW_BUSY while a daemon holds the pin directory
  */
@@ -40,10 +41,12 @@ export async function down(options: Pick<DataplaneOptions, 'pinDir' | 'stateDir'
     const settings = await putSettingsBack(network, state);
     await step('pairs');
     const pairs = await removePairs(network, state);
+    await step('devices');
+    const devices = await removeDevices(network, state);
     await step('folders');
     state.remove();
     pins?.remove();
-    return { links, generations, neighbours, receptions, settings, pairs };
+    return { links, generations, neighbours, receptions, settings, pairs, devices };
   } finally {
     network.close();
     pins?.close();

@@ -2,10 +2,12 @@ import { EventKind, event as eventCodec } from '../generated/layout.ts';
 import { type RawMap, RingBuffer } from '../libbpf/index.ts';
 import { ipFromMappedBytes } from '../table/address.ts';
 
-/** What the programs tell: docs/packet-rules.md, section 7. */
+/** What the programs tell: docs/packet-rules.md, sections 7 and 9. */
 export interface EventSink {
   /** A router cannot pass on packets larger than this to an underlay address. */
   pathMtu(address: string, mtu: number): void;
+  /** The guest of a port (kernel id) announced itself where it moves to, in the move of this sequence. */
+  heard(port: number, sequence: number): void;
   /** The reader ended by an error; what is told from now on is lost until another generation. */
   failed(error: unknown): void;
 }
@@ -44,8 +46,9 @@ export class EventReader implements Disposable {
   }
 
   async #read(ring: RingBuffer): Promise<void> {
-    for await (const { kind, mtu, remote } of ring.decoded(eventCodec)) {
+    for await (const { kind, mtu, remote, port, sequence } of ring.decoded(eventCodec)) {
       if (kind === EventKind.TOO_BIG) this.#sink.pathMtu(ipFromMappedBytes(remote), mtu);
+      else if (kind === EventKind.HEARD) this.#sink.heard(port, sequence);
     }
   }
 }

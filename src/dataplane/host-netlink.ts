@@ -71,6 +71,13 @@ export interface HostNetlink {
   leaveGroup(ifindex: number, group: string): Promise<void>;
   /** Makes a veth pair, both ends here. */
   addPair(pair: { readonly name: string; readonly peer: string; readonly mtu: number }): Promise<void>;
+  /** Makes a VXLAN device that is down and leads nowhere. */
+  addVxlan(device: {
+    readonly name: string;
+    readonly vni: number;
+    readonly port: number;
+    readonly local: Uint8Array;
+  }): Promise<void>;
   /** Removes a device; absent is fine. */
   removeDevice(ifindex: number): Promise<void>;
   /** Brings a device up without an IPv6 address of its own. */

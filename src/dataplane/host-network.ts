@@ -1,6 +1,14 @@
 import { constants } from 'node:os';
 import { MapwireError } from '../errors.ts';
-import { AddressFlag, type AddressPlace, type Device, hasErrno, Netlink, NetlinkWatch } from '../libbpf/index.ts';
+import {
+  AddressFlag,
+  type AddressPlace,
+  type Device,
+  hasErrno,
+  Netlink,
+  NetlinkWatch,
+  type VxlanDevice,
+} from '../libbpf/index.ts';
 import { ipBytes, ipFromBytes, macBytes, macFromBytes } from '../table/address.ts';
 import type { XdpAbilities } from './device-rules.ts';
 import type { HostDevice } from './device-table.ts';
@@ -174,6 +182,10 @@ export class HostNetwork implements HostNetlink, Disposable {
 
   async addPair(pair: { readonly name: string; readonly peer: string; readonly mtu: number }): Promise<void> {
     await this.#netlink.addVeth(pair);
+  }
+
+  async addVxlan(device: VxlanDevice): Promise<void> {
+    await this.#netlink.addVxlan(device);
   }
 
   async removeDevice(ifindex: number): Promise<void> {

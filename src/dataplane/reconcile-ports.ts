@@ -4,7 +4,7 @@ import { withHistory } from './former.ts';
 import type { Generation } from './generation.ts';
 import { HeldEntries } from './held-entries.ts';
 import type { MapWriter } from './map-writer.ts';
-import type { Surroundings } from './reconcile.ts';
+import { HISTORY, type Surroundings } from './reconcile.ts';
 
 /** Entries that are packed, compared and written together. */
 const CHUNK = 16_384;
@@ -32,7 +32,8 @@ export async function reconcilePorts(
   pause: () => Promise<void>,
 ): Promise<Leftover> {
   const held = await HeldEntries.read(writer.generation.entries(map), pause);
-  const past = map === 'port' && history !== undefined ? await HeldEntries.read(history.entries(map), pause) : held;
+  const past =
+    HISTORY.includes(map) && history !== undefined ? await HeldEntries.read(history.entries(map), pause) : held;
   let wanted = new EntryBuffer(map, CHUNK);
   let puts = new EntryBuffer(map, CHUNK);
   let spare = new EntryBuffer(map, CHUNK);
@@ -84,6 +85,12 @@ function differences(
     const position = held.find(words, (i * keySize) >>> 2);
     if (position >= 0 && held.equals(position, values, at, valueSize)) continue;
     let value = values.subarray(at, at + valueSize);
+    if (map === 'move') {
+      // What a program wrote there is its own.
+      if (position >= 0) continue;
+      const before = past === held ? -1 : past.find(words, (i * keySize) >>> 2);
+      if (before >= 0) value = past.value(before).slice();
+    }
     if (map === 'port') {
       const before = past === held ? position : past.find(words, (i * keySize) >>> 2);
       if (before >= 0 && !past.equals(before, values, at, valueSize)) {

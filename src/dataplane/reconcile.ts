@@ -23,6 +23,9 @@ export interface Surroundings {
   readonly graceNs: bigint;
 }
 
+/** Maps of which what is to be written depends on what is held. */
+export const HISTORY: readonly EntryMap[] = ['port', 'move'];
+
 /** A plan's entry as the kernel should hold it, given what it holds. */
 export function finished(entry: Entry, held: Uint8Array | undefined, around: Surroundings): Uint8Array {
   if (entry.map === 'port') {
@@ -39,6 +42,8 @@ export function finished(entry: Entry, held: Uint8Array | undefined, around: Sur
     };
     return nodeCodec.encode(value);
   }
+  // What a program wrote there is its own.
+  if (entry.map === 'move' && held !== undefined) return held;
   return valueBytes(entry);
 }
 

@@ -41,9 +41,11 @@ interface Content {
   readonly neighbours: readonly MadeNeighbour[];
   readonly receptions: readonly MadeReception[];
   readonly pairs: readonly MadePair[];
+  /** Names of other devices that were made. */
+  readonly devices: readonly string[];
 }
 
-const EMPTY: Content = { version: 1, settings: [], neighbours: [], receptions: [], pairs: [] };
+const EMPTY: Content = { version: 1, settings: [], neighbours: [], receptions: [], pairs: [], devices: [] };
 
 /**
  * What was changed outside the pin directory: written down, durably, before the change, so that `down` can put it back
@@ -99,6 +101,10 @@ export class StateFile {
     return this.#content.pairs;
   }
 
+  get devices(): readonly string[] {
+    return this.#content.devices;
+  }
+
   addReceptions(made: readonly MadeReception[]): void {
     const { receptions } = this.#content;
     const fresh = made.filter((one) => !receptions.some((known) => sameReception(known, one)));
@@ -118,6 +124,16 @@ export class StateFile {
   removePair(name: string): void {
     const pairs = this.#content.pairs.filter((one) => one.name !== name);
     if (pairs.length < this.#content.pairs.length) this.#write({ ...this.#content, pairs });
+  }
+
+  addDevice(name: string): void {
+    const { devices } = this.#content;
+    if (!devices.includes(name)) this.#write({ ...this.#content, devices: [...devices, name] });
+  }
+
+  removeDevice(name: string): void {
+    const devices = this.#content.devices.filter((one) => one !== name);
+    if (devices.length < this.#content.devices.length) this.#write({ ...this.#content, devices });
   }
 
   /** The first change of a setting is the one to put back. */

@@ -39,6 +39,8 @@ export interface DataplaneOptions {
   readonly specialise?: 'auto' | 'off';
   /** How long after the last edit programs are made anew, in milliseconds. Default 5000. */
   readonly specialiseAfterMs?: number;
+  /** Hops between nodes, 1 to 255: probes that came over more are not answered. Default 1. */
+  readonly probeHops?: number;
   /** Where the address mappings are. Default `hash`. */
   readonly layout?: TableLayout;
   /** The compiled objects; default: those in `dist/bpf` of this package. */
@@ -233,6 +235,8 @@ export type DataplaneEvent =
   /** A device appeared, vanished, or is attached otherwise now. */
   | { readonly type: 'device'; readonly device: DeviceStatus }
   | { readonly type: 'nexthop'; readonly nextHop: NextHopStatus }
+  /** The guest of a port announced itself at the node it moves to: there it is now. */
+  | { readonly type: 'heard'; readonly port: string; readonly sequence: number }
   | { readonly type: 'problem'; readonly problem: Problem }
   /** Something that happened by itself could not be applied; the data plane tries again. */
   | { readonly type: 'error'; readonly error: unknown };
@@ -246,6 +250,8 @@ export interface DownReport {
   readonly settings: number;
   /** Pairs of devices. */
   readonly pairs: number;
+  /** Other devices. */
+  readonly devices: number;
 }
 
 /** A dump of one kernel map, ids joined to names. */

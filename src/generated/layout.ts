@@ -126,12 +126,15 @@ export function encapName(value: number): EncapName | `unknown-${number}` {
 /** enum mw_event_kind */
 export const EventKind = {
   TOO_BIG: 1,
+  HEARD: 2,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 export type EventKindName =
-  | 'too-big';
+  | 'too-big'
+  | 'heard';
 export const EVENT_KIND_NAMES: ReadonlyMap<number, EventKindName> = new Map([
   [1, 'too-big'],
+  [2, 'heard'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function eventKindName(value: number): EventKindName | `unknown-${number}` {
@@ -267,6 +270,21 @@ export function linkRoleName(value: number): LinkRoleName | `unknown-${number}` 
   return LINK_ROLE_NAMES.get(value) ?? `unknown-${value}`;
 }
 
+/** enum mw_locator_flags */
+export const LocatorFlags = {
+  PENDING: 1,
+} as const;
+export type LocatorFlags = (typeof LocatorFlags)[keyof typeof LocatorFlags];
+export type LocatorFlagsName =
+  | 'pending';
+export const LOCATOR_FLAGS_NAMES: ReadonlyMap<number, LocatorFlagsName> = new Map([
+  [1, 'pending'],
+]);
+/** The names of the bits that are set. */
+export function locatorFlagsNames(flags: number): LocatorFlagsName[] {
+  return [...LOCATOR_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
 /** enum mw_mac_flags */
 export const MacFlags = {
   BALANCED: 1,
@@ -349,14 +367,32 @@ export function nodeFlagsNames(flags: number): NodeFlagsName[] {
 export const PortFlags = {
   ROUTER: 1,
   DHCP: 2,
+  DOWN: 4,
+  DRAIN: 8,
+  MOVING: 16,
+  SEND_NEW: 32,
+  SEND_BOTH: 64,
+  BY_ANNOUNCEMENT: 128,
 } as const;
 export type PortFlags = (typeof PortFlags)[keyof typeof PortFlags];
 export type PortFlagsName =
   | 'router'
-  | 'dhcp';
+  | 'dhcp'
+  | 'down'
+  | 'drain'
+  | 'moving'
+  | 'send-new'
+  | 'send-both'
+  | 'by-announcement';
 export const PORT_FLAGS_NAMES: ReadonlyMap<number, PortFlagsName> = new Map([
   [1, 'router'],
   [2, 'dhcp'],
+  [4, 'down'],
+  [8, 'drain'],
+  [16, 'moving'],
+  [32, 'send-new'],
+  [64, 'send-both'],
+  [128, 'by-announcement'],
 ]);
 /** The names of the bits that are set. */
 export function portFlagsNames(flags: number): PortFlagsName[] {
@@ -376,6 +412,7 @@ export const Reason = {
   NO_LOCATOR: 8,
   NO_INTERFACE: 9,
   INTERNAL: 10,
+  NOT_ACTIVE: 11,
   NO_PORT: 16,
   UNDERLAY_SOURCE: 17,
   GUARD_MAC: 18,
@@ -404,6 +441,9 @@ export const Reason = {
   PORT_MTU: 46,
   ECN: 47,
   TUNNEL_OPTION: 48,
+  PROBE_MALFORMED: 56,
+  PROBE_TTL: 57,
+  PROBE_DISCRIMINATOR: 58,
   COUNT: 64,
 } as const;
 export type Reason = (typeof Reason)[keyof typeof Reason];
@@ -419,6 +459,7 @@ export type ReasonName =
   | 'no-locator'
   | 'no-interface'
   | 'internal'
+  | 'not-active'
   | 'no-port'
   | 'underlay-source'
   | 'guard-mac'
@@ -446,7 +487,10 @@ export type ReasonName =
   | 'not-local'
   | 'port-mtu'
   | 'ecn'
-  | 'tunnel-option';
+  | 'tunnel-option'
+  | 'probe-malformed'
+  | 'probe-ttl'
+  | 'probe-discriminator';
 export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [0, 'none'],
   [1, 'malformed'],
@@ -459,6 +503,7 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [8, 'no-locator'],
   [9, 'no-interface'],
   [10, 'internal'],
+  [11, 'not-active'],
   [16, 'no-port'],
   [17, 'underlay-source'],
   [18, 'guard-mac'],
@@ -487,6 +532,9 @@ export const REASON_NAMES: ReadonlyMap<number, ReasonName> = new Map([
   [46, 'port-mtu'],
   [47, 'ecn'],
   [48, 'tunnel-option'],
+  [56, 'probe-malformed'],
+  [57, 'probe-ttl'],
+  [58, 'probe-discriminator'],
 ]);
 /** `unknown-N` for a number that has no name. */
 export function reasonName(value: number): ReasonName | `unknown-${number}` {
@@ -783,7 +831,7 @@ export const balanceSlot: Codec<BalanceSlot> = defineCodec(
   }),
 );
 
-/** struct mw_config: 64 bytes. */
+/** struct mw_config: 68 bytes. */
 export interface Config {
   /** u32 at byte 0. */
   readonly self: number;
@@ -826,23 +874,29 @@ export interface Config {
   /** u8 at byte 44. */
   readonly hasBalance: number;
   /** u8 at byte 45. */
-  readonly ttl: number;
+  readonly hasMove: number;
   /** u8 at byte 46. */
-  readonly dscp: number;
+  readonly ttl: number;
   /** u8 at byte 47. */
+  readonly dscp: number;
+  /** u8 at byte 48. */
   readonly compact: number;
-  /** u32 at byte 48. */
-  readonly segmenter: number;
-  /** u32 at byte 52. */
-  readonly floodRate: number;
-  /** u16 at byte 56. */
-  readonly tooBigRate: number;
-  /** u8 at byte 58. */
+  /** u8 at byte 49. */
   readonly leave: number;
-  /** u8 at byte 59. */
+  /** u8 at byte 50. */
   readonly front: number;
-  /** u8 at byte 60. */
+  /** u8 at byte 51. */
   readonly generic: number;
+  /** u32 at byte 52. */
+  readonly segmenter: number;
+  /** u32 at byte 56. */
+  readonly floodRate: number;
+  /** u16 at byte 60. */
+  readonly tooBigRate: number;
+  /** u8 at byte 62. */
+  readonly probeTtl: number;
+  /** u32 at byte 64. */
+  readonly discriminator: number;
 }
 
 export const config: Codec<Config> = defineCodec(
@@ -850,7 +904,7 @@ export const config: Codec<Config> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_config',
-    size: 64,
+    size: 68,
     fields: [
       { name: 'self', offset: 0, shape: u32.shape },
       { name: 'self4_be', offset: 4, shape: be32.shape },
@@ -872,16 +926,19 @@ export const config: Codec<Config> = defineCodec(
       { name: 'has_group', offset: 42, shape: u8.shape },
       { name: 'has_checksum', offset: 43, shape: u8.shape },
       { name: 'has_balance', offset: 44, shape: u8.shape },
-      { name: 'ttl', offset: 45, shape: u8.shape },
-      { name: 'dscp', offset: 46, shape: u8.shape },
-      { name: 'compact', offset: 47, shape: u8.shape },
-      { name: 'segmenter', offset: 48, shape: u32.shape },
-      { name: 'flood_rate', offset: 52, shape: u32.shape },
-      { name: 'too_big_rate', offset: 56, shape: u16.shape },
-      { name: 'leave', offset: 58, shape: u8.shape },
-      { name: 'front', offset: 59, shape: u8.shape },
-      { name: 'generic', offset: 60, shape: u8.shape },
-      { name: 'pad', offset: 61, shape: { kind: 'bytes', size: 3 }, padding: true },
+      { name: 'has_move', offset: 45, shape: u8.shape },
+      { name: 'ttl', offset: 46, shape: u8.shape },
+      { name: 'dscp', offset: 47, shape: u8.shape },
+      { name: 'compact', offset: 48, shape: u8.shape },
+      { name: 'leave', offset: 49, shape: u8.shape },
+      { name: 'front', offset: 50, shape: u8.shape },
+      { name: 'generic', offset: 51, shape: u8.shape },
+      { name: 'segmenter', offset: 52, shape: u32.shape },
+      { name: 'flood_rate', offset: 56, shape: u32.shape },
+      { name: 'too_big_rate', offset: 60, shape: u16.shape },
+      { name: 'probe_ttl', offset: 62, shape: u8.shape },
+      { name: 'pad2', offset: 63, shape: u8.shape, padding: true },
+      { name: 'discriminator', offset: 64, shape: u32.shape },
     ],
   },
   (view, at, value) => {
@@ -905,16 +962,19 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 42, value.hasGroup, 'mw_config.has_group');
     putU8(view, at + 43, value.hasChecksum, 'mw_config.has_checksum');
     putU8(view, at + 44, value.hasBalance, 'mw_config.has_balance');
-    putU8(view, at + 45, value.ttl, 'mw_config.ttl');
-    putU8(view, at + 46, value.dscp, 'mw_config.dscp');
-    putU8(view, at + 47, value.compact, 'mw_config.compact');
-    putU32(view, at + 48, value.segmenter, 'mw_config.segmenter');
-    putU32(view, at + 52, value.floodRate, 'mw_config.flood_rate');
-    putU16(view, at + 56, value.tooBigRate, 'mw_config.too_big_rate');
-    putU8(view, at + 58, value.leave, 'mw_config.leave');
-    putU8(view, at + 59, value.front, 'mw_config.front');
-    putU8(view, at + 60, value.generic, 'mw_config.generic');
-    putZero(view, at + 61, 3);
+    putU8(view, at + 45, value.hasMove, 'mw_config.has_move');
+    putU8(view, at + 46, value.ttl, 'mw_config.ttl');
+    putU8(view, at + 47, value.dscp, 'mw_config.dscp');
+    putU8(view, at + 48, value.compact, 'mw_config.compact');
+    putU8(view, at + 49, value.leave, 'mw_config.leave');
+    putU8(view, at + 50, value.front, 'mw_config.front');
+    putU8(view, at + 51, value.generic, 'mw_config.generic');
+    putU32(view, at + 52, value.segmenter, 'mw_config.segmenter');
+    putU32(view, at + 56, value.floodRate, 'mw_config.flood_rate');
+    putU16(view, at + 60, value.tooBigRate, 'mw_config.too_big_rate');
+    putU8(view, at + 62, value.probeTtl, 'mw_config.probe_ttl');
+    putZero(view, at + 63, 1);
+    putU32(view, at + 64, value.discriminator, 'mw_config.discriminator');
   },
   (view, at) => ({
     self: view.getUint32(at, true),
@@ -937,15 +997,18 @@ export const config: Codec<Config> = defineCodec(
     hasGroup: view.getUint8(at + 42),
     hasChecksum: view.getUint8(at + 43),
     hasBalance: view.getUint8(at + 44),
-    ttl: view.getUint8(at + 45),
-    dscp: view.getUint8(at + 46),
-    compact: view.getUint8(at + 47),
-    segmenter: view.getUint32(at + 48, true),
-    floodRate: view.getUint32(at + 52, true),
-    tooBigRate: view.getUint16(at + 56, true),
-    leave: view.getUint8(at + 58),
-    front: view.getUint8(at + 59),
-    generic: view.getUint8(at + 60),
+    hasMove: view.getUint8(at + 45),
+    ttl: view.getUint8(at + 46),
+    dscp: view.getUint8(at + 47),
+    compact: view.getUint8(at + 48),
+    leave: view.getUint8(at + 49),
+    front: view.getUint8(at + 50),
+    generic: view.getUint8(at + 51),
+    segmenter: view.getUint32(at + 52, true),
+    floodRate: view.getUint32(at + 56, true),
+    tooBigRate: view.getUint16(at + 60, true),
+    probeTtl: view.getUint8(at + 62),
+    discriminator: view.getUint32(at + 64, true),
   }),
 );
 
@@ -978,7 +1041,7 @@ export const counter: Codec<Counter> = defineCodec(
   }),
 );
 
-/** struct mw_event: 24 bytes. */
+/** struct mw_event: 32 bytes. */
 export interface Event {
   /** u32 at byte 0. */
   readonly kind: number;
@@ -986,6 +1049,10 @@ export interface Event {
   readonly mtu: number;
   /** u8[16] at byte 8. */
   readonly remote: Uint8Array;
+  /** u32 at byte 24. */
+  readonly port: number;
+  /** u32 at byte 28. */
+  readonly sequence: number;
 }
 
 export const event: Codec<Event> = defineCodec(
@@ -993,22 +1060,28 @@ export const event: Codec<Event> = defineCodec(
   {
     kind: 'struct',
     name: 'mw_event',
-    size: 24,
+    size: 32,
     fields: [
       { name: 'kind', offset: 0, shape: u32.shape },
       { name: 'mtu', offset: 4, shape: u32.shape },
       { name: 'remote', offset: 8, shape: { kind: 'bytes', size: 16 } },
+      { name: 'port', offset: 24, shape: u32.shape },
+      { name: 'sequence', offset: 28, shape: u32.shape },
     ],
   },
   (view, at, value) => {
     putU32(view, at, value.kind, 'mw_event.kind');
     putU32(view, at + 4, value.mtu, 'mw_event.mtu');
     putBytes(view, at + 8, 16, value.remote, 'mw_event.remote');
+    putU32(view, at + 24, value.port, 'mw_event.port');
+    putU32(view, at + 28, value.sequence, 'mw_event.sequence');
   },
   (view, at) => ({
     kind: view.getUint32(at, true),
     mtu: view.getUint32(at + 4, true),
     remote: getBytes(view, at + 8, 16),
+    port: view.getUint32(at + 24, true),
+    sequence: view.getUint32(at + 28, true),
   }),
 );
 
@@ -1861,6 +1934,30 @@ export const meta: Codec<Meta> = defineCodec(
   }),
 );
 
+/** struct mw_move: 8 bytes. */
+export interface Move {
+  /** u64 at byte 0. */
+  readonly heard: bigint;
+}
+
+export const move: Codec<Move> = defineCodec(
+  'struct mw_move',
+  {
+    kind: 'struct',
+    name: 'mw_move',
+    size: 8,
+    fields: [
+      { name: 'heard', offset: 0, shape: u64.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU64(view, at, value.heard, 'mw_move.heard');
+  },
+  (view, at) => ({
+    heard: view.getBigUint64(at, true),
+  }),
+);
+
 /** struct mw_network: 16 bytes. */
 export interface Network {
   /** u32 at byte 0. */
@@ -2060,6 +2157,8 @@ export interface Port {
   readonly at: readonly Locator[];
   /** u32 at byte 64. */
   readonly former: number;
+  /** u32 at byte 68. */
+  readonly sequence: number;
   /** u64 at byte 72. */
   readonly formerUntil: bigint;
 }
@@ -2077,7 +2176,7 @@ export const port: Codec<Port> = defineCodec(
       { name: 'flags', offset: 14, shape: u16.shape },
       { name: 'at', offset: 16, shape: { kind: 'array', size: 48, count: 4, element: locator.shape } },
       { name: 'former', offset: 64, shape: u32.shape },
-      { name: 'pad', offset: 68, shape: u32.shape, padding: true },
+      { name: 'sequence', offset: 68, shape: u32.shape },
       { name: 'former_until', offset: 72, shape: u64.shape },
     ],
   },
@@ -2088,7 +2187,7 @@ export const port: Codec<Port> = defineCodec(
     putU16(view, at + 14, value.flags, 'mw_port.flags');
     putArray(view, at + 16, 4, 12, value.at, 'mw_port.at', (view, at, value, name) => locator.write(view, at, value));
     putU32(view, at + 64, value.former, 'mw_port.former');
-    putZero(view, at + 68, 4);
+    putU32(view, at + 68, value.sequence, 'mw_port.sequence');
     putU64(view, at + 72, value.formerUntil, 'mw_port.former_until');
   },
   (view, at) => ({
@@ -2098,6 +2197,7 @@ export const port: Codec<Port> = defineCodec(
     flags: view.getUint16(at + 14, true),
     at: getArray(4, 12, at + 16, (at) => locator.read(view, at)),
     former: view.getUint32(at + 64, true),
+    sequence: view.getUint32(at + 68, true),
     formerUntil: view.getBigUint64(at + 72, true),
   }),
 );
@@ -2631,6 +2731,15 @@ export const MAPS = {
     maxEntries: 1,
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
+  move: {
+    name: 'mw4_move',
+    type: 'hash',
+    typeNumber: 1,
+    key: u32,
+    value: move,
+    maxEntries: 4096,
+    flags: 0,
+  } satisfies MapSpec<number, Move>,
   network: {
     name: 'mw4_network',
     type: 'hash',
@@ -2724,4 +2833,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = '32fe22ca73ca6089';
+export const LAYOUT_HASH = 'e0b57ecedf429f81';

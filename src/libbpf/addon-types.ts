@@ -235,6 +235,13 @@ export interface NativeAddon {
   netlinkRequest(fd: number, message: Uint8Array, sequence: number): Promise<Uint8Array | number>;
   netlinkReceive(fd: number, buffer: Uint8Array): number;
 
+  udpOpen(
+    address: Uint8Array,
+    options: { port: number; ttl: number; trafficClass: number; receiveBuffer: number },
+  ): number;
+  udpSend(fd: number, records: Uint8Array, count: number): { readonly sent: number; readonly error: number };
+  udpReceive(fd: number, buffer: Uint8Array): number;
+
   openNoSymlinks(path: string, directory: boolean): number;
   tryLock(fd: number): number;
   sendUnixDatagram(address: string, text: string): number;

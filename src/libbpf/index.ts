@@ -60,6 +60,7 @@ export { type AttachedProgram, Netlink } from './netlink/netlink.ts';
 export type { Offloads } from './netlink/offloads.ts';
 export type { NextHop, Route, RouteQuestion, RouteType } from './netlink/routes.ts';
 export type { VethPair } from './netlink/veth.ts';
+export type { VxlanDevice } from './netlink/vxlan.ts';
 export { type NetlinkEvent, type NetlinkGroup, NetlinkWatch, type WatchOptions } from './netlink/watch.ts';
 export type { RxMetadata, XdpFeatures } from './netlink/xdp-features.ts';
 export { Program, type ProgramInfo, type TestRunOptions, type TestRunResult } from './program.ts';
@@ -89,3 +90,4 @@ export {
 export { Errno, errnoName, hasErrno } from './system-error.ts';
 export { type TcAttachment, TcFilter, type TcFilterInfo, type TcFilterOptions, type TcOptions } from './tc-filter.ts';
 export { type SkbContext, skbContext, type XdpContext, xdpContext } from './test-context.ts';
+export { type Datagram, type SendOutcome, UdpSocket, type UdpSocketOptions } from './udp-socket.ts';

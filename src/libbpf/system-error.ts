@@ -26,6 +26,7 @@ export const Errno = {
   EPROTOTYPE: constants.errno.EPROTOTYPE,
   ESTALE: constants.errno.ESTALE,
   EADDRNOTAVAIL: constants.errno.EADDRNOTAVAIL,
+  EADDRINUSE: constants.errno.EADDRINUSE,
   /** ENOTSUPP of the kernel: not in libc, yet bpf(2) returns it. */
   ENOTSUPP: 524,
 } as const;

@@ -42,17 +42,20 @@ export function chooseMember(
     trace.note('8', asked, 'none is on this node');
     return 'not-local';
   }
-  for (const level of asker === 'underlay' ? [here as LevelSlots] : levels) {
-    const size = level.first.length;
-    const slot = Math.floor((hash * size) / TWO_32);
-    for (const [what, id] of candidates(level, slot)) {
-      const port = id === undefined ? undefined : serving(run, id, address.network, asker);
-      if (port !== undefined) {
-        trace.note('8', `${asked}: slot ${slot} of ${size}`, `${port.id}, ${what}`);
-        return port;
+  const searched = asker === 'underlay' ? [here as LevelSlots] : levels;
+  for (const drained of [false, true]) {
+    for (const level of searched) {
+      const size = level.first.length;
+      const slot = Math.floor((hash * size) / TWO_32);
+      for (const [what, id] of candidates(level, slot)) {
+        const port = id === undefined ? undefined : serving(run, id, address.network, asker);
+        if (port !== undefined && (drained || !isDrained(run, port, asker))) {
+          trace.note('8', `${asked}: slot ${slot} of ${size}`, `${port.id}, ${what}${drained ? ', drained' : ''}`);
+          return port;
+        }
       }
+      trace.note('8', `${asked}: slot ${slot} of ${size}`, drained ? 'nobody live' : 'nobody up');
     }
-    trace.note('8', `${asked}: slot ${slot} of ${size}`, 'nobody live');
   }
   return asker === 'underlay' ? 'no-interface' : 'no-locator';
 }
@@ -69,9 +72,17 @@ function serving({ world }: Run, id: string, network: string, asker: Asker): Tab
   if (asker !== 'underlay' && asker.port === id) return undefined;
   const port = world.port(id);
   if (port.state !== 'found' || port.value.network !== network) return undefined;
-  const here = asker === 'underlay' ? port.value.at.find((at) => world.isSelf(at.node)) : world.placeOf(port.value);
+  if (asker === 'underlay' && !world.isActiveHere(port.value)) return undefined;
+  const here = asker === 'underlay' ? world.reachedHere(port.value) : world.placeOf(port.value);
   if (here === undefined) return undefined;
   return world.isSelf(here.node) && world.local(id).state !== 'found' ? undefined : port.value;
+}
+
+/** Passed over while another member is up: of frames from ports here alone. */
+function isDrained({ world }: Run, port: TablePort, asker: Asker): boolean {
+  if (asker === 'underlay') return false;
+  const place = world.placeOf(port);
+  return port.state === 'drain' || (place !== undefined && world.stateOf(place.node) !== 'up');
 }
 
 function sourceHash({ frame }: Run, layer3: Ipv4 | Ipv6): number {

@@ -17,6 +17,7 @@ const TAG = 4;
 const UDP = 8;
 /** A UDP header and the shortest tunnel header. */
 const SHORTEST_UDP = 16;
+export const PROBE_PORT = 7784;
 const LONGEST_LENGTH = 0xffff;
 
 export interface Tunnel {
@@ -30,8 +31,19 @@ export interface Tunnel {
   readonly payload: FrameView;
 }
 
+/** Section 9: somebody asks whether this node forwards. Offsets in the frame. */
+export interface Probe {
+  readonly kind: 'probe';
+  readonly family: Family;
+  readonly source: string;
+  readonly ip: number;
+  readonly udp: number;
+  readonly udpLength: number;
+}
+
 export type OuterResult =
   | Tunnel
+  | Probe
   | { readonly kind: 'not-ours'; readonly why: string }
   | { readonly kind: 'problem'; readonly reason: HeaderProblem; readonly why: string }
   | { readonly kind: 'not-in-first-buffer' };
@@ -43,10 +55,10 @@ interface Candidate {
   /** Where the IP header begins, and where what it carries does. */
   readonly ip: number;
   readonly carrier: number;
-  readonly header: TunnelHeader;
+  readonly header: TunnelHeader | 'probe';
 }
 
-type OuterProblem = Exclude<OuterResult, Tunnel>;
+type OuterProblem = Exclude<OuterResult, Tunnel | Probe>;
 
 const NOT_IN_FIRST_BUFFER = { kind: 'not-in-first-buffer' } as const;
 
@@ -85,7 +97,8 @@ function findTunnel(run: Run, device: Device): Candidate | OuterProblem {
   if (mac !== device.mac && !(forGroup && (bytes[start]! & 1) === 1)) return notOurs('to another MAC');
   if (family === 4 && (read16(bytes, at + 6) & 0x3fff) !== 0) return notOurs('a fragment');
   const header = findHeader(run, bytes[at + (family === 4 ? 9 : 6)]!, at + headerLength);
-  if ('kind' in header) return header;
+  if (typeof header === 'object' && 'kind' in header) return header;
+  if (header === 'probe' && (forGroup || mac !== device.mac)) return notOurs('a probe for a group');
   return { kind: 'candidate', family, ip: at, carrier: at + headerLength, header };
 }
 
@@ -115,7 +128,7 @@ function isGroup(run: Run, address: string): boolean {
   return owner.state === 'found' && owner.value.kind === 'group';
 }
 
-function findHeader(run: Run, protocol: number, carrier: number): TunnelHeader | OuterProblem {
+function findHeader(run: Run, protocol: number, carrier: number): TunnelHeader | 'probe' | OuterProblem {
   const { bytes, end, buffered } = run.frame;
   const { world } = run;
   const needed = protocol === PROTOCOL_UDP ? UDP : 4;
@@ -126,7 +139,9 @@ function findHeader(run: Run, protocol: number, carrier: number): TunnelHeader |
     const ours = world.hasEncap('gre') && isKeyedEthernet(bytes, carrier);
     return ours ? tunnelHeader('gre') : notOurs('GRE of another kind');
   }
-  const header = headerOfPort(world.environment.ports, read16(bytes, carrier + 2), (encap) => world.hasEncap(encap));
+  const port = read16(bytes, carrier + 2);
+  const header = headerOfPort(world.environment.ports, port, (encap) => world.hasEncap(encap));
+  if (header === undefined && port === PROBE_PORT && world.environment.discriminator !== 0) return 'probe';
   return header ?? notOurs('to another UDP port');
 }
 
@@ -141,21 +156,23 @@ function openTunnel(run: Run, { family, ip, carrier, header }: Candidate): Outer
   if (family === 4 && fold(sum16(bytes, ip, ip + 20)) !== 0xffff) return malformed('header checksum');
   let at = carrier;
   let payloadEnd = ipEnd;
-  if (header.carrier === PROTOCOL_UDP) {
+  const [first, last] = family === 4 ? [12, 16] : [8, 24];
+  const source = ipFromBytes(bytes.subarray(ip + first, ip + last));
+  if (header === 'probe' || header.carrier === PROTOCOL_UDP) {
     const udpLength = merged ? ipEnd - carrier : read16(bytes, carrier + 4);
     if (udpLength < SHORTEST_UDP || carrier + udpLength > ipEnd) return malformed('UDP length');
+    if (header === 'probe') return { kind: 'probe', family, source, ip, udp: carrier, udpLength };
     at = carrier + UDP;
     payloadEnd = carrier + udpLength;
   }
   const read = header.read({ bytes, at, end: payloadEnd, buffered });
   if (read.kind !== 'header') return read;
   const start = at + read.length;
-  const [first, last] = family === 4 ? [12, 16] : [8, 24];
   return {
     kind: 'tunnel',
     encap: header.encap,
     ipOnly: header.ipOnly,
-    source: ipFromBytes(bytes.subarray(ip + first, ip + last)),
+    source,
     ecn: family === 4 ? bytes[ip + 1]! & 3 : (bytes[ip + 1]! >>> 4) & 3,
     segment: read.segment,
     payload: { bytes, start, end: payloadEnd, buffered: Math.min(buffered, payloadEnd) },

@@ -54,6 +54,7 @@ export function defaultEnvironment(table: Table, node: string): Environment {
     nextHops,
     states: new Map(),
     former: new Map(),
+    heard: new Set(),
     guard: 'full',
     unknownSegment: 'drop',
     uplink: { device: UNDERLAY_DEVICE, source: macs.get(node)! },
@@ -64,6 +65,9 @@ export function defaultEnvironment(table: Table, node: string): Environment {
     dscp: 0,
     tooBigSpent: false,
     floodSpent: false,
+    // `simulate` asks about packets from ports
+    discriminator: 0,
+    probeHops: 1,
     segmenter: true,
     faults: [],
   };

@@ -50,7 +50,9 @@ function copiesFor(run: Run, request: Flood, members: FloodMembers): (OutputFram
 
 function copyForPort(run: Run, request: Flood, port: string): OutputFrame | undefined {
   const local = run.world.local(port);
-  const ready = local.state === 'found' && run.world.port(port).state === 'found' && request.fits(local.value);
+  const entry = run.world.port(port);
+  const reached = entry.state === 'found' && entry.value.state !== 'down' && run.world.isActiveHere(entry.value);
+  const ready = local.state === 'found' && reached && request.fits(local.value);
   run.trace.note(request.rule, `copy for ${port}`, ready ? local.value.device.name : 'none: not ready');
   if (!ready) return undefined;
   const tag = request.sender === undefined ? undefined : run.tag?.tci;

@@ -1,5 +1,6 @@
 /** A frame from a local port: packet-rules.md §2, rule by rule. */
 import type { TableLocator, TablePort } from '../table/model.ts';
+import { announcedPort, heeding } from './announcement.ts';
 import { answerFromMap } from './answer.ts';
 import { chooseMember, toMember } from './balance.ts';
 import { finish, type Parsed } from './finish.ts';
@@ -95,11 +96,8 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
   if (network.state !== 'found') return drop('stale', id);
   const { ethernet } = parsed;
   if (ethernet.group) {
-    if (network.value.network.flood === 'none') {
-      trace.note('2.9', `flood of ${id}`, 'none');
-      return drop('flood-off', id);
-    }
-    return floodAll(run, link, network.value, parsed);
+    const heard = announcedPort(run, network.value.network, parsed, world.environment.node, link.port.id);
+    return heeding(run, heard, (later) => toGroup(later, link, network.value, parsed));
   }
   const balanced = world.balancedOfMac(id, ethernet.destination);
   if (balanced.state === 'found') {
@@ -123,6 +121,13 @@ function forward(run: Run, link: PortLink, parsed: Parsed): Decision {
     return drop('stale', id);
   }
   return toPort(run, link, network.value, parsed, { port: port.value });
+}
+
+function toGroup(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed): Decision {
+  const { id, flood: how } = network.network;
+  if (how !== 'none') return floodAll(run, link, network, parsed);
+  run.trace.note('2.9', `flood of ${id}`, 'none');
+  return drop('flood-off', id);
 }
 
 interface Target {
@@ -173,7 +178,8 @@ function checkSize(
   const limit = Math.min(mtu, nodeLimit);
   const whose = nodeLimit < mtu ? 'that routers told' : `of ${network.id}`;
   run.trace.note('2.10', `${length} bytes in the MTU of ${limit} ${whose}?`, length <= limit ? 'fits' : 'too big');
-  return length <= limit ? undefined : tooBig(run, network.id, limit, ethernet, layer3);
+  if (length <= limit) return undefined;
+  return run.second ? drop('too-big', network.id) : tooBig(run, network.id, limit, ethernet, layer3);
 }
 
 function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed, to: Target): Decision {
@@ -188,11 +194,29 @@ function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed,
     trace.note('2.9', `locator ${at.node} of ${target.id}`, at === place ? 'used' : whyNot(world, at, place));
   }
   if (place === undefined) return drop('no-locator', id);
-  if (world.isSelf(place.node)) return deliverHere(run, link, network, parsed, target);
-  return sendTo(run, link.device, network, parsed, to, place);
+  const go = (which: Run, at: TableLocator): Decision =>
+    world.isSelf(at.node)
+      ? deliverHere(which, link, network, parsed, target)
+      : sendTo(which, link.device, network, parsed, to, at);
+  const second = world.secondOf(target);
+  if (run.second || second === undefined) return go(run, second ?? place);
+  trace.note('9', `${target.id} moves to ${second.node}`, 'a copy for each of its places');
+  if (run.hook === 'xdp') {
+    trace.note('5', 'two copies?', 'left to TC');
+    return left();
+  }
+  const first = go(run, place);
+  const { outputs } = go({ ...run, second: true }, second);
+  const sent = first.record.verdict === 'encap' || first.record.verdict === 'deliver';
+  return {
+    ...first,
+    record: sent ? { ...first.record, copies: 1 } : first.record,
+    outputs: [...first.outputs, ...outputs],
+  };
 }
 
 function whyNot(world: World, at: TableLocator, place: TableLocator | undefined): string {
+  if (at.pending === true) return 'it moves there';
   if (at.priority === PRIORITY_NEVER) return 'passed over: priority 255';
   const state = world.stateOf(at.node);
   if (state === 'up') return place === undefined ? 'passed over' : 'in reserve';

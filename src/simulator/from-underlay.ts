@@ -1,5 +1,6 @@
 /** A frame from the underlay: packet-rules.md §3, rule by rule. */
 import type { TableNode } from '../table/model.ts';
+import { announcedPort, heeding } from './announcement.ts';
 import { parseOuter, type Tunnel } from './decap.ts';
 import { combineEcn } from './ecn.ts';
 import type { Parsed } from './finish.ts';
@@ -9,6 +10,7 @@ import { isBehind } from './guard-remote.ts';
 import { forwardInner } from './inner-frame.ts';
 import { forwardInnerPacket, framedPacket, sourceOfPacket } from './inner-packet.ts';
 import { isLinkControl, missing, parseEthernet, parseLayer3, skipTags } from './parse.ts';
+import { reflect } from './probe.ts';
 import { type Decision, drop, isIp, left, type Run, stack } from './run.ts';
 import type { Device } from './types.ts';
 
@@ -30,6 +32,8 @@ export function fromUnderlay(run: Run): Decision {
     case 'problem':
       trace.note(outer.reason === 'outer-malformed' ? '3.2' : '3.3', 'is the outer header sane?', `no: ${outer.why}`);
       return drop(outer.reason);
+    case 'probe':
+      return reflect(run, link.value, outer);
     case 'tunnel':
       trace.note('3.1–3', 'a tunnel packet for this node?', `${outer.encap} from ${outer.source}`);
       return fromTunnel(run, link.value, outer);
@@ -92,7 +96,9 @@ function fromNode(run: Run, from: Device, network: string, node: TableNode, oute
     if (behind === 'stale') return drop('stale', network);
     if (!behind) return drop('guard-remote', network);
   }
-  return forwardInner({ run, from, network, parsed, ecn });
+  const entry = world.network(network);
+  const heard = entry.state === 'found' ? announcedPort(run, entry.value.network, parsed, node.id) : undefined;
+  return heeding(run, heard, (later) => forwardInner({ run: later, from, network, parsed, ecn }));
 }
 
 function parseFrame(run: Run, network: string): Parsed | Decision {

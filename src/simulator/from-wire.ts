@@ -96,7 +96,7 @@ function toOne(arrival: Arrival, mac: string): Decision {
   const { world } = run;
   const target = world.portOfMac(network, mac);
   const port = target.state === 'found' ? world.port(target.value) : undefined;
-  const here = port?.state === 'found' && port.value.at.some((at) => world.isSelf(at.node));
+  const here = port?.state === 'found' && world.reachedHere(port.value) !== undefined;
   run.trace.note(RULE, `(${network}, ${mac})`, here ? port.value.id : 'no port of this node: to the stack');
   return here ? untagged(arrival, toInterface(arrival, port.value.id, RULE)) : stack();
 }

@@ -54,6 +54,14 @@ export function toGroup(arrival: Arrival, network: TableNetwork): Decision {
 export function toLocalPort(arrival: Arrival, port: TablePort): Decision {
   const { world } = arrival.run;
   if (!port.at.some((at) => world.isSelf(at.node))) return drop('not-local', arrival.network);
+  if (port.state === 'down') {
+    arrival.run.trace.note('3.9', `state of ${port.id}`, 'down');
+    return drop('no-locator', arrival.network);
+  }
+  if (!world.isActiveHere(port)) {
+    arrival.run.trace.note('9', `is ${port.id}, which moves, at this end?`, 'no');
+    return drop('not-active', arrival.network);
+  }
   return toInterface(arrival, port.id, '3.9');
 }
 

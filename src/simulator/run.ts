@@ -16,6 +16,8 @@ export interface Run {
   readonly gsoSize: number;
   /** The VLAN tag that travels beside the frame (TC). */
   readonly tag: Tag | undefined;
+  /** The copy that came back, for the place that a port moves to. */
+  readonly second: boolean;
   readonly trace: Trace;
 }
 
@@ -24,6 +26,7 @@ export interface Decision {
   readonly record: VerdictRecord;
   readonly outputs: readonly OutputFrame[];
   readonly toStack?: true;
+  readonly heard?: string;
 }
 
 /** `network` is the id, once known. */

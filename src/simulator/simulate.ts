@@ -23,6 +23,8 @@ export interface SimulationInput {
   readonly metadataTag?: boolean | number | Tag;
   /** XDP: bytes in the first buffer of a multi-buffer frame; default: all. */
   readonly firstBuffer?: number;
+  /** TC: the copy of a frame from a port that came back, for the place that the destination moves to. */
+  readonly second?: boolean;
 }
 
 /** Applies the packet rules to one frame. Pure: the same input gives the same answer. */
@@ -38,6 +40,7 @@ export function simulate(input: SimulationInput): Simulation {
     multiBuffer: buffered < frame.length,
     gsoSize: input.hook === 'tc' ? (input.gsoSize ?? 0) : 0,
     tag: input.hook === 'tc' ? tagOf(input.metadataTag) : undefined,
+    second: input.hook === 'tc' && input.second === true,
     trace,
   };
   const decision = input.program === 'port' ? fromPort(run) : fromUnderlay(run);

@@ -31,6 +31,7 @@ export const REASON_NAMES = [
   'no-locator',
   'no-interface',
   'internal',
+  'not-active',
   'no-port',
   'underlay-source',
   'guard-mac',
@@ -59,6 +60,9 @@ export const REASON_NAMES = [
   'port-mtu',
   'ecn',
   'tunnel-option',
+  'probe-malformed',
+  'probe-ttl',
+  'probe-discriminator',
 ] as const;
 
 export type ReasonName = (typeof REASON_NAMES)[number];
@@ -163,6 +167,8 @@ export interface Environment {
   readonly states: ReadonlyMap<string, NodeState>;
   /** Port id -> its former place. */
   readonly former: ReadonlyMap<string, Former>;
+  /** Ids of ports whose guests announced themselves where they move to. */
+  readonly heard: ReadonlySet<string>;
   readonly guard: Guard;
   readonly unknownSegment: 'drop' | 'stack';
   readonly ports: TunnelPorts;
@@ -174,6 +180,10 @@ export interface Environment {
   readonly tooBigSpent: boolean;
   /** The rate of flooded frames is used up. */
   readonly floodSpent: boolean;
+  /** This node's discriminator of S-BFD; 0: probes are not answered. */
+  readonly discriminator: number;
+  /** Hops that a probe may have made, 1 to 255. */
+  readonly probeHops: number;
   /** There is a device that cuts super-packets. */
   readonly segmenter: boolean;
   /** The programs were loaded with every encapsulation and feature, also those that no network of the node uses. */
@@ -214,9 +224,11 @@ export interface Step {
 
 export interface Simulation {
   readonly record: VerdictRecord;
-  /** One frame for deliver, encap and answer; one a copy for flood, in no particular order; none for drop, stack, left. */
+  /** One frame for deliver, encap and answer; one a copy for flood, in no particular order; none for drop, stack, left. Behind it that for the place a port moves to. */
   readonly outputs: readonly OutputFrame[];
   /** Of a flood from the wire: the packet itself goes on to the host's stack too. */
   readonly toStack?: true;
+  /** The port whose guest announces itself by this where it moves to: it is there from now on. */
+  readonly heard?: string;
   readonly steps: readonly Step[];
 }

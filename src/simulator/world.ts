@@ -404,15 +404,51 @@ export class World {
 
   /**
    * The locator in use, as seen from here: of those that are not priority 255 the first whose node is up, else the first whose
-   * node is drained, else the one here, whatever this node's state.
+   * node is drained, else the one here, whatever this node's state. Of a port that moves the pending one, when it is there by now
+   * or has no other place.
    */
   placeOf(port: TablePort): TableLocator | undefined {
+    if (port.state === 'down') return undefined;
+    const pending = port.at.find((at) => at.pending && (this.stateOf(at.node) !== 'down' || this.isSelf(at.node)));
+    if (pending !== undefined && (port.move?.send === 'new' || this.isHeard(port))) return pending;
     const possible = this.viewOf(port).filter((at) => at.priority !== PRIORITY_NEVER);
     return (
       possible.find((at) => this.stateOf(at.node) === 'up') ??
       possible.find((at) => this.stateOf(at.node) === 'drain') ??
-      possible.find((at) => this.isSelf(at.node))
+      possible.find((at) => this.isSelf(at.node)) ??
+      pending
     );
+  }
+
+  /** The same a moment later: the guest of this port was heard. */
+  hearing(port: string): World {
+    const heard = new Set([...this.environment.heard, port]);
+    return new World(this.table, { ...this.environment, heard });
+  }
+
+  /** Was the guest of a port that moves heard from its new place? */
+  isHeard(port: TablePort): boolean {
+    return port.move?.activate === 'announcement' && this.environment.heard.has(port.id);
+  }
+
+  /** Where a second copy goes: the place that the port moves to, beside the one in use. */
+  secondOf(port: TablePort): TableLocator | undefined {
+    if (port.move?.send !== 'both') return undefined;
+    const pending = port.at.find((at) => at.pending);
+    if (pending === undefined || pending === this.placeOf(port)) return undefined;
+    return this.isSelf(pending.node) || this.stateOf(pending.node) === 'down' ? undefined : pending;
+  }
+
+  /** Of a port with a place here: does this place deliver to it? */
+  isActiveHere(port: TablePort): boolean {
+    if (port.move === undefined) return true;
+    const pending = port.at.find((at) => at.pending && this.isSelf(at.node));
+    return pending === undefined ? !this.isHeard(port) : this.placeOf(port) === pending;
+  }
+
+  /** The locator here of a port that is not down, of any priority. */
+  reachedHere(port: TablePort): TableLocator | undefined {
+    return port.state === 'down' ? undefined : port.at.find((at) => this.isSelf(at.node));
   }
 
   flood(network: string): Lookup<FloodMembers> {
@@ -422,7 +458,7 @@ export class World {
     const segments = new Map<string, Set<number>>();
     for (const port of this.#portsOfNetwork.get(network) ?? []) {
       for (const at of this.viewOf(port)) {
-        if (at.priority === PRIORITY_NEVER) continue;
+        if (at.priority === PRIORITY_NEVER && at.pending !== true) continue;
         if (this.isSelf(at.node)) ports.push(port.id);
         else segments.set(at.node, (segments.get(at.node) ?? new Set()).add(this.segmentOf(port, at)));
       }

@@ -9,8 +9,9 @@ import { addressRecord, type DeltaRecord, networkRecord, nodeRecord, portRecord,
 import type { Diagnostic } from '../table/diagnostics.ts';
 import { RECORD_KINDS, type RecordKind } from '../table/document.ts';
 import type { Table } from '../table/model.ts';
+import { isSequence } from '../table/row.ts';
 import { EditLog, type EditLogOptions, type LogContent } from './api-log.ts';
-import type { MappingSource, SourceSink } from './source.ts';
+import type { MappingSource, SourceSink, Verdict } from './source.ts';
 
 /** One acknowledged edit. */
 export interface AcceptedEdit {
@@ -28,6 +29,8 @@ export interface AcceptedEdit {
 export interface ApiSourceOptions extends EditLogOptions {
   /** The table in force. */
   readonly table: () => CompactTable | undefined;
+  /** A port was removed by a move of this sequence: what tells of an older one counts no more. */
+  readonly buried?: (port: string, sequence: number) => void;
   /** Bytes of log after which a snapshot is written. Default 4 MiB. */
   readonly compactAfter?: number;
 }
@@ -41,6 +44,8 @@ const COMPACT_AFTER = 4 << 20;
 /** Segments of the log after which a snapshot is written: each start of the daemon begins one. */
 const COMPACT_SEGMENTS = 16;
 const SOURCE = 'api';
+/** Records that a conflict shows. */
+const MOST_IN_FORCE = 16;
 
 const nameOf = ({ kind, id }: Key): string => `${kind} ${id}`;
 
@@ -94,6 +99,22 @@ function recordsOf(text: string): DeltaRecord[] {
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as DeltaRecord)
     .filter((record) => keyOf(record) !== undefined);
+}
+
+/** Changes that came too late have an error of their own: who sent them may want to know what counts instead. */
+function refusal({ error, diagnostics, stale }: Extract<Verdict, { state: 'refused' }>, before: Table): MapwireError {
+  const [first] = stale;
+  if (first === undefined || diagnostics.some(({ code, severity }) => severity === 'error' && code !== 'MW194'))
+    return error;
+  const more = stale.length > 1 ? ` (and ${stale.length - 1} more)` : '';
+  const message = `port '${first.port}' is at sequence ${first.inForce}, and the change tells of ${first.sequence}${more}`;
+  const inForce = stale
+    .slice(0, MOST_IN_FORCE)
+    .map(({ port }) => recordOf(before, { kind: 'port', id: port }) ?? { port });
+  return new MapwireError('ERR_MW_SEQUENCE', message, {
+    hint: 'nothing was changed; to move a port again, send a sequence above the one in force',
+    details: { diagnostics, inForce },
+  });
 }
 
 export class ApiSource implements MappingSource {
@@ -184,10 +205,14 @@ export class ApiSource implements MappingSource {
         return true;
       },
     });
-    if (verdict.state === 'refused') throw verdict.error;
+    if (verdict.state === 'refused') throw refusal(verdict, before);
     if (verdict.state !== 'accepted') throw new MapwireError('ERR_MW_API', 'the table changed meanwhile; try again');
     const records = recordsOf(Buffer.from(deltas).toString('utf8'));
     this.#remember(records);
+    for (const record of records) {
+      const key = keyOf(record);
+      if (key?.removes && isSequence(record.sequence)) this.#options.buried?.(key.id, record.sequence);
+    }
     const { table, changes, diagnostics } = verdict;
     const durable = this.#log.append({ revision: table.revision, edits: records }).then(
       () => {
@@ -227,7 +252,7 @@ export class ApiSource implements MappingSource {
     const verdict = this.#sink?.offer({
       keep: false,
       feed: (edit) => {
-        readDeltas(edit, list, { name: SOURCE, source: SOURCE });
+        readDeltas(edit, list, { name: SOURCE, source: SOURCE, restoring: true });
         return true;
       },
     });

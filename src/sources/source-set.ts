@@ -3,7 +3,7 @@
 import { MapwireError } from '../errors.ts';
 import type { CompactTable, TableChanges } from '../table/compact-table.ts';
 import { type Diagnostic, hasErrors } from '../table/diagnostics.ts';
-import { TableEdit } from '../table/edit.ts';
+import { type EditOptions, TableEdit } from '../table/edit.ts';
 import { tableError } from '../table/read-table.ts';
 import type { MappingSource, Offer, SourceSink, Verdict } from './source.ts';
 
@@ -38,6 +38,8 @@ export type SourceSetEvent =
 export interface SourceSetOptions {
   /** Gives the revision of the next version; called once for each that there is. By default they count from 1. */
   readonly revision?: () => number;
+  /** Gives what says of ports that the table does not have the newest move that was heard of; undefined: of none. */
+  readonly newest?: () => EditOptions['newest'];
 }
 
 interface Member {
@@ -52,6 +54,7 @@ export class SourceSet {
   readonly #members: Member[] = [];
   readonly #listeners = new Set<(event: SourceSetEvent) => void>();
   readonly #revision: () => number;
+  readonly #newest: SourceSetOptions['newest'];
   #table: CompactTable | undefined;
   #count = 0;
   #started = false;
@@ -60,6 +63,7 @@ export class SourceSet {
 
   constructor(options: SourceSetOptions = {}) {
     this.#revision = options.revision ?? (() => ++this.#count);
+    this.#newest = options.newest;
   }
 
   /** The table in force; undefined before every source has offered a snapshot and they fit together. */
@@ -127,7 +131,7 @@ export class SourceSet {
     if (member.pending === undefined || offer.keep) member.pending = offer;
     const missing = this.#members.filter(({ pending }) => pending === undefined).map(({ source }) => source.name);
     if (missing.length > 0 || member.pending !== offer) return { state: 'waiting', missing };
-    const edit = new TableEdit(undefined, { revision: this.#revision });
+    const edit = new TableEdit(undefined, { revision: this.#revision, newest: this.#newest?.() });
     const fed = this.#fill(edit, () => this.#members.every(({ pending }) => pending!.feed(edit)));
     if (!fed) {
       edit.abandon();
@@ -137,7 +141,7 @@ export class SourceSet {
     const offers = this.#members.map(({ pending }) => pending!);
     const verdict: Verdict =
       table === undefined
-        ? { state: 'refused', diagnostics, error: errorOf(diagnostics) }
+        ? { state: 'refused', diagnostics, error: errorOf(diagnostics), stale: edit.staleChanges }
         : { state: 'accepted', table, diagnostics };
     for (const each of this.#members) {
       each.state = table === undefined ? 'bad' : 'good';
@@ -151,7 +155,7 @@ export class SourceSet {
   }
 
   #try(member: Member, offer: Offer, base: CompactTable): Verdict {
-    const edit = new TableEdit(base, { revision: this.#revision });
+    const edit = new TableEdit(base, { revision: this.#revision, newest: this.#newest?.() });
     if (!this.#fill(edit, () => offer.feed(edit))) {
       edit.abandon();
       return { state: 'unstable' };
@@ -163,7 +167,8 @@ export class SourceSet {
         member.state = 'bad';
         member.diagnostics = diagnostics;
       }
-      const verdict: Verdict = { state: 'refused', diagnostics, error: errorOf(diagnostics) };
+      const error = errorOf(diagnostics);
+      const verdict: Verdict = { state: 'refused', diagnostics, error, stale: edit.staleChanges };
       this.#tell(member, verdict, base);
       return verdict;
     }

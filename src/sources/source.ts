@@ -6,7 +6,7 @@
 import type { MapwireError } from '../errors.ts';
 import type { CompactTable, TableChanges } from '../table/compact-table.ts';
 import type { Diagnostic } from '../table/diagnostics.ts';
-import type { TableEdit } from '../table/edit.ts';
+import type { StaleChange, TableEdit } from '../table/edit.ts';
 
 /** What a source wants to be in the table. */
 export interface Offer {
@@ -36,7 +36,13 @@ export type Verdict =
       readonly diagnostics: readonly Diagnostic[];
     }
   /** The table stays as it was. */
-  | { readonly state: 'refused'; readonly diagnostics: readonly Diagnostic[]; readonly error: MapwireError }
+  | {
+      readonly state: 'refused';
+      readonly diagnostics: readonly Diagnostic[];
+      readonly error: MapwireError;
+      /** Among what was wrong: changes that told of older moves. */
+      readonly stale: readonly StaleChange[];
+    }
   /** Not looked at before every source has offered its snapshot and they fit; names those that have not offered. */
   | { readonly state: 'waiting'; readonly missing: readonly string[] }
   /** The content changed while it was read. */

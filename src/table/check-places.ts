@@ -44,6 +44,9 @@ export function pathOfLocator(
   matches: (locator: Record<string, unknown>) => boolean,
   key: string,
 ): Path {
+  const move = isMapping(value) ? value.move : undefined;
+  const pending = isMapping(move) ? move.to : undefined;
+  if (isMapping(pending) && matches(pending)) return ['move', 'to', key];
   const path = itemPath(value, 'at', (item) => isMapping(item) && matches(item));
   return [...path, key];
 }

@@ -81,7 +81,7 @@ export function checkLimited(edit: TableEdit): void {
   if (suspects.size === 0) return;
   for (const [network, nodes] of nodesOf(edit, suspects)) {
     for (const row of store.limited.get(store.networks.find(network.id)!) ?? []) {
-      const at = store.at(row);
+      const at = store.at(row).filter(({ pending }) => pending !== true);
       const without = nodes.filter((node) => !at.some((locator) => hasLocator(locator, node))).map(({ id }) => id);
       if (without.length === 0) continue;
       const names = without.toSorted().slice(0, NAMED).map(quote).join(', ');

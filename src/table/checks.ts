@@ -7,6 +7,7 @@ import { formatIp, formatMac, type IpNumber, parseIp } from './address.ts';
 import { checkAddresses } from './check-addresses.ts';
 import { checkIpNetworks, checkLocatorSegments } from './check-carried.ts';
 import { checkFamilies, checkGroups, checkIpv6Mtu, checkMtuFits } from './check-families.ts';
+import { checkMoves } from './check-moves.ts';
 import {
   allRows,
   inOrder,
@@ -48,6 +49,7 @@ export function runChecks(edit: TableEdit): void {
   checkSharedMacs(edit);
   checkFamilies(edit);
   checkGroups(edit);
+  checkMoves(edit);
   checkAddresses(edit);
 }
 

@@ -141,6 +141,12 @@ export class CompactTable implements Table {
     for (const stored of this.storedPorts()) yield portOfRow(stored.row);
   }
 
+  /** Ports that have a sequence. Costs nothing where there never was one. */
+  *sequencedPorts(): Generator<TablePort> {
+    if (!this.parts.store.hasSequences) return;
+    for (const { row } of this.storedPorts()) if (row.sequence > 0) yield portOfRow(row);
+  }
+
   /** Every port once, also when the table is edited meanwhile. */
   *storedPorts(): Generator<StoredRow> {
     for (let row = 0; row < this.#limit; row++) {

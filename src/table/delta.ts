@@ -4,7 +4,7 @@ import { bytesOf } from './byte-source.ts';
 import { CompactTable, type TableChanges } from './compact-table.ts';
 import type { TableFile } from './document.ts';
 import { type EditOptions, type EditResult, TableEdit } from './edit.ts';
-import type { Table, TableAddress, TableNetwork, TableNode, TablePort } from './model.ts';
+import type { Table, TableAddress, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
 import { readNdjson } from './read-ndjson.ts';
 import { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, isMapping } from './row.ts';
 
@@ -21,6 +21,8 @@ export interface DeltaOptions extends EditOptions {
   readonly source?: string;
   /** Place of the source among others: of two definitions of one thing the later one is the mistake (files have 0). */
   readonly rank?: number;
+  /** The changes bring back what was before: sequences do not count. */
+  readonly restoring?: boolean;
 }
 
 /**
@@ -42,12 +44,12 @@ export function applyDelta(
 export function readDeltas(
   edit: TableEdit,
   deltas: string | Uint8Array | readonly DeltaRecord[],
-  options: Pick<DeltaOptions, 'name' | 'source' | 'rank'> = {},
+  options: Pick<DeltaOptions, 'name' | 'source' | 'rank' | 'restoring'> = {},
 ): void {
   const content = deltaBytes(deltas);
   const source = bytesOf(content);
   const file: TableFile = { name: options.name ?? 'delta', source: options.source ?? '', rank: options.rank ?? 1 };
-  edit.applyDeltas(file);
+  edit.applyDeltas(file, options.restoring);
   readNdjson(source, edit, edit.show, { deltas: true });
 }
 
@@ -126,6 +128,13 @@ export function nodeRecord(node: TableNode): Record<string, unknown> {
     ...(node.guard !== 'full' && { guard: node.guard }),
     ...(node.udp6Checksum !== 'auto' && { 'udp6-checksum': node.udp6Checksum }),
     ...(node.state !== undefined && { state: node.state }),
+    ...(node.probe !== undefined && {
+      probe: {
+        ...(node.probe.kind !== undefined && { kind: node.probe.kind }),
+        ...(node.probe.intervalMs !== undefined && { interval: `${node.probe.intervalMs}ms` }),
+        ...(node.probe.multiplier !== undefined && { multiplier: node.probe.multiplier }),
+      },
+    }),
   };
 }
 
@@ -144,15 +153,17 @@ export function networkRecord(network: TableNetwork): Record<string, unknown> {
 }
 
 export function portRecord(port: TablePort): Record<string, unknown> {
-  const at = port.at.map((locator) => ({
-    node: locator.node,
-    ...(locator.interface !== undefined && { interface: locator.interface }),
-    ...(locator.segment !== undefined && { segment: locator.segment }),
-    ...(locator.priority !== DEFAULT_PRIORITY && { priority: locator.priority }),
-    ...(locator.weight !== DEFAULT_WEIGHT && { weight: locator.weight }),
-    ...(locator.for !== undefined && { for: locator.for }),
-    ...(locator.prefer !== undefined && { prefer: locator.prefer }),
-  }));
+  const pending = port.at.find((locator) => locator.pending);
+  const at = port.at
+    .filter((locator) => locator !== pending)
+    .map((locator) => ({
+      ...placeRecord(locator),
+      ...(locator.priority !== DEFAULT_PRIORITY && { priority: locator.priority }),
+      ...(locator.weight !== DEFAULT_WEIGHT && { weight: locator.weight }),
+      ...(locator.for !== undefined && { for: locator.for }),
+      ...(locator.prefer !== undefined && { prefer: locator.prefer }),
+    }));
+  const { send, activate } = port.move ?? {};
   return {
     network: port.network,
     mac: port.mac,
@@ -160,7 +171,24 @@ export function portRecord(port: TablePort): Record<string, unknown> {
     ...(port.ips.length > 0 && { ips: port.ips }),
     ...(port.allow.length > 0 && { allow: port.allow }),
     ...(port.role !== undefined && { role: port.role }),
+    ...(port.state !== undefined && { state: port.state }),
+    ...(port.sequence !== undefined && { sequence: port.sequence }),
     at: at.length === 1 ? at[0] : at,
+    ...(pending !== undefined && {
+      move: {
+        to: placeRecord(pending),
+        ...(send !== 'old' && { send }),
+        ...(activate !== 'table' && { activate }),
+      },
+    }),
+  };
+}
+
+function placeRecord(locator: TableLocator): Record<string, unknown> {
+  return {
+    node: locator.node,
+    ...(locator.interface !== undefined && { interface: locator.interface }),
+    ...(locator.segment !== undefined && { segment: locator.segment }),
   };
 }
 

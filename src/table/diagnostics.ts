@@ -67,6 +67,8 @@ export const DIAGNOSTICS = {
     meaning: 'two nodes of one network have no address family in common',
   },
   MW144: { severity: 'error', name: 'node-guard', meaning: "'guard' of a node that is not foreign" },
+  MW145: { severity: 'error', name: 'bad-probe', meaning: 'an interval or multiplier of a probe that cannot be' },
+  MW146: { severity: 'error', name: 'foreign-s-bfd', meaning: 'S-BFD to a node that is foreign' },
   // networks
   MW150: {
     severity: 'error',
@@ -157,6 +159,19 @@ export const DIAGNOSTICS = {
     meaning: 'more members, or more priorities of them, than possible',
   },
   // MW190 was: part of the format, but not of that version of Mapwire
+  // moves
+  MW191: { severity: 'error', name: 'move-target', meaning: 'a port moves to a node where it is already' },
+  MW192: {
+    severity: 'error',
+    name: 'unheard-announcement',
+    meaning: "'activate: announcement' in a network in which announcements do not reach other nodes",
+  },
+  MW193: { severity: 'error', name: 'flat-move', meaning: "'move' of a port in a flat network" },
+  MW194: {
+    severity: 'error',
+    name: 'stale-sequence',
+    meaning: 'a change that tells of an older move of a port than the one in force',
+  },
   // the rest
   MW199: { severity: 'error', name: 'more', meaning: 'further mistakes of the file, which are only counted' },
   // legal, and perhaps not meant
@@ -186,6 +201,11 @@ export const DIAGNOSTICS = {
     severity: 'warning',
     name: 'no-locator-for',
     meaning: "'for' leaves a node that has ports in the network without any locator of a port",
+  },
+  MW208: {
+    severity: 'warning',
+    name: 'newer-kept',
+    meaning: 'a file tells of an older move of a port than the one in force, which is kept',
   },
   MW210: { severity: 'warning', name: 'no-member-up', meaning: 'all members of a balanced address are down' },
   MW211: {

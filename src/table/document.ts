@@ -40,7 +40,8 @@ export interface RecordSink {
   plainPort(port: PlainPort, line: number): boolean;
   /** About so many ports are to come from this file. */
   expect(ports: number): void;
-  remove(kind: RecordKind, id: string, line: number): void;
+  /** @param sequence of a port: the move that the removal tells of */
+  remove(kind: RecordKind, id: string, line: number, sequence?: number): void;
   mistake(code: DiagnosticCode, path: Path, message: string, extra?: MistakeExtra): void;
   /** A mistake whose place is known. Without one it is the file as a whole. */
   mistakeAt(

@@ -13,7 +13,16 @@ import type { Document, RecordKind, RecordSink, TableFile } from './document.ts'
 import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts';
 import type { TableAddress, TableNetwork, TableNode } from './model.ts';
 import { type PlainPort, PortStore, type StoredRow } from './port-store.ts';
-import { type MistakeExtra, networkOfValue, nodeOf, type Path, type PortRow, portOf, type RowReport } from './row.ts';
+import {
+  isMapping,
+  type MistakeExtra,
+  networkOfValue,
+  nodeOf,
+  type Path,
+  type PortRow,
+  portOf,
+  type RowReport,
+} from './row.ts';
 import { nearest } from './suggest.ts';
 import type { Position } from './text-position.ts';
 
@@ -22,6 +31,23 @@ export interface EditOptions {
   readonly revision?: number | (() => number) | undefined;
   /** Errors shown of one file. */
   readonly limit?: number | undefined;
+  /** Of ports that the table does not have: the newest move that was heard of. */
+  readonly newest?: ((port: string) => NewestMove | undefined) | undefined;
+}
+
+/** What was in force of a port before. */
+export interface NewestMove {
+  readonly sequence: number;
+  /** Its record; undefined: that move removed the port. */
+  readonly record?: Readonly<Record<string, unknown>>;
+}
+
+/** A change that came too late. */
+export interface StaleChange {
+  readonly port: string;
+  readonly sequence: number;
+  /** The sequence that counts. */
+  readonly inForce: number;
 }
 
 export interface EditResult {
@@ -112,6 +138,8 @@ export class TableEdit implements RecordSink {
   readonly networks: Definitions<TableNetwork>;
   readonly addresses: Definitions<TableAddress>;
   readonly mistakes: Mistakes;
+  /** Changes of ports that told of older moves than those in force. */
+  readonly staleChanges: StaleChange[] = [];
   /** The base that the new version will share its store with. */
   readonly #base: CompactTable | undefined;
   readonly #options: EditOptions;
@@ -133,6 +161,7 @@ export class TableEdit implements RecordSink {
   #seen = new Uint8Array(1024);
   #file = -1;
   #deltas = false;
+  #restoring = false;
   #incomplete = false;
   #finished = false;
 
@@ -187,8 +216,12 @@ export class TableEdit implements RecordSink {
     this.#replaced.add(this.#register(file));
   }
 
-  /** From now on records are changes: each replaces what has its id, in the order in which they come. */
-  applyDeltas(file: TableFile): void {
+  /**
+   * From now on records are changes: each replaces what has its id, in the order in which they come. `restoring`: they are
+   * what was before, whatever sequences they have.
+   */
+  applyDeltas(file: TableFile, restoring = false): void {
+    this.#restoring = restoring;
     this.#file = this.#register(file);
     this.#deltaFiles.add(this.#file);
     this.#deltas = true;
@@ -282,21 +315,63 @@ export class TableEdit implements RecordSink {
       this.#brokenPorts.set(id, origin);
       return;
     }
+    if (this.#isStale(row, port, origin)) return;
     this.#brokenPorts.delete(id);
     this.#put(row, port, line);
+  }
+
+  /**
+   * News of an older move than the one in force: a change is refused, a file's is told of and the newer kept. `false`: it is
+   * none.
+   */
+  #isStale(row: number, port: PortRow, origin: Origin): boolean {
+    const kept = row < 0 ? this.#options.newest?.(port.id) : undefined;
+    const newest = row < 0 ? (kept?.sequence ?? 0) : this.store.sequence(row);
+    if (port.sequence >= newest || this.#restoring) return false;
+    const { id } = port;
+    const given = port.sequence === 0 ? 'no sequence' : `sequence ${port.sequence}`;
+    const message = `port ${quote(id)} has ${given}, and what is in force has ${newest}`;
+    const find = (value: unknown): Path => (isMapping(value) && value.sequence !== undefined ? ['sequence'] : []);
+    if (this.#deltas) {
+      this.#stale(origin, { port: id, sequence: port.sequence, inForce: newest }, message, find);
+      return true;
+    }
+    const record = row < 0 ? kept?.record : undefined;
+    const gone = row < 0 && record === undefined;
+    this.report('MW208', origin, 'port', id, find, gone ? `${message}, which removed it` : `${message}: that is kept`, {
+      key: port.sequence === 0,
+      hint: `remove the older one from the file, or write a sequence above ${newest}`,
+    });
+    if (gone) return true;
+    if (row >= 0) {
+      this.store.relocate(row, origin.file, origin.line);
+      this.#mark(row);
+      return true;
+    }
+    const before = portOf(id, record, this.#reporter('port', id, origin.line));
+    if (before !== undefined) this.#put(row, before, origin.line);
+    return true;
+  }
+
+  #stale(origin: Origin, change: StaleChange, message: string, find: (value: unknown) => Path): void {
+    this.report('MW194', origin, 'port', change.port, find, `${message}: it tells of an older move`, {
+      hint: `if it is meant so, send it with a sequence of at least ${change.inForce}`,
+    });
+    this.staleChanges.push(change);
   }
 
   plainPort(port: PlainPort, line: number): boolean {
     const { store } = this;
     if (this.#brokenPorts.size > 0) return false;
     const row = store.findIdBytes(port.bytes, port.idStart, port.idEnd);
+    if (row < 0 && this.#isRemembered(port)) return false;
     if (row < 0) {
       const place = store.putPlain(port, this.#file, line);
       if (this.#base !== undefined) this.#note(place, store.id(place), null);
       this.#mark(place);
       return true;
     }
-    if (!this.#mayReplace(row)) return false;
+    if (store.sequence(row) > 0 || !this.#mayReplace(row)) return false;
     if (store.equalsPlain(row, port)) {
       this.#relocate(row, line);
     } else {
@@ -305,6 +380,12 @@ export class TableEdit implements RecordSink {
     }
     this.#mark(row);
     return true;
+  }
+
+  /** Was a move heard of a port that the table does not have? */
+  #isRemembered({ bytes, idStart, idEnd }: PlainPort): boolean {
+    const { newest } = this.#options;
+    return newest !== undefined && newest(Buffer.from(bytes.subarray(idStart, idEnd)).toString()) !== undefined;
   }
 
   expect(ports: number): void {
@@ -383,7 +464,7 @@ export class TableEdit implements RecordSink {
     this.report('MW106', at, kind, id, () => [], message, { key: true, related });
   }
 
-  remove(kind: RecordKind, id: string, line: number): void {
+  remove(kind: RecordKind, id: string, line: number, sequence?: number): void {
     const definitions = kind === 'node' ? this.nodes : kind === 'address' ? this.addresses : this.networks;
     const row = kind === 'port' ? this.store.findId(id) : -1;
     const origin =
@@ -398,6 +479,12 @@ export class TableEdit implements RecordSink {
       return;
     }
     if (this.#isDuplicate(kind, id, origin, now, false)) return;
+    const inForce = row >= 0 ? this.store.sequence(row) : 0;
+    if (sequence !== undefined && sequence < inForce) {
+      const message = `port ${quote(id)} is to be removed by sequence ${sequence}, and what is in force has ${inForce}`;
+      this.#stale(now, { port: id, sequence, inForce }, message, () => ['sequence']);
+      return;
+    }
     if (row >= 0) this.#take(row);
     if (kind === 'port') this.#brokenPorts.delete(id);
     else {

@@ -7,6 +7,19 @@
 /** Is a node to be used? `drain`: only for ports that are at no other live node. */
 export type NodeState = 'up' | 'down' | 'drain';
 
+/** How it is found out whether a node lives; what is not given follows from the daemon's configuration. */
+export interface TableProbe {
+  /** BFD (RFC 5880), Seamless BFD (RFC 7880; nodes of ours only), or not at all. */
+  readonly kind?: 'none' | 'bfd' | 's-bfd';
+  /** Milliseconds between packets, 10 to 60,000. */
+  readonly intervalMs?: number;
+  /** Packets in a row that may be lost, 1 to 255. */
+  readonly multiplier?: number;
+}
+
+/** Is a port to be reached? `drain`: as a member of balanced addresses only where no other is up. */
+export type PortState = 'up' | 'down' | 'drain';
+
 export type Encap = 'vxlan' | 'vxlan-gpe' | 'geneve' | 'gre' | 'lisp' | 'flat';
 
 export interface TableNode {
@@ -24,6 +37,7 @@ export interface TableNode {
   readonly udp6Checksum: 'auto' | 'zero' | 'computed';
   /** For the whole fleet; undefined: the table does not say. */
   readonly state?: NodeState;
+  readonly probe?: TableProbe;
 }
 
 export interface TableNetwork {
@@ -55,6 +69,16 @@ export interface TableLocator {
   readonly for?: readonly string[];
   /** Nodes that prefer it to the port's others. */
   readonly prefer?: readonly string[];
+  /** Where the port moves to: not yet its place. Its priority is 255, so that nothing else takes it for one. */
+  readonly pending?: true;
+}
+
+/** How a move goes on. */
+export interface TableMove {
+  /** Where frames go meanwhile. */
+  readonly send: 'old' | 'new' | 'both';
+  /** What makes the new place the port's: the next table, or the guest's own announcement from there. */
+  readonly activate: 'table' | 'announcement';
 }
 
 export interface TablePort {
@@ -66,8 +90,14 @@ export interface TablePort {
   /** Further source prefixes, e.g. `10.9.0.0/24`. */
   readonly allow: readonly string[];
   readonly role?: 'router' | 'dhcp';
-  /** At most 4, in order of preference (priority, then order in the table). */
+  /** At most 4, in order of preference (priority, then order in the table); during a move the pending one is the last. */
   readonly at: readonly TableLocator[];
+  /** Undefined: it is up. */
+  readonly state?: 'down' | 'drain';
+  /** Rises with every move: what tells of an older one counts no more. Undefined: 0. */
+  readonly sequence?: number;
+  /** Given exactly while a locator is pending. */
+  readonly move?: TableMove;
 }
 
 /** A port that serves a balanced address. */

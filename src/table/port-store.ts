@@ -8,7 +8,7 @@
 import { equalIp, formatIp, formatMac, type Ip6Words, type IpNumber } from './address.ts';
 import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
 import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
-import type { TableLocator, TablePort } from './model.ts';
+import type { TableLocator, TableMove, TablePort } from './model.ts';
 import { NameTable } from './name-table.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
 import { TextHeap } from './text-heap.ts';
@@ -38,6 +38,8 @@ interface Extra {
   readonly allow: readonly string[];
   readonly role: 'router' | 'dhcp' | undefined;
   readonly at: readonly TableLocator[] | undefined;
+  readonly state: 'down' | 'drain' | undefined;
+  readonly move: TableMove | undefined;
 }
 
 /** The columns as they are now, for reading: another array after the store has grown. */
@@ -130,7 +132,7 @@ function namesOf(at: readonly TableLocator[]): Set<string> {
 
 /** May a node be left without a locator? */
 function isLimited(at: readonly TableLocator[]): boolean {
-  return at.every((locator) => locator.for !== undefined);
+  return at.every((locator) => locator.for !== undefined || locator.pending === true);
 }
 
 function addTo<K>(map: Map<K, Set<number>>, key: K, row: number): void {
@@ -159,6 +161,8 @@ export class PortStore {
   readonly views = new Map<string, Set<number>>();
   /** Network number -> rows of which every locator has a `for`. */
   readonly limited = new Map<number, Set<number>>();
+  /** Rows of ports that move. */
+  readonly moving = new Set<number>();
   /** Network number -> ports with IPv6 addresses. */
   readonly #ipv6Ports = new Map<number, number>();
   /** Network number -> MAC -> ports that list it under `macs`. */
@@ -197,6 +201,7 @@ export class PortStore {
   /** Made when the first row needs them. */
   #ip6: Uint32Array | undefined;
   #interface: Uint32Array | undefined;
+  #sequence: Uint32Array | undefined;
 
   readonly #byId = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
@@ -268,7 +273,7 @@ export class PortStore {
 
   /** True when the row is live and all of it lies in columns. */
   isPlain(row: number): boolean {
-    return this.isLive(row) && (this.#flags[row]! & HAS_EXTRA) === 0;
+    return this.isLive(row) && (this.#flags[row]! & HAS_EXTRA) === 0 && this.sequence(row) === 0;
   }
 
   hasIp4(row: number): boolean {
@@ -321,6 +326,16 @@ export class PortStore {
     return (this.#flags[row]! & HAS_EXTRA) !== 0 && this.#extra.get(row)!.allow.length > 0;
   }
 
+  /** Some port has a sequence, or had one. */
+  get hasSequences(): boolean {
+    return this.#sequence !== undefined;
+  }
+
+  /** 0: none was given. */
+  sequence(row: number): number {
+    return this.#sequence?.[row] ?? 0;
+  }
+
   file(row: number): number {
     return this.#file[row]!;
   }
@@ -343,6 +358,9 @@ export class PortStore {
         allow: extra?.allow ?? NONE,
         role: extra?.role,
         at: this.at(row),
+        state: extra?.state,
+        sequence: this.sequence(row),
+        move: extra?.move,
       },
       file: this.file(row),
       line: this.line(row),
@@ -492,8 +510,10 @@ export class PortStore {
   equals(row: number, other: PortRow): boolean {
     if (this.mac(row) !== other.mac || this.network(row) !== other.network) return false;
     const extra = this.#flags[row]! & HAS_EXTRA ? this.#extra.get(row)! : undefined;
-    if ((extra?.role ?? undefined) !== other.role) return false;
+    if (extra?.role !== other.role || extra?.state !== other.state) return false;
     return (
+      this.sequence(row) === other.sequence &&
+      sameMove(extra?.move, other.move) &&
       sameList(this.ips(row), other.ips, equalIp) &&
       sameList(this.at(row), other.at, equalLocator) &&
       sameList(extra?.macs ?? NONE, other.macs, Object.is) &&
@@ -572,6 +592,7 @@ export class PortStore {
     this.#line = words(this.#line);
     if (this.#ip6 !== undefined) this.#ip6 = words(this.#ip6, capacity * 4);
     if (this.#interface !== undefined) this.#interface = words(this.#interface);
+    if (this.#sequence !== undefined) this.#sequence = words(this.#sequence);
     this.#capacity = capacity;
   }
 
@@ -589,7 +610,7 @@ export class PortStore {
   /** Does the row hold exactly this, wherever it was written? Its id does. */
   equalsPlain(row: number, port: PlainPort): boolean {
     const flags = this.#flags[row]!;
-    if ((flags & (HAS_EXTRA | HAS_INTERFACE)) !== 0) return false;
+    if ((flags & (HAS_EXTRA | HAS_INTERFACE)) !== 0 || this.sequence(row) !== 0) return false;
     if (this.mac(row) !== port.mac || this.nodes.name(this.#node[row]!) !== port.node) return false;
     if (this.networks.name(this.#network[row]!) !== port.network) return false;
     if ((flags & HAS_IP4 ? this.#ip4[row]! : -1) !== port.ip4) return false;
@@ -615,6 +636,7 @@ export class PortStore {
     this.#macLow[row] = mac >>> 0;
     this.#file[row] = file;
     this.#line[row] = line;
+    if (this.#sequence !== undefined) this.#sequence[row] = 0;
     let flags = kind << ID_SHIFT;
     if (ip4 >= 0) {
       this.#ip4[row] = ip4;
@@ -659,6 +681,8 @@ export class PortStore {
     this.#macLow[row] = port.mac >>> 0;
     this.#file[row] = file;
     this.#line[row] = line;
+    if (port.sequence > 0) this.#sequence ??= new Uint32Array(this.#capacity);
+    if (this.#sequence !== undefined) this.#sequence[row] = port.sequence;
     let flags = this.#writeIps(row, port.ips) | (kind << ID_SHIFT);
     for (const locator of port.at) this.nodes.take(locator.node);
     const plain = isPlain(port.at);
@@ -674,7 +698,7 @@ export class PortStore {
     } else {
       flags |= EXTRA_AT;
     }
-    const more = port.macs.length > 0 || port.allow.length > 0 || port.role !== undefined;
+    const more = port.macs.length > 0 || port.allow.length > 0 || (port.role ?? port.state) !== undefined;
     if (more || (flags & (EXTRA_IPS | EXTRA_AT)) !== 0) {
       flags |= HAS_EXTRA;
       this.#extra.set(row, {
@@ -683,6 +707,8 @@ export class PortStore {
         allow: port.allow,
         role: port.role,
         at: plain ? undefined : port.at,
+        state: port.state,
+        move: port.move,
       });
     }
     this.#flags[row] = flags;
@@ -719,6 +745,7 @@ export class PortStore {
       }
       this.#present(node, network, locator.segment, 1);
     }
+    if (port.move !== undefined) this.moving.add(row);
     if (isViewed(port.at)) {
       for (const name of namesOf(port.at)) {
         addTo(this.views, name, row);
@@ -755,6 +782,7 @@ export class PortStore {
       }
       this.#present(node, network, locator.segment, -1);
     }
+    this.moving.delete(row);
     if (isViewed(port.at)) {
       for (const name of namesOf(port.at)) removeFrom(this.views, name, row);
       if (isLimited(port.at)) removeFrom(this.limited, network, row);
@@ -854,6 +882,10 @@ function sameNames(a: readonly string[] | undefined, b: readonly string[] | unde
   return a === b || (a !== undefined && b !== undefined && sameList(a, b, Object.is));
 }
 
+function sameMove(a: TableMove | undefined, b: TableMove | undefined): boolean {
+  return a?.send === b?.send && a?.activate === b?.activate;
+}
+
 function equalLocator(a: TableLocator, b: TableLocator): boolean {
   return (
     a.node === b.node &&
@@ -861,6 +893,7 @@ function equalLocator(a: TableLocator, b: TableLocator): boolean {
     a.segment === b.segment &&
     a.priority === b.priority &&
     a.weight === b.weight &&
+    a.pending === b.pending &&
     sameNames(a.for, b.for) &&
     sameNames(a.prefer, b.prefer)
   );
@@ -873,6 +906,9 @@ export function equalRows(a: PortRow, b: PortRow): boolean {
     a.network === b.network &&
     a.mac === b.mac &&
     a.role === b.role &&
+    a.state === b.state &&
+    a.sequence === b.sequence &&
+    sameMove(a.move, b.move) &&
     sameList(a.ips, b.ips, equalIp) &&
     sameList(a.at, b.at, equalLocator) &&
     sameList(a.macs, b.macs, Object.is) &&
@@ -891,5 +927,8 @@ export function portOfRow(row: PortRow): TablePort {
     allow: row.allow,
     ...(row.role !== undefined && { role: row.role }),
     at: row.at,
+    ...(row.state !== undefined && { state: row.state }),
+    ...(row.sequence > 0 && { sequence: row.sequence }),
+    ...(row.move !== undefined && { move: row.move }),
   };
 }

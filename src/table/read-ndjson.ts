@@ -10,7 +10,7 @@ import { type Document, RECORD_KINDS, type RecordKind, type RecordSink } from '.
 import { JsonLocator, JsonMistake, parseJson } from './json.ts';
 import { PlainLine } from './plain-line.ts';
 import { checkVersion } from './read-tree.ts';
-import { describe, idMistake, isMapping, type Path } from './row.ts';
+import { describe, idMistake, isMapping, isSequence, MAX_SEQUENCE, type Path } from './row.ts';
 import { type Position, positionInLine } from './text-position.ts';
 import { badByte, byteOrderMark, type EncodingMistake, firstBadByte } from './utf8.ts';
 
@@ -320,8 +320,9 @@ function removal(
     sink.mistake('MW109', [line, 'delete'], `'delete' must be one of ${RECORD_KINDS.join(', ')}, not ${quote(kind)}`);
     return;
   }
+  const { sequence } = value;
   for (const key in value) {
-    if (!known.includes(key)) {
+    if (!known.includes(key) && !(kind === 'port' && key === 'sequence')) {
       sink.mistake('MW101', [line, key], `a removal has the unknown key ${quote(key)}`, {
         key: true,
         hint: `the keys are ${known.join(', ')}`,
@@ -334,7 +335,12 @@ function removal(
     return;
   }
   const path = [line, known[1]!];
-  if (goodId(kind as RecordKind, id, path, sink)) sink.remove(kind as RecordKind, id, line);
+  if (!goodId(kind as RecordKind, id, path, sink)) return;
+  if (sequence !== undefined && !isSequence(sequence)) {
+    sink.mistake('MW110', [line, 'sequence'], `the sequence of a removal must be a whole number, 1–${MAX_SEQUENCE}`);
+    return;
+  }
+  sink.remove(kind as RecordKind, id, line, sequence as number | undefined);
 }
 
 function goodId(kind: RecordKind, id: unknown, path: Path, sink: RecordSink): id is string {

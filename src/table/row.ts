@@ -24,7 +24,7 @@ import {
 } from './address.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import { carriesTags, ENCAPS, isIpOnly, MAX_SEGMENT, maxSegment, segmentName } from './encapsulation.ts';
-import type { Encap, TableLocator, TableNetwork, TableNode } from './model.ts';
+import type { Encap, TableLocator, TableMove, TableNetwork, TableNode, TableProbe } from './model.ts';
 import { nearest } from './suggest.ts';
 import { REGION_PREFIX } from './view.ts';
 
@@ -50,6 +50,10 @@ export interface PortRow {
   readonly allow: readonly string[];
   readonly role: 'router' | 'dhcp' | undefined;
   readonly at: readonly TableLocator[];
+  readonly state: 'down' | 'drain' | undefined;
+  /** 0: none was given. */
+  readonly sequence: number;
+  readonly move: TableMove | undefined;
 }
 
 export const MAX_ID_LENGTH = 64;
@@ -64,9 +68,15 @@ const MIN_MTU = 576;
 const MAX_MTU = 65535;
 const MAX_INTERFACE_NAME = 15;
 
-const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state'];
+const NODE_KEYS = ['underlay', 'region', 'mtu', 'kind', 'guard', 'udp6-checksum', 'state', 'probe'];
+const PROBE_KEYS = ['kind', 'interval', 'multiplier'];
+export const MIN_PROBE_MS = 10;
+export const MAX_PROBE_MS = 60_000;
 const NETWORK_KEYS = ['encap', 'segment', 'mtu', 'flood', 'group', 'unknown', 'vlan', 'link-local'];
-const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'at'];
+const PORT_KEYS = ['network', 'mac', 'macs', 'ips', 'allow', 'role', 'state', 'sequence', 'at', 'move'];
+const MOVE_KEYS = ['to', 'send', 'activate'];
+const PENDING_KEYS = ['node', 'interface', 'segment'];
+export const MAX_SEQUENCE = 0xffff_ffff;
 const LOCATOR_KEYS = ['node', 'interface', 'segment', 'priority', 'weight', 'for', 'prefer'];
 const NONE: readonly never[] = Object.freeze([]);
 
@@ -75,6 +85,11 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** True for a mapping: what JSON calls an object. */
 export function isMapping(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Of a port's moves. */
+export function isSequence(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SEQUENCE;
 }
 
 /** What a value is, for messages. */
@@ -270,6 +285,7 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     value.state === undefined
       ? undefined
       : choice(value.state, ['up', 'down', 'drain'] as const, ['state'], `'state' of ${subject}`, strict);
+  const probe = value.probe === undefined ? undefined : probeOf(value.probe, kind, subject, strict);
   if (!good || mtu === undefined || !kind || !guard || !udp6Checksum) return undefined;
   return Object.freeze({
     id,
@@ -280,6 +296,58 @@ export function nodeOf(id: string, value: unknown, report: RowReport): TableNode
     guard,
     udp6Checksum,
     ...(state !== undefined && { state }),
+    ...(probe !== undefined && { probe }),
+  });
+}
+
+/** Milliseconds from `300ms` or `1s`; undefined for anything else, and outside 10 ms to 60 s. */
+function probeInterval(value: unknown): number | undefined {
+  const match = typeof value === 'string' ? /^(\d{1,5}(?:\.\d{1,3})?)\s*(ms|s)$/.exec(value) : null;
+  if (match === null) return undefined;
+  const milliseconds = Math.round(Number(match[1]) * (match[2] === 's' ? 1000 : 1));
+  return milliseconds >= MIN_PROBE_MS && milliseconds <= MAX_PROBE_MS ? milliseconds : undefined;
+}
+
+/** `bfd`, or a mapping; undefined after reports. */
+function probeOf(
+  value: unknown,
+  nodeKind: TableNode['kind'] | undefined,
+  subject: string,
+  report: RowReport,
+): TableProbe | undefined {
+  const fields: Fields | undefined = isMapping(value) ? value : typeof value === 'string' ? { kind: value } : undefined;
+  const path = (key: string): Path => (isMapping(value) ? ['probe', key] : ['probe']);
+  if (fields === undefined) {
+    report('MW103', ['probe'], `'probe' of ${subject} must be a kind or a mapping, not ${describe(value)}`, {
+      hint: 'write none, bfd, s-bfd, or { kind: bfd, interval: 300ms, multiplier: 3 }',
+    });
+    return undefined;
+  }
+  checkKeys(fields, PROBE_KEYS, ['probe'], `'probe' of ${subject}`, report);
+  const kind =
+    fields.kind === undefined
+      ? undefined
+      : choice(fields.kind, ['none', 'bfd', 's-bfd'] as const, path('kind'), `the probe of ${subject}`, report);
+  if (kind === 's-bfd' && nodeKind === 'foreign') {
+    report('MW146', path('kind'), `${subject} is foreign and is to be probed with S-BFD`, {
+      hint: 'only the data plane of Mapwire reflects such probes: write `bfd`, if the node runs it',
+    });
+  }
+  const intervalMs = fields.interval === undefined ? undefined : probeInterval(fields.interval);
+  if (fields.interval !== undefined && intervalMs === undefined) {
+    report('MW145', path('interval'), `the probe interval of ${subject} must be 10ms to 60s`, {
+      hint: "write a number with its unit, e.g. '300ms' or '1s'",
+    });
+  }
+  const { multiplier } = fields;
+  const good = typeof multiplier === 'number' && Number.isInteger(multiplier) && multiplier >= 1 && multiplier <= 255;
+  if (multiplier !== undefined && !good) {
+    report('MW145', path('multiplier'), `the probe multiplier of ${subject} must be a whole number from 1 to 255`);
+  }
+  return Object.freeze({
+    ...(kind !== undefined && { kind }),
+    ...(intervalMs !== undefined && { intervalMs }),
+    ...(good && { multiplier: multiplier as number }),
   });
 }
 
@@ -490,9 +558,105 @@ export function portOf(id: string, value: unknown, report: RowReport): PortRow |
     value.role === undefined
       ? undefined
       : choice(value.role, ['router', 'dhcp'] as const, ['role'], `the role of ${subject}`, strict);
+  const state =
+    value.state === undefined
+      ? undefined
+      : choice(value.state, ['up', 'down', 'drain'] as const, ['state'], `'state' of ${subject}`, strict);
+  const sequence =
+    value.sequence === undefined
+      ? 0
+      : whole(value.sequence, 1, MAX_SEQUENCE, 'MW110', ['sequence'], `the sequence of ${subject}`, strict);
   const at = locatorsOf(value.at, subject, strict, report);
-  if (!good || network === undefined || mac === undefined) return undefined;
-  return { id, network, mac, macs, ips, allow, role, at };
+  const moving = value.move === undefined ? undefined : moveOf(value.move, at, value.sequence, subject, strict);
+  if (!good || network === undefined || mac === undefined || sequence === undefined) return undefined;
+  return {
+    id,
+    network,
+    mac,
+    macs,
+    ips,
+    allow,
+    role,
+    at: moving === undefined ? at : [...at, moving.to],
+    state: state === 'up' ? undefined : state,
+    sequence,
+    move: moving?.move,
+  };
+}
+
+/** Where a port moves to, and how. Undefined after a report. */
+function moveOf(
+  value: unknown,
+  at: readonly TableLocator[],
+  sequence: unknown,
+  subject: Subject,
+  report: RowReport,
+): { readonly to: TableLocator; readonly move: TableMove } | undefined {
+  if (!isMapping(value)) {
+    report('MW103', ['move'], `'move' of ${subject} must be a mapping, not ${describe(value)}`, {
+      hint: 'write { to: { node: ID } }',
+    });
+    return undefined;
+  }
+  checkKeys(value, MOVE_KEYS, ['move'], `'move' of ${subject}`, report);
+  if (sequence === undefined) {
+    report('MW102', ['move'], `${subject} moves, and has no 'sequence'`, {
+      key: true,
+      hint: "add 'sequence: NUMBER', higher than that of the move before, so that late news of that one counts no more",
+    });
+  }
+  const send =
+    value.send === undefined
+      ? 'old'
+      : choice(
+          value.send,
+          ['old', 'new', 'both'] as const,
+          ['move', 'send'],
+          `'send' of the move of ${subject}`,
+          report,
+        );
+  const activate =
+    value.activate === undefined
+      ? 'table'
+      : choice(
+          value.activate,
+          ['table', 'announcement'] as const,
+          ['move', 'activate'],
+          `'activate' of the move of ${subject}`,
+          report,
+        );
+  const to = pendingOf(value.to, at, subject, report);
+  return to === undefined || send === undefined || activate === undefined
+    ? undefined
+    : { to, move: { send, activate } };
+}
+
+function pendingOf(
+  value: unknown,
+  at: readonly TableLocator[],
+  subject: Subject,
+  report: RowReport,
+): TableLocator | undefined {
+  const path = ['move', 'to'];
+  if (value === undefined) {
+    report('MW102', ['move'], `'move' of ${subject} has no 'to'`, { key: true, hint: "add 'to: { node: ID }'" });
+    return undefined;
+  }
+  const to = locatorOf(value, path, subject, report, PENDING_KEYS);
+  if (to === undefined) return undefined;
+  if (at.some((one) => one.node === to.node)) {
+    report('MW191', [...path, 'node'], `${subject} moves to node ${quote(to.node)}, where it is already`, {
+      hint: "name another node; when the move is over, remove 'move' and write the new place under 'at'",
+    });
+    return undefined;
+  }
+  if (at.length === MAX_LOCATORS) {
+    report('MW161', path, `${subject} has ${MAX_LOCATORS} locators, and one more that it moves to`, {
+      hint: `at most ${MAX_LOCATORS} are possible: leave one out while it moves`,
+    });
+    return undefined;
+  }
+  return { ...to, priority: NEVER_USED, pending: true };
 }
 
 export type Subject = { toString(): string };
@@ -681,7 +845,13 @@ function unreachable(subject: Subject, warn: RowReport): void {
   warn('MW201', ['at'], `${subject} can never be reached: priority ${NEVER_USED} means never used`);
 }
 
-function locatorOf(value: unknown, path: Path, subject: Subject, report: RowReport): TableLocator | undefined {
+function locatorOf(
+  value: unknown,
+  path: Path,
+  subject: Subject,
+  report: RowReport,
+  keys: readonly string[] = LOCATOR_KEYS,
+): TableLocator | undefined {
   if (!isMapping(value)) {
     report('MW103', path, `a locator of ${subject} must be a mapping, not ${describe(value)}`, {
       hint: typeof value === 'string' ? `write { node: ${value.length > 40 ? '…' : value} }` : undefined,
@@ -689,8 +859,8 @@ function locatorOf(value: unknown, path: Path, subject: Subject, report: RowRepo
     return undefined;
   }
   for (const key in value) {
-    if (!LOCATOR_KEYS.includes(key)) {
-      checkKeys(value, LOCATOR_KEYS, path, `a locator of ${subject}`, report);
+    if (!keys.includes(key)) {
+      checkKeys(value, keys, path, `a locator of ${subject}`, report);
       break;
     }
   }

@@ -15,7 +15,14 @@ const TC_ACT_REDIRECT = 7;
 
 /** What the program may return for a verdict. */
 const RETURNS: Readonly<Record<Hook, Readonly<Partial<Record<VerdictRecord['verdict'], readonly number[]>>>>> = {
-  xdp: { drop: [XDP_DROP], stack: [XDP_PASS], left: [XDP_PASS], deliver: [XDP_REDIRECT], encap: [XDP_REDIRECT] },
+  xdp: {
+    drop: [XDP_DROP],
+    stack: [XDP_PASS],
+    left: [XDP_PASS],
+    deliver: [XDP_REDIRECT],
+    encap: [XDP_REDIRECT],
+    answer: [XDP_REDIRECT],
+  },
   tc: {
     drop: [TC_ACT_SHOT],
     stack: [TC_ACT_OK, TC_ACT_UNSPEC],
@@ -31,6 +38,8 @@ export interface Wanted {
   readonly outputs: readonly OutputFrame[];
   /** Of a flood: the packet itself goes on to the stack. */
   readonly toStack?: true;
+  /** The port that announces itself by this. */
+  readonly heard?: string;
 }
 
 /** What differs, as text; nothing: they agree. `input` is what went in. */
@@ -43,6 +52,8 @@ export function differences(kernel: PacketKernel, input: PacketInput, wanted: Wa
     found.push(`record: ${kernel.describe(got.raw)}, not ${kernel.describe(expected)}`);
     return found;
   }
+  const heard = wanted.heard === undefined ? [] : [wanted.heard];
+  if (String(got.heard) !== String(heard)) found.push(`heard: ${got.heard}, not ${heard}`);
   if (!returnsOf(hook, wanted).includes(got.retval)) found.push(`it returned ${got.retval}`);
   if (record.verdict === 'flood') {
     const [want, have] = [outputs, got.sent].map((list) => [...list].sort(byDeviceAndBytes).map(line));
@@ -61,7 +72,8 @@ export function differences(kernel: PacketKernel, input: PacketInput, wanted: Wa
   if (record.verdict === 'drop') return found;
   const { frame, tag } = outputs[0] ?? { frame: input.frame };
   if (Buffer.compare(frame, got.data) !== 0) found.push(`frame: ${toHex(got.data)}`, `not:   ${toHex(frame)}`);
-  if (got.retval === TC_ACT_REDIRECT && tag !== got.tag) found.push(`tag beside it: ${got.tag}, not ${tag}`);
+  if (got.retval === TC_ACT_REDIRECT && !got.once && tag !== got.tag)
+    found.push(`tag beside it: ${got.tag}, not ${tag}`);
   return found;
 }
 

@@ -11,6 +11,7 @@ const NEVER = 255;
  * Exactly one of the two programs counts a packet; what is left or goes to the stack is counted by neither. Keys as
  * `PacketKernel.counters` has them.
  *
+ * @param second it is the copy for the place that a port moves to: it was counted before, and counts what it sends
  * @param members how many copies a flooded frame should have: what is missing is counted as `flood-copy`
  */
 export function countersOf(
@@ -18,8 +19,10 @@ export function countersOf(
   record: VerdictRecord,
   outputs: readonly OutputFrame[],
   members: number,
+  second = false,
 ): Record<string, number> {
   const { verdict, reason, device } = record;
+  if (second) return verdict === 'drop' ? { [`drops ${reason}`]: 1 } : { [`${device} txPackets`]: 1 };
   switch (verdict) {
     case 'drop':
       return { [`drops ${reason}`]: 1, ...(reason !== 'no-port' && { [`${from} drops`]: 1 }) };
@@ -62,7 +65,7 @@ function placesOf(table: Table, node: string, network: string, sender: string | 
   for (const port of table.ports()) {
     if (port.network !== network) continue;
     for (const at of port.at) {
-      if (at.priority === NEVER) continue;
+      if (at.priority === NEVER && at.pending !== true) continue;
       if (at.node !== node && at.for?.some((name) => names.includes(name)) === false) continue;
       if (at.node !== node) others.add(at.node);
       else if (port.id !== sender) here++;

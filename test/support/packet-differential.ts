@@ -105,7 +105,9 @@ export class Differential implements AsyncDisposable {
     const failures: string[] = [];
     this.tally.frames++;
     for (const hook of hooksFor(packet)) {
-      const input = inputOf(packet, hook);
+      const again = hook === 'tc' && packet.program === 'port' && packet.gsoSize === 0 && !world.loadClass.lean;
+      const second = again && new Random(`${this.seed} second ${table} ${index}`).chance(0.15);
+      const input = { ...inputOf(packet, hook), ...(second && { second }) };
       const { frame, gsoSize = 0, firstBuffer, metadataTag } = input;
       const wanted = simulate({
         world: model,
@@ -116,6 +118,7 @@ export class Differential implements AsyncDisposable {
         gsoSize,
         ...(firstBuffer !== undefined && { firstBuffer }),
         ...(metadataTag !== undefined && { metadataTag }),
+        second,
       });
       if (show) console.info(`${hook}: ${traceOf(wanted)}`);
       if (isUnrunnable(input, wanted, world)) continue;
@@ -128,8 +131,8 @@ export class Differential implements AsyncDisposable {
       this.#count(wanted);
       const found = differences(this.#kernel, input, wanted, outcome);
       if (found.length > 0) failures.push(this.#report(world, packet, hook, table, index, found, wanted));
-      const again = await this.#again(input, wanted, variantOf(world, this.#isCompact(world)), index);
-      if (again.length > 0) failures.push(this.#report(world, packet, hook, table, index, again, wanted));
+      const remembered = await this.#again(input, wanted, variantOf(world, this.#isCompact(world)), index);
+      if (remembered.length > 0) failures.push(this.#report(world, packet, hook, table, index, remembered, wanted));
     }
     return failures;
   }
@@ -150,8 +153,11 @@ export class Differential implements AsyncDisposable {
     return found;
   }
 
-  #count({ record }: Simulation): void {
-    for (const key of [`verdict ${record.verdict}`, `reason ${record.reason}`]) {
+  #count({ record, heard }: Simulation): void {
+    const keys = [`verdict ${record.verdict}`, `reason ${record.reason}`];
+    if (record.copies === 1 && record.verdict !== 'flood') keys.push('a second copy');
+    if (heard !== undefined) keys.push('an announcement');
+    for (const key of keys) {
       this.#seen.set(key, (this.#seen.get(key) ?? 0) + 1);
     }
   }
@@ -160,6 +166,8 @@ export class Differential implements AsyncDisposable {
   complaints(): string[] {
     const wanted = [
       ...VERDICTS.map((verdict) => `verdict ${verdict}`),
+      'a second copy',
+      'an announcement',
       ...REASON_NAMES.filter((reason) => !(reason in IMPOSSIBLE)).map((reason) => `reason ${reason}`),
       ...REMEMBERED,
     ];

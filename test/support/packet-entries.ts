@@ -73,6 +73,11 @@ function withState(entry: Entry, plan: Plan, environment: Environment, numbers: 
     const mtu = environment.nodeMtu.get(name ?? '') ?? 0;
     return { ...entry, value: { ...entry.value, flags, mtu, nexthop } };
   }
+  if (entry.map === 'move') {
+    const port = plan.ids.portName(entry.key)!;
+    const heard = (BigInt(entry.key) << 32n) | BigInt(plan.table.port(port)?.sequence ?? 0);
+    return environment.heard.has(port) ? { ...entry, value: { heard } } : entry;
+  }
   if (entry.map === 'port') {
     const former = environment.former.get(plan.ids.portName(entry.key)!);
     if (former === undefined) return entry;

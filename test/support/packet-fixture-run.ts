@@ -28,6 +28,7 @@ export function inputOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): PacketInput
     device: fixture.from,
     frame: frameOf(fixture.frame),
     ...(hook === 'tc' && gsoSize !== undefined && { gsoSize }),
+    ...(fixture.second === true && { second: true }),
     ...(hook === 'tc' && metadataTag !== undefined && { metadataTag }),
     ...(hook === 'xdp' && firstBuffer !== undefined && { firstBuffer }),
   });

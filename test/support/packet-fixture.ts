@@ -26,13 +26,20 @@ export interface PacketFixture {
   /**
    * The verdict record:
    * `drop REASON [NETWORK]` · `stack` · `left` · `deliver NETWORK PORT DEVICE` · `encap NETWORK NODE SEGMENT DEVICE [MEMBER]` ·
-   * `answer NETWORK PORT DEVICE` (port `-`: of a balanced address) · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
+   * (both: ` twice` when a copy goes to where the port moves to) ·
+   * `answer NETWORK PORT DEVICE` (port `-`: of a balanced address; network, too: of a probe) · `answer too-big NETWORK DEVICE` · `flood NETWORK COPIES`
    */
   readonly expect: string;
   /** The same for XDP, where it differs. */
   readonly xdp?: string;
   /** Frames that leave, by device. Default for deliver: the frame as it came. */
   readonly out?: readonly OutText[];
+  /** TC: the frame is the copy that came back for the place that its destination moves to. */
+  readonly second?: true;
+  /** Beside `out`: what leaves when the copy for the second place comes back. */
+  readonly copy?: readonly OutText[];
+  /** The port that announces itself by this (TC). */
+  readonly heard?: string;
   /** The same for XDP, where it differs. */
   readonly xdpOut?: readonly OutText[];
   /** Why the kernel's test run cannot be given this packet. */
@@ -44,6 +51,7 @@ export function frameOf(text: FrameText): Uint8Array {
 }
 
 export function recordOf(text: string): VerdictRecord {
+  if (text.endsWith(' twice')) return { ...recordOf(text.slice(0, -' twice'.length)), copies: 1 };
   const [verdict, ...words] = text.split(' ');
   const [first, second, third, fourth, fifth] = words;
   switch (verdict) {
@@ -66,6 +74,7 @@ export function recordOf(text: string): VerdictRecord {
       };
     case 'answer':
       if (first === 'too-big') return { verdict, reason: first, network: second!, device: third! };
+      if (first === '-') return { verdict, reason: 'none', device: third! };
       if (second === '-') return { verdict, reason: 'none', network: first!, device: third! };
       return { verdict, reason: 'none', network: first!, port: second!, device: third! };
     case 'flood':
@@ -77,7 +86,7 @@ export function recordOf(text: string): VerdictRecord {
 
 /** The hooks that a fixture is for. */
 export function hooksOf(fixture: PacketFixture): readonly ('xdp' | 'tc')[] {
-  return fixture.metadataTag === undefined ? ['xdp', 'tc'] : ['tc'];
+  return fixture.metadataTag === undefined && fixture.second === undefined ? ['xdp', 'tc'] : ['tc'];
 }
 
 export interface Expectation {
@@ -85,6 +94,7 @@ export interface Expectation {
   readonly outputs: readonly OutputFrame[];
   /** Of a flood from the wire of a flat network: the packet itself goes on to the stack. */
   readonly toStack?: true;
+  readonly heard?: string;
 }
 
 export function expectationOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): Expectation {
@@ -92,7 +102,13 @@ export function expectationOf(fixture: PacketFixture, hook: 'xdp' | 'tc'): Expec
   const own = hook === 'xdp' ? (fixture.xdpOut ?? fixture.out) : fixture.out;
   const outputs = outputsOf(fixture, record, own);
   const sorted = (hook === 'xdp' ? outputs.map(withTagInside) : outputs).sort(byDeviceAndBytes);
-  return { record, outputs: sorted, ...(isFromWire(fixture, record) && { toStack: true }) };
+  const heard = hook === 'tc' ? fixture.heard : undefined;
+  return {
+    record,
+    outputs: sorted,
+    ...(isFromWire(fixture, record) && { toStack: true }),
+    ...(heard !== undefined && { heard }),
+  };
 }
 
 function isFromWire({ scene, from }: PacketFixture, { verdict, network }: VerdictRecord): boolean {

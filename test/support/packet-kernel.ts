@@ -58,6 +58,8 @@ import { concat } from './packet-layer.ts';
 const OBJECTS = { xdp: objectFile('xdp'), tc: objectFile('tc') } as const;
 const VERDICTS = ['none', 'drop', 'stack', 'left', 'deliver', 'encap', 'answer', 'flood'] as const;
 const TC_ACT_REDIRECT = 7;
+/** MW_SECOND_MARK in bpf/move.h. */
+const SECOND_MARK = 0x4d580000;
 /** What a test run puts into the first buffer at most: a page less headroom (256) and skb_shared_info (320). */
 export const FIRST_BUFFER = 4096 - 256 - 320;
 /** For the frame afterwards: more than a program can make of any. */
@@ -109,6 +111,8 @@ export interface PacketInput {
   readonly firstBuffer?: number;
   /** TC: the tag beside the frame; a number: 0x8100 with these 16 bits. */
   readonly metadataTag?: number | Tag;
+  /** TC: the frame is the copy that came back for the place that its destination moves to. */
+  readonly second?: boolean;
   /** A program that runs first and goes on with the one of ours. */
   readonly through?: Program;
 }
@@ -153,10 +157,14 @@ export interface PacketOutcome {
   readonly raw: Verdict;
   /** The frame afterwards, as the program left it. */
   readonly data: Uint8Array;
+  /** Whether the tag beside it is not known: the packet ran once. */
+  readonly once?: true;
   /** TC: 16 bits of the tag beside it, when it was redirected. */
   readonly tag?: number;
   /** What left a device during the run, by the environment's names. */
   readonly sent: readonly OutputFrame[];
+  /** Ports whose announcements the program took for such. */
+  readonly heard: readonly string[];
 }
 
 /** Counters that changed. */
@@ -415,17 +423,32 @@ export class PacketKernel implements AsyncDisposable {
     const ctx =
       hook === 'xdp'
         ? xdpContext({ dataLength: chosenBuffer(frame, firstBuffer) ?? frame.length, ingressIfindex: ifindex })
-        : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0 });
+        : skbContext({ ifindex, ingressIfindex: ifindex, gsoSize: gsoSize ?? 0, mark: input.second ? SECOND_MARK : 0 });
     const runnable = tag === undefined ? program : this.#capture.staged(program, tag);
     const { retval, data } = runnable.testRun({ data: frame, ctx, ctxOut: false, dataOutSize: ROOM });
     const names = new Map([...this.#ifindexes].map(([name, index]) => [index, name]));
     const sent = this.#capture.take().map(({ ifindex, ...rest }) => ({ device: names.get(ifindex)!, ...rest }));
     const raw = this.#readVerdict(verdicts);
+    const heard = this.#takeHeard();
     const after =
       hook === 'tc' && !once && retval === TC_ACT_REDIRECT
         ? this.#tagAfter(program, { data: frame, ctx, ctxOut: false }, tag)
         : undefined;
-    return { retval, raw, data, ...(after !== undefined && { tag: after }), sent };
+    return { retval, raw, data, ...(once && { once }), ...(after !== undefined && { tag: after }), sent, heard };
+  }
+
+  /** What the program wrote into the map of moves, which is then as before. */
+  #takeHeard(): string[] {
+    const map = this.#map('move');
+    const heard: string[] = [];
+    for (const [key, value] of this.#held.get('move')?.values() ?? []) {
+      const now = map.lookup(key);
+      if (now === undefined || isSame(value, now)) continue;
+      const id = new DataView(key.buffer, key.byteOffset).getUint32(0, true);
+      heard.push(this.#plan!.ids.portName(id)!);
+      map.update(key, value);
+    }
+    return heard;
   }
 
   /** Once more, with the same skb looked at afterwards. */
@@ -486,6 +509,7 @@ export class PacketKernel implements AsyncDisposable {
       hasTransparent: flag(features.transparent),
       hasGroup: flag(features.group),
       hasChecksum: flag(features.checksum || allFeatures),
+      hasMove: flag(features.move || allFeatures),
       hasBalance: flag(features.balance || allFeatures),
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
@@ -495,6 +519,8 @@ export class PacketKernel implements AsyncDisposable {
       generic: flag(allFeatures),
       compact: flag(compact),
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
+      probeTtl: 256 - environment.probeHops,
+      discriminator: environment.discriminator,
       floodRate: limited || environment.floodSpent ? FLOOD_RATE : 0,
       tooBigRate: limited || environment.tooBigSpent ? TOO_BIG_RATE : 0,
     };

@@ -234,7 +234,7 @@ function size(random: Random): number {
 function arp(random: Random, world: RandomWorld, port: TablePort, source: string, target: TablePort): string {
   const sender = random.chance(0.85) ? ipOf(random, port, 4) : sourceIp(random, world, port, 4);
   const hardware = random.chance(0.95) ? source : target.mac;
-  const wanted = random.chance(0.95) ? ipOf(random, target, 4) : sender;
+  const wanted = random.chance(0.8) ? ipOf(random, target, 4) : sender;
   const to = random.chance(0.8) ? BROADCAST : target.mac;
   const kind = random.chance(0.8) ? 'request' : 'reply';
   const from = random.chance(0.1) ? '0.0.0.0' : sender;
@@ -264,7 +264,7 @@ function neighbour(random: Random, world: RandomWorld, port: TablePort, source: 
     case 4: {
       const own = random.chance(0.8) ? sourceIp(random, world, port, 6) : wanted;
       const to = random.chance(0.5) ? target.mac : '33:33:00:00:00:01';
-      return `eth ${source}>${to} | ip6 ${from}>ff02::1${hop} | ${wrap}na ${own} flags=0x60${option(2)}`;
+      return `eth ${source}>${to} | ip6 ${from}>ff02::1${hop} | ${wrap}na ${own} flags=${random.pick(['0x60', '0x20', '0xa0'])}${option(2)}`;
     }
     default: {
       const to = random.chance(0.85) ? formatMac(macOfMulticast(group)) : target.mac;

@@ -142,6 +142,19 @@ function randomPorts(
       (prefix) => lean !== true && !ipOnly && (ip6 || !isV6(prefix)) && random.chance(0.08),
     );
     const role = random.pick(['router', 'dhcp', undefined, undefined] as const);
+    const at = randomLocators(
+      random,
+      i < networks.length ? ['a'] : places.get(network)!,
+      network,
+      overrides,
+      nodes.a!.region!,
+    );
+    const target =
+      lean === true || definition.encap === 'flat' ? undefined : random.pick([...places.get(network)!, 'a']);
+    const announced = definition.flood !== 'none' && !ipOnly;
+    const segment = overrides.get(`${network} ${target}`);
+    const moves =
+      target !== undefined && at.length < 4 && at.every(({ node }) => node !== target) && random.chance(0.6);
     ports[`p${i}`] = {
       network,
       mac,
@@ -149,13 +162,16 @@ function randomPorts(
       ips,
       allow,
       ...(role !== undefined && { role }),
-      at: randomLocators(
-        random,
-        i < networks.length ? ['a'] : places.get(network)!,
-        network,
-        overrides,
-        nodes.a!.region!,
-      ),
+      ...(random.chance(0.12) && { state: random.pick(['down', 'drain'] as const) }),
+      ...((moves || (lean !== true && random.chance(0.2))) && { sequence: random.between(1, 9) }),
+      at,
+      ...(moves && {
+        move: {
+          to: { node: target, ...(segment !== undefined && { segment }) },
+          send: random.pick(['old', 'new', 'both', 'both'] as const),
+          activate: announced && random.chance(0.7) ? 'announcement' : 'table',
+        },
+      }),
     };
   }
   return ports;

@@ -12,6 +12,7 @@ const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 export function fromUnderlay(random: Random, world: RandomWorld, device: string): Uint8Array {
   const mac = world.scene.devices[device]!.mac;
   if (random.chance(0.05)) return frame(`eth ${ROUTER}>${mac} | ${random.pick(NOT_TUNNELS)}`);
+  if (random.chance(0.04)) return frame(probe(random, world, mac));
   const ports = [...world.table.ports()];
   const remote = ports.filter((port) => port.at.some(({ node }) => node !== 'a'));
   const port = random.pick(remote.length > 0 && random.chance(0.95) ? remote : ports);
@@ -19,6 +20,32 @@ export function fromUnderlay(random: Random, world: RandomWorld, device: string)
   const text =
     network.encap === 'flat' ? onWire(random, world, port, network) : tunnel(random, world, mac, port, network);
   return random.chance(0.1) ? concat(frame(text), new Uint8Array(random.between(1, 40))) : frame(text);
+}
+
+/** A probe (section 9), mostly right. */
+function probe(random: Random, world: RandomWorld, mac: string): string {
+  const { table, environment } = world;
+  const node = random.pick([...table.nodes.values()]);
+  const here = table.nodes.get('a')!.underlay;
+  const stranger = random.chance(0.1);
+  const source = stranger ? '192.0.2.200' : random.pick(node.underlay);
+  const v6 = isV6(source);
+  const destination = here.find((ip) => isV6(ip) === v6) ?? (v6 ? '2001:db8::1' : '192.0.2.1');
+  const ttl = random.chance(0.85) ? 255 : random.between(250, 254);
+  const ip = v6 ? `ip6 ${source}>${destination} hop=${ttl}` : `ip4 ${source}>${destination} ttl=${ttl}`;
+  const word = (value: number) => (value >>> 0).toString(16).padStart(8, '0');
+  const bfd = [
+    `${random.chance(0.95) ? '20' : random.pick(['00', '2f', '40'])}${random.pick(['42', '62', 'c2', 'c2', 'ca', '02', 'c8', 'c6', 'c3'])}`,
+    `${random.chance(0.95) ? '03' : '00'}${random.chance(0.95) ? '18' : '19'}`,
+    word(random.chance(0.95) ? random.below(0xffffffff) : 0),
+    word(random.chance(0.85) ? environment.discriminator : random.below(0xffffffff)),
+    ...[0, 1, 2].map(() => word(random.pick([0, 10_000, random.below(0xffffffff)]))),
+  ].join('');
+  const port = random.chance(0.95) ? random.between(49_152, 65_535) : 7784;
+  const words = random.pick(['', '', ' sum=0', ' sum=0x1234', ' sum=partial']);
+  const size = random.chance(0.9) ? '' : random.pick([' | hex 00', ' | data 8', ' | cut 60']);
+  const vlan = underlayTag(random, environment.underlayVlan);
+  return `eth ${ROUTER}>${random.chance(0.97) ? mac : BROADCAST}${vlan} | ${ip} | udp ${port}>7784${words} | hex ${bfd}${size}`;
 }
 
 /** A frame of a flat network, mostly with its tag. */

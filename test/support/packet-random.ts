@@ -42,6 +42,8 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     node: 'a',
     devices,
     nextHops: Object.fromEntries(others.map((node) => [node, randomHops(random)])),
+    // a constant of the load, as its TTL is
+    probeHops: loadClass.ttl === 255 ? 3 : 1,
     underlayVlan: random.chance(0.3) ? random.pick([30, 4094]) : 0,
     uplink: random.pick(['u0', 'u1']),
   };
@@ -56,6 +58,7 @@ export function randomWorld(seed: string, index: number): RandomWorld {
     down: [...table.nodes.keys()].filter(() => random.chance(0.12)),
     drained: [...table.nodes.keys()].filter(() => random.chance(0.12)),
     former: randomFormers(random, table),
+    heard: [...table.ports()].filter(() => random.chance(0.4)).map(({ id }) => id),
     nodeMtu: Object.fromEntries(
       others.flatMap((node) => (random.chance(0.2) ? [[node, random.pick([576, 1280, 1400, 1500, 9000])]] : [])),
     ),

@@ -23,6 +23,7 @@ export interface Scene {
   readonly nextHops: Readonly<Record<string, readonly string[]>>;
   /** VLAN id of the underlay; absent: untagged. */
   readonly underlayVlan?: number;
+  readonly probeHops?: number;
   /** Device by which flat frames and copies for multicast groups leave; default: the first underlay device. */
   readonly uplink?: string;
 }
@@ -37,6 +38,8 @@ export interface SceneChange {
   readonly down?: readonly string[];
   readonly drained?: readonly string[];
   readonly former?: Readonly<Record<string, Former>>;
+  /** Ports that move, and whose guests were heard at their new places. */
+  readonly heard?: readonly string[];
   readonly tooBigSpent?: boolean;
   readonly floodSpent?: boolean;
   /** Node -> largest outer packet that gets there, as a router told. */
@@ -75,12 +78,16 @@ export function environmentOf(scene: Scene, change: SceneChange = {}): Environme
     underlay,
     nextHops,
     underlayVlan: scene.underlayVlan ?? 0,
+    // FNV-1a of 'a', this node's id in every scene
+    discriminator: 0xe40c292c,
+    probeHops: scene.probeHops ?? 1,
     uplink: uplink === undefined ? undefined : { device: uplink, source: scene.devices[uplink]!.mac },
     states: new Map([
       ...(change.down ?? []).map((node) => [node, 'down'] as const),
       ...(change.drained ?? []).map((node) => [node, 'drain'] as const),
     ]),
     former: new Map(Object.entries(change.former ?? {})),
+    heard: new Set(change.heard ?? []),
     guard: change.guard ?? 'full',
     unknownSegment: change.unknownSegment ?? 'drop',
     ports: { ...TUNNEL_PORTS, ...change.ports },

@@ -18,6 +18,7 @@ export interface NodeObject {
   readonly 'udp6-checksum'?: 'auto' | 'zero' | 'computed';
   readonly region?: string;
   readonly state?: 'up' | 'down' | 'drain';
+  readonly probe?: string | { readonly kind?: string; readonly interval?: string; readonly multiplier?: number };
 }
 
 export interface NetworkObject {
@@ -38,6 +39,13 @@ export interface PortObject {
   readonly ips?: readonly string[];
   readonly allow?: readonly string[];
   readonly role?: 'router' | 'dhcp';
+  readonly state?: 'up' | 'down' | 'drain';
+  readonly sequence?: number;
+  readonly move?: {
+    readonly to: { readonly node: string; readonly interface?: string; readonly segment?: number };
+    readonly send?: 'old' | 'new' | 'both';
+    readonly activate?: 'table' | 'announcement';
+  };
   readonly at: readonly {
     node: string;
     interface?: string;

@@ -284,6 +284,7 @@ describe.each([
       for (const address of [serviceAddress.ip4, serviceAddress.ip6])
         expect(await receivers(clients[name].namespace, address, devices)).toEqual([name]);
       await transfer(clients[name].namespace, service[name], serviceAddress.ip4, MIB);
+      await datagrams(clients[name].namespace, service[name], serviceAddress.ip6, [100, 1000]);
     }
     // b drains itself: its own clients go to the first of the others.
     await node('b', 'drain', 'b');

@@ -31,6 +31,7 @@ import { getRoute, listRoutes, type Route, type RouteQuestion } from './routes.t
 import { NetlinkSocket, Protocol } from './socket.ts';
 import { filters } from './tc.ts';
 import { addVeth, deleteDevice, type VethPair } from './veth.ts';
+import { addVxlan, type VxlanDevice } from './vxlan.ts';
 import { getXdpFeatures, type XdpFeatures } from './xdp-features.ts';
 
 /** A program found on a device. */
@@ -134,6 +135,15 @@ export class Netlink implements Disposable {
   /** Makes a veth pair, both ends here and down. @throws ERR_MW_NETLINK with EEXIST in `details` when a name is taken */
   addVeth(pair: VethPair): Promise<void> {
     return addVeth(this.#route, pair);
+  }
+
+  /**
+   * Makes a VXLAN device that is down, learns nothing and has no remote.
+   *
+   * @throws ERR_MW_NETLINK with EEXIST in `details` when the name, or the VNI at that port, is taken; EOPNOTSUPP without the module
+   */
+  addVxlan(device: VxlanDevice): Promise<void> {
+    return addVxlan(this.#route, device);
   }
 
   /** Removes a virtual device; of a veth pair both ends. @throws ERR_MW_NOT_FOUND, ERR_MW_UNSUPPORTED for a physical one */

@@ -15,7 +15,8 @@ export interface VethPair {
   readonly mtu?: number;
 }
 
-function checkName(name: string): void {
+/** @throws ERR_MW_INVALID_ARGUMENT */
+export function checkName(name: string): void {
   const bytes = new TextEncoder().encode(name).byteLength;
   if (bytes < 1 || bytes > 15 || /[\s/:\0]/.test(name) || name === '.' || name === '..') {
     throw invalidArgument(`'${name}' is no name for a device`, '1 to 15 bytes, without spaces, slashes and colons');

@@ -31,7 +31,8 @@ function expectedCounters(fixture: PacketFixture, hook: 'xdp' | 'tc'): Record<st
   const { scene, from, change } = fixture;
   const { network } = record;
   const hasList = change?.faults?.some(({ target, key }) => target === 'flood' && key === network) !== true;
-  return countersOf(from, record, outputs, network === undefined ? 0 : membersFor(scene, from, network, hasList));
+  const members = network === undefined ? 0 : membersFor(scene, from, network, hasList);
+  return countersOf(from, record, outputs, members, fixture.second);
 }
 
 /** Runs with the constants that most fixtures have: each other set is one more load of both objects. */

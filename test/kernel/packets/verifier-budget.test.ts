@@ -34,6 +34,7 @@ const EVERYTHING: Config = {
   hasGroup: 1,
   hasChecksum: 1,
   hasBalance: 1,
+  hasMove: 1,
   ttl: 64,
   dscp: DSCP_UNIFORM,
   front: 1,
@@ -43,6 +44,8 @@ const EVERYTHING: Config = {
   segmenter: 1,
   floodRate: 1000,
   tooBigRate: 10,
+  probeTtl: 255,
+  discriminator: 1,
 };
 
 test.each([0, 1])('every program with every feature (compact: %i) stays below 70 % of the limit', async (compact) => {

@@ -105,7 +105,7 @@ describe('bytes', () => {
 
   test('missing elements of an array are zero', () => {
     const locator = { node: 1, segment: 2, priority: 3, weight: 4, flags: 5 };
-    const value = { port: 1, network: 2, mac: new Uint8Array(6), flags: 0, former: 0, formerUntil: 0n };
+    const value = { port: 1, network: 2, mac: new Uint8Array(6), flags: 0, former: 0, sequence: 0, formerUntil: 0n };
     const dirty = new Uint8Array(layout.port.size).fill(0xff);
     layout.port.write(new DataView(dirty.buffer), 0, { ...value, at: [locator] });
     const none = { node: 0, segment: 0, priority: 0, weight: 0, flags: 0 };

@@ -29,6 +29,7 @@ export class RandomTable {
   readonly draft: Draft = { nodes: {}, networks: {}, ports: {}, addresses: {} };
   readonly #random: (below: number) => number;
   #serial = 0;
+  #moves = 0;
 
   constructor(seed: number) {
     this.#random = randomFrom(seed);
@@ -77,7 +78,7 @@ export class RandomTable {
         return `delete ${port}`;
       case 4: {
         const extra = `x${this.#random(3)}`;
-        const used = Object.values(this.draft.ports).some((one) => one.at.some((at) => at.node === extra));
+        const used = Object.values(this.draft.ports).some((one) => placesOf(one).some(({ node }) => node === extra));
         if (this.draft.nodes[extra] === undefined) this.#setNode(extra);
         else if (!used) delete this.draft.nodes[extra];
         return `extra node ${extra}`;
@@ -168,14 +169,17 @@ export class RandomTable {
       if (address.members.length === 0 || encap === 'vxlan-gpe' || encap === 'lisp') delete addresses[id];
     }
     for (const port of Object.values(ports)) {
-      const { encap } = networks[port.network] as Network;
+      const { encap, flood } = networks[port.network] as Network;
+      if (encap === 'flat') delete port.move;
+      const unheard = flood === 'none' || encap === 'vxlan-gpe' || encap === 'lisp';
+      if (port.move !== undefined && unheard) port.move.activate = 'table';
       if (encap === 'flat') for (const at of port.at) delete at.segment;
       if (encap === 'vxlan-gpe' || encap === 'lisp') port.allow = [];
     }
     for (const [id, network] of Object.entries(networks)) {
       if (network.flood !== 'multicast') continue;
       const own = Object.values(ports).filter((port) => port.network === id);
-      const underlays = own.flatMap((port) => port.at.map((at) => [nodes[at.node]?.underlay ?? []].flat()));
+      const underlays = own.flatMap((port) => placesOf(port).map((at) => [nodes[at.node]?.underlay ?? []].flat()));
       const has = (sign: string) => underlays.every((underlay) => underlay.some((address) => address.includes(sign)));
       const sign = network.group?.includes(':') ? ':' : '.';
       if (network.group !== undefined && has(sign)) continue;
@@ -270,9 +274,27 @@ export class RandomTable {
     if (this.#random(4) === 0) port.allow?.push(`10.9.${this.#random(4)}.0/24`);
     if (this.#random(6) === 0) port.allow?.push(`fd09:${1 + this.#random(4)}::/32`);
     if (this.#random(5) === 0) port.role = this.#random(2) === 0 ? 'router' : 'dhcp';
+    if (this.#random(6) === 0) port.state = this.#one('down', 'drain', 'up');
+    if (this.#random(3) === 0) {
+      // Rising, whichever port it is: the newest counts.
+      port.sequence = ++this.#moves;
+      const to = nodes[this.#random(nodes.length)] as string;
+      if (at.length < 4 && at.every(({ node }) => node !== to)) {
+        port.move = {
+          to: { node: to },
+          send: this.#one('old', 'new', 'both'),
+          activate: this.#one('table', 'announcement', 'announcement'),
+        };
+      }
+    } else if (before?.sequence !== undefined) port.sequence = before.sequence;
     if (sharers(this.draft, port) > 4) port.macs = [];
     this.draft.ports[id] = port;
   }
+}
+
+/** Its locators, and where it moves to. */
+function placesOf({ at, move }: Port): readonly { node: string }[] {
+  return move === undefined ? at : [...at, move.to];
 }
 
 function hex(byte: number): string {

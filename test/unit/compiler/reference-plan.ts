@@ -232,7 +232,7 @@ export function referencePlan(table: Table, node: string): string[] {
       add('segment', { encap: network.encap, segment, network: network.id });
     }
     if (network.flood !== 'none' || network.unknown === 'flood') {
-      const usable = places.filter((place) => place.priority !== 255);
+      const usable = places.filter((place) => place.priority !== 255 || place.pending === true);
       const targets = new Set(usable.filter((place) => place.node === node).map((place) => `port ${place.port}`));
       for (const other of new Set(usable.map((place) => place.node))) {
         if (other === node || network.encap === 'flat' || network.flood === 'multicast') continue;
@@ -257,10 +257,15 @@ export function referencePlan(table: Table, node: string): string[] {
         network: network.id,
         mac: port.mac,
         at: viewOf(port, self).map(
-          (at) => `${at.node}:${at.segment ?? network.segment} priority ${at.priority} weight ${at.weight}`,
+          (at) =>
+            `${at.node}:${at.segment ?? network.segment} ${at.pending ? 'pending' : `priority ${at.priority} weight ${at.weight}`}`,
         ),
         ...(port.role === undefined ? {} : { role: port.role }),
+        ...(port.state === undefined ? {} : { state: port.state }),
+        ...(port.sequence === undefined ? {} : { sequence: port.sequence }),
+        ...(port.move === undefined ? {} : { send: port.move.send, activate: port.move.activate }),
       });
+      if (port.move?.activate === 'announcement') add('move', { port: port.id, heard: 'no' });
       add('mac', { network: network.id, mac: port.mac, port: port.id });
       for (const address of port.ips) {
         add(address.includes(':') ? 'ip6' : 'ip4', { network: network.id, address, port: port.id, answer: true });

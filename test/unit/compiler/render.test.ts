@@ -53,6 +53,7 @@ describe('the plan of one node', () => {
     });
     expect(rendered.entries).toEqual({
       balance: [],
+      move: [],
       node: [
         { node: 'a', id: 1, flags: [], nexthops: [] },
         { node: 'b', id: 2, remote: '192.0.2.2', local: '192.0.2.1', flags: [], nexthops: [] },
@@ -227,6 +228,7 @@ describe('the plan of a node with everything', () => {
     ]);
     expect(features).toEqual({
       balance: false,
+      move: false,
       encaps: ['geneve', 'gre', 'lisp', 'flat'],
       ...{ ip6: true, allow: false, macs: false, unknownFlood: true },
       ...{ transparent: true, group: true, checksum: true },

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, test } from 'vitest';
@@ -33,13 +33,13 @@ class Desk {
   }
 
   /** Nodes a and b, with these states. */
-  table(states: { readonly a?: NodeState; readonly b?: NodeState } = {}): void {
+  table(states: { readonly a?: NodeState; readonly b?: NodeState } = {}, probed?: ReadonlySet<string>): void {
     const node = (id: 'a' | 'b', underlay: string) => {
       const state = states[id];
       return { underlay, ...(state !== undefined && { state }) };
     };
     const nodes = { a: node('a', '192.0.2.1'), b: node('b', '192.0.2.2') };
-    this.liveness.setTable(tableOf({ nodes, networks: {}, ports: {} }).nodes);
+    this.liveness.setTable(tableOf({ nodes, networks: {}, ports: {} }).nodes, probed);
   }
 
   get b(): string {
@@ -63,7 +63,7 @@ describe('who is heard', () => {
         test(`command ${command}, table ${table}, probe ${probe}: ${state} by ${by}`, () => {
           const desk = new Desk();
           desk.table(table === undefined ? {} : { b: table });
-          desk.liveness.setProbe('b', probe);
+          if (probe !== undefined) desk.liveness.setProbes(new Map([['b', probe]]));
           if (command !== undefined) desk.liveness.command('b', command);
           expect(desk.liveness.standing('b')).toEqual({ state, by });
           expect(desk.liveness.states()).toEqual(
@@ -184,10 +184,43 @@ describe('the return of a node that was down', () => {
   it('is the same for what a probe says', () => {
     const desk = new Desk('by-hand');
     desk.table();
-    desk.liveness.setProbe('b', 'down');
+    desk.liveness.setProbes(new Map([['b', 'down']]));
     expect(desk.b).toBe('down (by probe)');
-    desk.liveness.setProbe('b', 'up');
+    desk.liveness.setProbes(new Map([['b', 'up']]));
     expect(desk.liveness.standing('b')).toEqual({ state: 'drain', by: 'return' });
+  });
+
+  it('is the same over a restart: a node that was down has to be heard', () => {
+    const desk = new Desk('by-hand');
+    const probed = new Set(['b']);
+    desk.table();
+    desk.liveness.setProbes(new Map([['b', 'down']]));
+    expect(desk.b).toBe('down (by probe)');
+    // not written yet: the map comes first
+    expect(readdirSync(desk.folder)).toEqual([]);
+    desk.liveness.keep();
+    desk.restart('by-hand');
+    desk.table({}, probed);
+    expect(desk.b).toBe('down (by probe)');
+    desk.liveness.setProbes(new Map([['b', 'up']]));
+    desk.liveness.keep();
+    expect(desk.b).toBe('drain (returns by `mapwire node up`)');
+    // it is not probed any more
+    desk.restart('by-hand');
+    desk.table();
+    expect(desk.liveness.standing('b').state).toBe('drain');
+    desk.liveness.command('b', 'up');
+    expect(desk.b).toBe('up');
+  });
+
+  it('forgets what probes said of a node that is not probed any more', () => {
+    const desk = new Desk();
+    desk.table({}, new Set(['b']));
+    desk.liveness.setProbes(new Map([['b', 'down']]));
+    desk.table({}, new Set(['b']));
+    expect(desk.b).toBe('down (by probe)');
+    desk.table();
+    expect(desk.b).toBe('up');
   });
 
   it.each(['down', 'drain'] as const)('does not concern a node that a command had as %s', (command) => {

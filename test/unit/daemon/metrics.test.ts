@@ -68,6 +68,36 @@ const text = metricsText(
       answers: 6n,
     },
   ],
+  {
+    sessions: new Map([
+      [
+        'b',
+        {
+          kind: 's-bfd',
+          status: {
+            state: 1,
+            diagnostic: 1,
+            remoteState: 1,
+            remoteDiagnostic: 0,
+            since: 0,
+            txMs: 300,
+            detectionMs: 900,
+            sent: 11,
+            received: 10,
+            expired: 2,
+          },
+        },
+      ],
+    ]),
+    totals: {
+      sessions: 1,
+      discardedTtl: 4,
+      discardedMalformed: 0,
+      discardedUnknown: 0,
+      unsent: 5,
+      unsentWhy: 'EHOSTUNREACH',
+    },
+  },
 );
 
 it('follows the exposition format: one HELP and TYPE a family, then its samples, nothing twice', () => {
@@ -121,4 +151,18 @@ it('has every drop reason, exact 64-bit counters, and both revisions', () => {
 it('escapes what labels may hold', () => {
   expect(text).toContain('mapwire_source_good{source="file:/etc/t \\"x\\"\\\\y"} 1\n');
   expect(text).toContain('port="line\\nbreak"');
+});
+
+it('has what probes found', () => {
+  for (const line of [
+    'mapwire_probe_up{node="b",kind="s-bfd"} 0',
+    'mapwire_probe_interval_seconds{node="b",kind="s-bfd"} 0.3',
+    'mapwire_probe_losses_total{node="b",kind="s-bfd"} 2',
+    'mapwire_probe_sent_total{node="b",kind="s-bfd"} 11',
+    'mapwire_probe_received_total{node="b",kind="s-bfd"} 10',
+    'mapwire_probe_discarded_total{why="ttl"} 4',
+    'mapwire_probe_unsent_total 5',
+  ]) {
+    expect(text).toContain(`\n${line}\n`);
+  }
 });

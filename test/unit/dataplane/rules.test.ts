@@ -88,6 +88,7 @@ describe('the history of a port', () => {
     mac: new Uint8Array(6),
     flags: 0,
     at: at(...nodes),
+    sequence: 0,
     former: 0,
     formerUntil: 0n,
     ...more,
@@ -144,6 +145,7 @@ describe('constants of the programs', () => {
     hasGroup: 0,
     hasChecksum: 0,
     hasBalance: 0,
+    hasMove: 0,
     ttl: 64,
     dscp: 0,
     front: 0,
@@ -153,6 +155,8 @@ describe('constants of the programs', () => {
     segmenter: 0,
     floodRate: 1000,
     tooBigRate: 10,
+    probeTtl: 255,
+    discriminator: 1,
   };
 
   it('serve as long as no feature is missing and nothing else differs', () => {
@@ -195,6 +199,7 @@ describe('sizes', () => {
       'link',
       'local',
       'mac',
+      'move',
       'network',
       'node',
       'port',

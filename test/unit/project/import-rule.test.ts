@@ -13,18 +13,19 @@ const source = join(packageRoot(), 'src');
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bintools: [],
   table: [],
+  bfd: [],
   generated: ['bintools'],
   libbpf: ['bintools'],
   simulator: ['table', 'generated'],
   compiler: ['table', 'generated', 'bintools'],
   sources: ['table', 'compiler'],
-  dataplane: ['table', 'compiler', 'libbpf', 'generated', 'bintools'],
-  daemon: ['table', 'compiler', 'sources', 'dataplane', 'libbpf', 'generated', 'simulator'],
+  dataplane: ['bfd', 'table', 'compiler', 'libbpf', 'generated', 'bintools'],
+  daemon: ['bfd', 'table', 'compiler', 'sources', 'dataplane', 'libbpf', 'generated', 'simulator'],
   cli: ['table', 'compiler', 'sources', 'dataplane', 'daemon', 'libbpf', 'bintools', 'generated', 'simulator'],
 };
 
 /** Parts that run on any system, without root and without the addon. */
-const PURE = ['bintools', 'table', 'generated', 'simulator', 'compiler'];
+const PURE = ['bfd', 'bintools', 'table', 'generated', 'simulator', 'compiler'];
 
 /** Packages that a part may use; Node's own modules are free. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {

@@ -17,7 +17,7 @@ import { environmentOf, programOf } from '../../support/scene.ts';
 
 function run(fixture: PacketFixture, hook: 'xdp' | 'tc') {
   const { gsoSize, metadataTag, firstBuffer } = fixture;
-  const { record, outputs, steps } = simulate({
+  const { record, outputs, steps, heard } = simulate({
     world: new World(fixture.scene.table, environmentOf(fixture.scene, fixture.change)),
     hook,
     program: programOf(fixture.scene, fixture.from),
@@ -26,8 +26,9 @@ function run(fixture: PacketFixture, hook: 'xdp' | 'tc') {
     ...(gsoSize !== undefined && { gsoSize }),
     ...(metadataTag !== undefined && { metadataTag }),
     ...(firstBuffer !== undefined && { firstBuffer }),
+    ...(fixture.second === true && { second: true }),
   });
-  return { record, outputs: [...outputs].sort(byDeviceAndBytes), steps };
+  return { record, outputs: [...outputs].sort(byDeviceAndBytes), steps, heard };
 }
 
 function readable(outputs: readonly OutputFrame[]): string[] {
@@ -41,7 +42,10 @@ describe.each(['xdp', 'tc'] as const)('%s', (hook) => {
     const got = run(fixture, hook);
     const trace = got.steps.map(({ rule, asked, found }) => `${rule} ${asked}: ${found}`).join('\n');
     expect(got.record, trace).toEqual(wanted.record);
-    expect(readable(got.outputs), trace).toEqual(readable(wanted.outputs));
+    const copies = hook === 'tc' ? (fixture.copy ?? []) : [];
+    const outputs = [...wanted.outputs, ...copies.map(([device, text]) => ({ device, frame: frameOf(text) }))];
+    expect(readable(got.outputs), trace).toEqual(readable(outputs.sort(byDeviceAndBytes)));
+    expect(got.heard, trace).toBe(wanted.heard);
   });
 });
 

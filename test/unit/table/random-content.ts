@@ -35,6 +35,15 @@ export function tableObject(): fc.Arbitrary<Content> {
     kind: optional(fc.constantFrom('mapwire', 'foreign')),
     guard: optional(fc.constantFrom('full', 'open', 'off')),
     checksum: optional(fc.constantFrom('auto', 'zero', 'computed')),
+    probe: optional(
+      fc.constantFrom(
+        'none',
+        's-bfd',
+        { kind: 'bfd', interval: '50ms', multiplier: 4 },
+        { interval: '0.5s' },
+        { multiplier: 7 },
+      ),
+    ),
   });
   const network = fc.record({
     mtu: optional(fc.integer({ min: 1280, max: 1430 })),
@@ -61,6 +70,11 @@ export function tableObject(): fc.Arbitrary<Content> {
     limit: fc.option(fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }), { nil: undefined }),
     prefer: fc.option(fc.uniqueArray(fc.nat(4), { minLength: 1, maxLength: 3 }), { nil: undefined }),
     single: fc.boolean(),
+    state: optional(fc.constantFrom('up', 'down', 'drain')),
+    sequence: optional(fc.integer({ min: 1, max: 0xffff_ffff })),
+    move: fc.boolean(),
+    send: optional(fc.constantFrom('old', 'new', 'both')),
+    announced: fc.boolean(),
   });
   return fc
     .record({
@@ -73,7 +87,7 @@ export function tableObject(): fc.Arbitrary<Content> {
     .map(({ common, nodes, networks, ports, addresses }) => ({
       addresses,
       nodes: Object.fromEntries(
-        nodes.map(({ addresses, kind, guard, checksum, ...rest }, i) => {
+        nodes.map(({ addresses, kind, guard, checksum, probe, ...rest }, i) => {
           const both = [`192.0.2.${i + 1}`, `2001:db8::${i + 1}`];
           const [own, other] = common === 4 ? both : both.toReversed();
           const list = addresses === 'common first' ? [own, other] : [other, own];
@@ -82,6 +96,7 @@ export function tableObject(): fc.Arbitrary<Content> {
             kind,
             guard: kind === 'foreign' ? guard : undefined,
             'udp6-checksum': checksum,
+            probe: probe === 's-bfd' && kind === 'foreign' ? 'bfd' : probe,
           };
           return [`node-${i}`, given({ ...fields, ...rest })];
         }),
@@ -126,6 +141,8 @@ export function tableObject(): fc.Arbitrary<Content> {
               prefer: names(port.prefer),
             }),
           );
+          const target = [0, 1, 2, 3, 4].find((n) => !port.nodes.includes(n))!;
+          const moves = port.move && port.sequence !== undefined && port.nodes.length < 4 && encap !== 'flat';
           const fields = given({
             network: `net ${port.network}`,
             mac: `02:00:00:00:00:${hex(i + 1)}`,
@@ -136,7 +153,16 @@ export function tableObject(): fc.Arbitrary<Content> {
             ips: ips.length > 0 ? (port.reversed ? ips.toReversed() : ips) : undefined,
             allow: port.allow && !ipOnly ? ['10.9.0.0/16', 'fd09::/16'] : undefined,
             role: port.role,
+            state: port.state,
+            sequence: port.sequence,
             at: port.single && at.length === 1 ? at[0] : at,
+            move: moves
+              ? given({
+                  to: given({ node: names([target])![0], interface: port.interfaces ? `tap${i}` : undefined }),
+                  send: port.send,
+                  activate: port.announced && !ipOnly && flood !== 'none' ? 'announcement' : undefined,
+                })
+              : undefined,
           });
           return [`port/${i}`, fields];
         }),
