@@ -34,7 +34,9 @@ static __always_inline bool mw_port_is_at(const struct mw_port *port, __u32 node
 
 static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, bool *holds)
 {
-	struct mw_port port;
+	/* beside the stack, which the chain of calls has used up; no member is looked for yet */
+	struct mw_state *state = mw_state();
+	struct mw_port *port;
 	__u32 at, segment;
 
 	*holds = false;
@@ -43,7 +45,10 @@ static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, 
 		*holds = true;
 		return 0;
 	}
-	switch (mw_lookup_port(&id, &port)) {
+	if (!state)
+		return MW_REASON_INTERNAL;
+	port = &state->member.asked;
+	switch (mw_lookup_port(&id, port)) {
 	case MW_STALE:
 		return MW_REASON_STALE;
 	case MW_MISSING:
@@ -51,9 +56,9 @@ static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, 
 	default:
 		break;
 	}
-	if (port.network != network)
+	if (port->network != network)
 		return MW_REASON_STALE;
-	*holds = mw_port_is_at(&port, node);
+	*holds = mw_port_is_at(port, node);
 	return 0;
 }
 
@@ -123,18 +128,20 @@ static __always_inline enum mw_found mw_port_behind_ip(__u32 network, const stru
 /* Rule 3.8 of IP networks: the source's port, its place, and its MAC, which the tunnel did not carry. */
 __noinline int mw_restore_source(struct mw_packet *p, __u32 network, __u32 node, __u32 guard)
 {
-	struct mw_port port;
+	struct mw_state *state = mw_state();
+	struct mw_port *port;
 	enum mw_found found;
 	__u32 id = 0;
 
-	if (!p)
+	if (!p || !state)
 		return MW_REASON_INTERNAL;
+	port = &state->member.asked;
 	found = mw_port_behind_ip(network, p, p->src, &id);
 	if (found == MW_STALE)
 		return MW_REASON_STALE;
 	if (found == MW_MISSING)
 		return MW_REASON_GUARD_REMOTE;
-	switch (mw_lookup_port(&id, &port)) {
+	switch (mw_lookup_port(&id, port)) {
 	case MW_STALE:
 		return MW_REASON_STALE;
 	case MW_MISSING:
@@ -142,11 +149,11 @@ __noinline int mw_restore_source(struct mw_packet *p, __u32 network, __u32 node,
 	default:
 		break;
 	}
-	if (port.network != network)
+	if (port->network != network)
 		return MW_REASON_STALE;
-	if (guard && !mw_port_is_at(&port, node))
+	if (guard && !mw_port_is_at(port, node))
 		return MW_REASON_GUARD_REMOTE;
-	memcpy(p->smac, port.mac, MW_ETH_ALEN);
+	memcpy(p->smac, port->mac, MW_ETH_ALEN);
 	return 0;
 }
 
