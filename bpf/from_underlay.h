@@ -7,6 +7,7 @@
 #include "decap.h"
 #include "deliver.h"
 #include "flat.h"
+#include "front.h"
 #include "outer.h"
 #include "parse.h"
 #include "partial.h"
@@ -22,7 +23,13 @@
 /* Is the port at that node, or was it until a moment ago? */
 static __always_inline bool mw_port_is_at(const struct mw_port *port, __u32 node)
 {
-	return mw_has_locator(port, node) || (port->former == node && bpf_ktime_get_ns() <= port->former_until);
+	if (mw_has_locator(port, node))
+		return true;
+	if (port->former != node || bpf_ktime_get_ns() > port->former_until)
+		return false;
+	/* for a while only: not to be remembered */
+	mw_not_for_long();
+	return true;
 }
 
 static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, bool *holds)
@@ -259,6 +266,8 @@ static __always_inline int mw_underlay_deliver(mw_ctx *ctx, const struct mw_link
 	reason = mw_may_deliver(ctx, link, p, outer->base, out->verdict.network, port, &local);
 	if (reason)
 		return reason == MW_SHORT ? mw_leave(out) : mw_drop(out, reason);
+	if (mw_config.front && mw_front_plain(p) && outer->base == MW_FRONT_OUTER && !outer->ip6 && !link->vlan)
+		mw_front_keep_decap(mw_state_of(p), link, &local);
 	popped = mw_pop(ctx, p, outer->base, outer->tos & MW_ECN_MASK);
 	if (popped > 0)
 		return mw_drop(out, popped);
@@ -455,12 +464,10 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	enum mw_found found;
 	int reason;
 
-	if (mw_tag_hidden(ctx))
-		return mw_leave(out);
-	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (!state)
 		return mw_drop(out, MW_REASON_INTERNAL);
+	mw_front_begin(state);
 	p = &state->packet;
 	outer = &state->outer;
 	memset(p, 0, sizeof(*p));
@@ -545,6 +552,27 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_underlay_flood(ctx, p, outer, out->verdict.network, place, out);
+}
+
+static __always_inline int mw_underlay_program(mw_ctx *ctx)
+{
+	struct mw_outcome out;
+	__u32 length;
+	bool hidden;
+	int action;
+
+	if (!MW_TC && mw_config.leave)
+		return MW_ACTION_PASS;
+	length = mw_len(ctx);
+	hidden = mw_tag_hidden(ctx);
+	if (!hidden) {
+		action = mw_front_underlay(ctx, length);
+		if (action != MW_NOT_PLAIN)
+			return action;
+	}
+	memset(&out, 0, sizeof(out));
+	out.bytes = length;
+	return mw_finish(&out, hidden ? mw_leave(&out) : mw_from_underlay(ctx, &out));
 }
 
 #endif

@@ -55,6 +55,14 @@ export class MapWriter {
    */
   async put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
     if (entries.length === 0) return;
+    try {
+      await this.#put(map, entries);
+    } finally {
+      this.generation.touch();
+    }
+  }
+
+  async #put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
     const raw = this.generation.entries(map);
     if (isListMap(map) || map === 'dev' || entries.length === 1) {
       for (const entry of entries) await this.#putOne(map, entry);
@@ -103,6 +111,14 @@ export class MapWriter {
   /** Keys of one map. What is gone already is fine. */
   async remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
     if (keys.length === 0) return;
+    try {
+      await this.#remove(map, keys);
+    } finally {
+      this.generation.touch();
+    }
+  }
+
+  async #remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
     const raw = this.generation.entries(map);
     if (isListMap(map) || map === 'dev' || keys.length === 1) {
       for (const key of keys) if (raw.delete(key)) this.#count(map, 1);
