@@ -86,7 +86,8 @@ export async function measurePackets(lab: Lab, plan: PacketPlan, options: Packet
         options.say(`${title}: ${names[0]} set up in ${host.loadSeconds.toFixed(1)} s`);
       for (const name of names) contenders.push({ name, site, host });
     } catch (error) {
-      const why = (error as Error).message.trim().split('\n').at(-1) ?? '';
+      const lines = (error as Error).message.trim().split('\n');
+      const why = lines.find((line) => / error: /.test(line))?.replace(/^.* error: /, '') ?? lines.at(-1) ?? '';
       options.say(`${title}: ${names[0]} does not start: ${(error as Error).message}`);
       none(`did not start: ${why}`);
       await site.remove();

@@ -35,7 +35,7 @@ static __always_inline bool mw_multi_buffer(mw_ctx *ctx)
  */
 static __always_inline bool mw_xdp_can_send(mw_ctx *ctx, __u32 ifindex, __u32 device)
 {
-	return (device & MW_DEVICE_XDP_REDIRECT) && (!mw_multi_buffer(ctx) || (device & MW_DEVICE_XDP_FRAGS)) &&
+	return (device & MW_DEVICE_XDP_REDIRECT) && ((device & MW_DEVICE_XDP_FRAGS) || !mw_multi_buffer(ctx)) &&
 	       bpf_redirect_map(&MW_MAP(dev), ifindex, XDP_PASS) == XDP_REDIRECT;
 }
 

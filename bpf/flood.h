@@ -23,24 +23,30 @@
 /* One copy to a local port. Gives 1 if it was made. */
 __noinline int mw_flood_port(mw_ctx *ctx, __u32 port, __u32 network, __u32 size)
 {
-	struct mw_local local;
-	struct mw_port entry;
+	struct mw_state *state = mw_state();
+	struct mw_local *local;
+	struct mw_port *entry;
 	int i;
 
-	if (mw_find_local(port, network, &local) || size > local.mtu ||
-	    mw_lookup_port(&port, &entry) != MW_FOUND || entry.network != network || (entry.flags & MW_PORT_DOWN))
+	if (!state)
+		return 0;
+	/* no member is looked for while copies are made */
+	local = &state->member.interface;
+	entry = &state->member.asked;
+	if (mw_find_local(port, network, local) || size > local->mtu ||
+	    mw_lookup_port(&port, entry) != MW_FOUND || entry->network != network || (entry->flags & MW_PORT_DOWN))
 		return 0;
 	for (i = 0; i < MW_MAX_LOCATORS; i++)
-		if (entry.at[i].node == mw_config.self &&
-		    (entry.at[i].priority != MW_PRIORITY_NEVER || (entry.at[i].flags & MW_LOCATOR_PENDING)))
+		if (entry->at[i].node == mw_config.self &&
+		    (entry->at[i].priority != MW_PRIORITY_NEVER || (entry->at[i].flags & MW_LOCATOR_PENDING)))
 			break;
-	if (i == MW_MAX_LOCATORS || !mw_is_active_here(&entry))
+	if (i == MW_MAX_LOCATORS || !mw_is_active_here(entry))
 		return 0;
 	if (mw_config.quiet)
 		return 1;
-	if (bpf_clone_redirect(ctx, local.ifindex, 0))
+	if (bpf_clone_redirect(ctx, local->ifindex, 0))
 		return 0;
-	mw_count_sent(local.slot, mw_len(ctx));
+	mw_count_sent(local->slot, mw_len(ctx));
 	return 1;
 }
 

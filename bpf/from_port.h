@@ -8,6 +8,7 @@
 #include "deliver.h"
 #include "encap.h"
 #include "flat.h"
+#include "front.h"
 #include "guard.h"
 #include "move.h"
 #include "partial.h"
@@ -127,6 +128,8 @@ static __always_inline int mw_port_local(mw_ctx *ctx, const struct mw_link *link
 	reason = mw_address_member(ctx, p);
 	if (reason)
 		return mw_drop(out, reason);
+	if (mw_config.front && mw_front_plain(p) && link->ifindex == mw_ifindex(ctx))
+		mw_front_keep_local(mw_state_of(p), link, &local, network->mtu);
 	out->verdict.verdict = MW_VERDICT_DELIVER;
 	out->verdict.port = port;
 	out->verdict.ifindex = local.ifindex;
@@ -173,7 +176,10 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	path->node = place->node;
 	path->segment = place->segment;
 	path->encap = network->encap;
-	reason = mw_find_path(path, mw_flow_hash(p));
+	if (path->known == place->node && path->encap != MW_ENCAP_FLAT)
+		reason = path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;
+	else
+		reason = mw_find_path(path, path->hash);
 	if (reason)
 		return mw_drop(out, reason);
 	mtu = mw_mtu_of(network, path);
@@ -206,6 +212,8 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 	reason = mw_address_member(ctx, p);
 	if (reason)
 		return mw_drop(out, reason);
+	if (mw_config.front && mw_front_plain(p) && mw_front_takes(path) && link->ifindex == mw_ifindex(ctx))
+		mw_front_keep_encap(mw_state_of(p), link, mtu);
 	if (path->encap == MW_ENCAP_FLAT)
 		reason = mw_flat_push(ctx, path->segment);
 	else
@@ -214,7 +222,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 		return mw_drop(out, reason);
 	mw_encapsulated(out, p, path, path->nexthop.ifindex);
 	out->target_slot = path->nexthop.slot;
-	out->sent = mw_len(ctx);
+	out->sent = path->encap == MW_ENCAP_FLAT || MW_TC ? mw_len(ctx) : out->bytes + mw_growth(path);
 #if MW_TC
 	return bpf_redirect(path->nexthop.ifindex, 0);
 #else
@@ -225,6 +233,7 @@ static __always_inline int mw_port_remote(mw_ctx *ctx, const struct mw_link *lin
 static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *link, struct mw_packet *p,
 					   const struct mw_network *network, __u32 place_in_list, struct mw_outcome *out)
 {
+	struct mw_path *path = &mw_state_of(p)->path;
 	struct mw_place place = {};
 	__u32 id = 0;
 	int reason;
@@ -246,8 +255,11 @@ static __always_inline int mw_port_unicast(mw_ctx *ctx, const struct mw_link *li
 		member = mw_take_member(p);
 		id = member->port;
 		place = member->place;
+		path->known = 0;
+		path->hash = mw_flow_hash(p);
 	} else {
-		reason = mw_find_place(id, link->network, &place);
+		path->hash = mw_flow_hash(p);
+		reason = mw_find_place(id, link->network, &place, path, path->hash);
 		if (reason)
 			return mw_drop(out, reason);
 	}
@@ -303,12 +315,10 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	__u32 place = 0;
 	int reason;
 
-	if (mw_tag_hidden(ctx))
-		return mw_leave(out);
-	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (!state)
 		return mw_drop(out, MW_REASON_INTERNAL);
+	mw_front_begin(state);
 	p = &state->packet;
 	memset(p, 0, sizeof(*p));
 #if MW_TC
@@ -348,6 +358,27 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_port_flood(ctx, &link, p, &network, place, out);
+}
+
+static __always_inline int mw_port_program(mw_ctx *ctx)
+{
+	struct mw_outcome out;
+	__u32 length;
+	bool hidden;
+	int action;
+
+	if (!MW_TC && mw_config.leave)
+		return MW_ACTION_PASS;
+	length = mw_len(ctx);
+	hidden = mw_tag_hidden(ctx);
+	if (!hidden) {
+		action = mw_front_port(ctx, length);
+		if (action != MW_NOT_PLAIN)
+			return action;
+	}
+	memset(&out, 0, sizeof(out));
+	out.bytes = length;
+	return mw_finish(&out, hidden ? mw_leave(&out) : mw_from_port(ctx, &out));
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include "decap.h"
 #include "deliver.h"
 #include "flat.h"
+#include "front.h"
 #include "outer.h"
 #include "parse.h"
 #include "partial.h"
@@ -22,12 +23,20 @@
 /* Is the port at that node, or was it until a moment ago? */
 static __always_inline bool mw_port_is_at(const struct mw_port *port, __u32 node)
 {
-	return mw_has_locator(port, node) || (port->former == node && bpf_ktime_get_ns() <= port->former_until);
+	if (mw_has_locator(port, node))
+		return true;
+	if (port->former != node || bpf_ktime_get_ns() > port->former_until)
+		return false;
+	/* for a while only: not to be remembered */
+	mw_not_for_long();
+	return true;
 }
 
 static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, bool *holds)
 {
-	struct mw_port port;
+	/* beside the stack, which the chain of calls has used up; no member is looked for yet */
+	struct mw_state *state = mw_state();
+	struct mw_port *port;
 	__u32 at, segment;
 
 	*holds = false;
@@ -36,7 +45,10 @@ static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, 
 		*holds = true;
 		return 0;
 	}
-	switch (mw_lookup_port(&id, &port)) {
+	if (!state)
+		return MW_REASON_INTERNAL;
+	port = &state->member.asked;
+	switch (mw_lookup_port(&id, port)) {
 	case MW_STALE:
 		return MW_REASON_STALE;
 	case MW_MISSING:
@@ -44,9 +56,9 @@ static __always_inline int mw_remote_holds(__u32 id, __u32 network, __u32 node, 
 	default:
 		break;
 	}
-	if (port.network != network)
+	if (port->network != network)
 		return MW_REASON_STALE;
-	*holds = mw_port_is_at(&port, node);
+	*holds = mw_port_is_at(port, node);
 	return 0;
 }
 
@@ -116,18 +128,20 @@ static __always_inline enum mw_found mw_port_behind_ip(__u32 network, const stru
 /* Rule 3.8 of IP networks: the source's port, its place, and its MAC, which the tunnel did not carry. */
 __noinline int mw_restore_source(struct mw_packet *p, __u32 network, __u32 node, __u32 guard)
 {
-	struct mw_port port;
+	struct mw_state *state = mw_state();
+	struct mw_port *port;
 	enum mw_found found;
 	__u32 id = 0;
 
-	if (!p)
+	if (!p || !state)
 		return MW_REASON_INTERNAL;
+	port = &state->member.asked;
 	found = mw_port_behind_ip(network, p, p->src, &id);
 	if (found == MW_STALE)
 		return MW_REASON_STALE;
 	if (found == MW_MISSING)
 		return MW_REASON_GUARD_REMOTE;
-	switch (mw_lookup_port(&id, &port)) {
+	switch (mw_lookup_port(&id, port)) {
 	case MW_STALE:
 		return MW_REASON_STALE;
 	case MW_MISSING:
@@ -135,11 +149,11 @@ __noinline int mw_restore_source(struct mw_packet *p, __u32 network, __u32 node,
 	default:
 		break;
 	}
-	if (port.network != network)
+	if (port->network != network)
 		return MW_REASON_STALE;
-	if (guard && !mw_port_is_at(&port, node))
+	if (guard && !mw_port_is_at(port, node))
 		return MW_REASON_GUARD_REMOTE;
-	memcpy(p->smac, port.mac, MW_ETH_ALEN);
+	memcpy(p->smac, port->mac, MW_ETH_ALEN);
 	return 0;
 }
 
@@ -252,6 +266,8 @@ static __always_inline int mw_underlay_deliver(mw_ctx *ctx, const struct mw_link
 	reason = mw_may_deliver(ctx, link, p, outer->base, out->verdict.network, port, &local);
 	if (reason)
 		return reason == MW_SHORT ? mw_leave(out) : mw_drop(out, reason);
+	if (mw_config.front && mw_front_plain(p) && outer->base == MW_FRONT_OUTER && !outer->ip6 && !link->vlan)
+		mw_front_keep_decap(mw_state_of(p), link, &local);
 	popped = mw_pop(ctx, p, outer->base, outer->tos & MW_ECN_MASK);
 	if (popped > 0)
 		return mw_drop(out, popped);
@@ -448,12 +464,10 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	enum mw_found found;
 	int reason;
 
-	if (mw_tag_hidden(ctx))
-		return mw_leave(out);
-	out->bytes = mw_len(ctx);
 	out->slot = MW_NO_SLOT;
 	if (!state)
 		return mw_drop(out, MW_REASON_INTERNAL);
+	mw_front_begin(state);
 	p = &state->packet;
 	outer = &state->outer;
 	memset(p, 0, sizeof(*p));
@@ -538,6 +552,27 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 	if (!(network.flags & MW_NETWORK_FLOOD))
 		return mw_drop(out, MW_REASON_FLOOD_OFF);
 	return mw_underlay_flood(ctx, p, outer, out->verdict.network, place, out);
+}
+
+static __always_inline int mw_underlay_program(mw_ctx *ctx)
+{
+	struct mw_outcome out;
+	__u32 length;
+	bool hidden;
+	int action;
+
+	if (!MW_TC && mw_config.leave)
+		return MW_ACTION_PASS;
+	length = mw_len(ctx);
+	hidden = mw_tag_hidden(ctx);
+	if (!hidden) {
+		action = mw_front_underlay(ctx, length);
+		if (action != MW_NOT_PLAIN)
+			return action;
+	}
+	memset(&out, 0, sizeof(out));
+	out.bytes = length;
+	return mw_finish(&out, hidden ? mw_leave(&out) : mw_from_underlay(ctx, &out));
 }
 
 #endif

@@ -234,6 +234,16 @@ static __always_inline int mw_guard_ip6(const struct mw_link *link, const struct
 	return mw_guard_ip6_source(link, p);
 }
 
+/* Plain IPv4 from an address of the port's own: the usual packet. */
+static __always_inline bool mw_is_own(const struct mw_packet *p, const struct mw_link *link)
+{
+	__u32 port, flags;
+
+	return link->guard == MW_GUARD_FULL && p->l3 == MW_L3_IP4 && !mw_is_udp(p, 67, 68) && mw_same_mac(p->smac, link->mac) &&
+	       mw_port_of_ip(link->network, false, p->src, &port, &flags) == MW_FOUND && port == link->port &&
+	       !(flags & MW_IP_BALANCED);
+}
+
 /* Everything but the contents of neighbour discovery. */
 __noinline int mw_guard_source(const struct mw_packet *p, const struct mw_link *link)
 {
@@ -241,6 +251,9 @@ __noinline int mw_guard_source(const struct mw_packet *p, const struct mw_link *
 
 	if (!p || !link)
 		return MW_REASON_INTERNAL;
+	/* no port has the underlay address of a node: the table forbids it (MW128), so that need not be asked */
+	if (mw_is_own(p, link))
+		return 0;
 	reason = mw_guard_underlay(p);
 	if (reason || link->guard == MW_GUARD_OFF)
 		return reason;

@@ -121,6 +121,7 @@ MW_ARRAY(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_traffic, 4096);
 MW_ARRAY(limit, BPF_MAP_TYPE_ARRAY, struct mw_limit, 4096);
 /* room for what does not fit onto the stack */
 MW_ARRAY(scratch, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_scratch, 1);
+MW_ARRAY(front, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_front, MW_FRONT_SIZE);
 MW_ARRAY(verdict, BPF_MAP_TYPE_PERCPU_ARRAY, struct mw_verdict, 1);
 
 /* struct mw_event, to the daemon; TC */
@@ -131,5 +132,13 @@ struct {
 
 /* the revision of each edit is noted without a map write */
 MW_MAPPED(meta, struct mw_meta, 1);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct mw_live);
+} MW_MAP(live) SEC(".maps");
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * docs/packet-rules.md, section 9: a port on its way from one node to another. Its guest's own announcement from the new place
+ * docs/packet-rules.md, section 10: a port on its way from one node to another. Its guest's own announcement from the new place
  * (ARP, RARP as QEMU sends it, neighbour advertisement) tells every node that it is there. TC only: announcements are
  * floods, which XDP leaves.
  */
@@ -40,13 +40,21 @@ static __always_inline bool mw_is_announcement(const struct mw_packet *p)
 
 #if MW_TC
 
+/* Of its own: what is on the stack here is not there while the port is looked for. */
+__noinline int mw_tell_heard(__u32 port, __u32 sequence)
+{
+	struct mw_event event = { .kind = MW_EVENT_HEARD, .port = port, .sequence = sequence };
+
+	bpf_ringbuf_output(&MW_MAP(events), &event, sizeof(event), 0);
+	return 1;
+}
+
 /*
  * If this is the announcement of a guest whose port moves to 'node', and it came from there, the port is there from now on. 'from': the
  * port that sent it, when that is here.
  */
 __noinline int mw_hear(const struct mw_packet *p, __u32 network, __u32 node, __u32 from)
 {
-	struct mw_event event = { .kind = MW_EVENT_HEARD };
 	struct mw_state *state = mw_state();
 	struct mw_port *port;
 	struct mw_move *move;
@@ -72,10 +80,7 @@ __noinline int mw_hear(const struct mw_packet *p, __u32 network, __u32 node, __u
 	/* one of the CPUs that hear it at once tells of it */
 	if (before == heard || __sync_val_compare_and_swap(&move->heard, before, heard) != before)
 		return 0;
-	event.port = id;
-	event.sequence = port->sequence;
-	bpf_ringbuf_output(&MW_MAP(events), &event, sizeof(event), 0);
-	return 1;
+	return mw_tell_heard(id, port->sequence);
 }
 
 /* A copy of the frame comes back to its device's ingress, for the second place. False: it could not be made. */

@@ -7,6 +7,9 @@
 
 #define MW_PRIORITY_NEVER 255
 
+/* What was just found may become another without a write of the daemon's: it is not remembered (front.h). In state.h. */
+static __always_inline void mw_not_for_long(void);
+
 /* How to reach a node: what the outer header needs. */
 struct mw_path {
 	__u32 node;		/* set by the caller, with 'segment' and 'encap' */
@@ -16,9 +19,10 @@ struct mw_path {
 	__be32 local[4];
 	__u32 flags;		/* enum mw_node_flags */
 	__u32 hash;		/* of the flow */
+	__u32 known;		/* the node that what is not the caller's is of; 0: none yet */
 	__u16 mtu;
 	__u8 encap;		/* enum mw_encap */
-	__u8 pad;
+	__u8 alone;		/* 1: it is the only one to that node */
 };
 
 /* How gladly a node's locators are used: the lower the better. */
@@ -147,6 +151,25 @@ struct mw_place {
 	__u32 second_segment;
 };
 
+/* What the outer header needs of a node's entry, for a flow with this hash. False: it is another's. */
+static __always_inline bool mw_copy_node(struct mw_path *path, const struct mw_node *node, __u32 id, __u32 hash)
+{
+	__u32 use = hash >> 31;
+
+	memcpy(path->remote, node->remote, 16);
+	memcpy(path->local, node->local, 16);
+	path->flags = node->flags;
+	path->mtu = node->mtu;
+	if (!node->nexthop[0].ifindex)
+		use = 1;
+	if (!node->nexthop[1].ifindex)
+		use = 0;
+	path->nexthop = node->nexthop[use & 1];
+	path->alone = !node->nexthop[0].ifindex || !node->nexthop[1].ifindex;
+	mw_opaque(path);
+	return node->node == id;
+}
+
 /* The place of locator 'at', and (send: both) the pending one, if that is another, elsewhere, and not down. */
 static __always_inline void mw_place_of(const struct mw_port *port, int at, struct mw_place *place)
 {
@@ -171,20 +194,49 @@ static __always_inline void mw_place_of(const struct mw_port *port, int at, stru
 }
 
 /*
- * Rule 2.9: the locator in use of a port that an address of 'network' names. A port of another network under that id is
- * one that was made after the address was read. Gives 0 or an enum mw_reason.
+ * The usual case at one look: the first locator, elsewhere, on a node that is up. 'path' then holds what mw_find_path() would find
+ * for a tunnel.
  */
-__noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place)
+static __always_inline bool mw_first_place(const struct mw_port *port, struct mw_path *path, __u32 hash)
+{
+	__u32 id = port->at[0].node;
+	const struct mw_node *node;
+
+	if (!id || port->at[0].priority == MW_PRIORITY_NEVER || id == mw_config.self || (port->flags & MW_PORT_DOWN) ||
+	    mw_is_moving(port))
+		return false;
+	node = bpf_map_lookup_elem(&MW_MAP(node), &id);
+	if (!node || !mw_copy_node(path, node, id, hash) || (path->flags & (MW_NODE_DOWN | MW_NODE_DRAIN)))
+		return false;
+	path->known = id;
+	return true;
+}
+
+/*
+ * Rule 2.9: the locator in use of a port that an address of 'network' names, and for a flow with this hash perhaps the way there. A
+ * port of another network under that id is one that was made after the address was read. Gives 0 or an enum mw_reason.
+ */
+__noinline int mw_find_place(__u32 id, __u32 network, struct mw_place *place, struct mw_path *path, __u32 hash)
 {
 	struct mw_port port;
 	int i;
 
-	if (!place)
+	if (!place || !path)
 		return MW_REASON_INTERNAL;
+	path->known = 0;
 	if (mw_config.compact && mw_compact_place(id, network, &place->node, &place->segment))
 		return mw_standing_of(place->node) == MW_STANDING_NONE ? MW_REASON_NO_LOCATOR : 0;
 	if (mw_lookup_port(&id, &port) != MW_FOUND || port.network != network)
 		return MW_REASON_STALE;
+	if (mw_first_place(&port, path, hash)) {
+		place->node = port.at[0].node;
+		place->segment = port.at[0].segment;
+		place->second_node = 0;
+		return 0;
+	}
+	/* its guest may be heard elsewhere any moment */
+	if (mw_is_moving(&port))
+		mw_not_for_long();
 	i = mw_choose_locator(&port);
 	if (i < 0)
 		return MW_REASON_NO_LOCATOR;
@@ -201,6 +253,8 @@ __noinline int mw_is_here(__u32 id, __u32 network, __u64 *mac)
 		return MW_REASON_STALE;
 	*mac = 0;
 	memcpy(mac, port.mac, MW_ETH_ALEN);
+	if (mw_is_moving(&port))
+		mw_not_for_long();
 	if (!mw_has_locator(&port, mw_config.self))
 		return MW_REASON_NOT_LOCAL;
 	if (port.flags & MW_PORT_DOWN)
@@ -228,7 +282,7 @@ static __always_inline int mw_find_local(__u32 id, __u32 network, struct mw_loca
 __noinline int mw_find_path(struct mw_path *path, __u32 hash)
 {
 	const struct mw_node *node;
-	__u32 id, attempt, use;
+	__u32 id, attempt;
 
 	if (!path)
 		return MW_REASON_INTERNAL;
@@ -238,18 +292,7 @@ __noinline int mw_find_path(struct mw_path *path, __u32 hash)
 		node = bpf_map_lookup_elem(&MW_MAP(node), &id);
 		if (!node)
 			return MW_REASON_NO_NODE;
-		memcpy(path->remote, node->remote, 16);
-		memcpy(path->local, node->local, 16);
-		path->flags = node->flags;
-		path->mtu = node->mtu;
-		use = hash >> 31;
-		if (!node->nexthop[0].ifindex)
-			use = 1;
-		if (!node->nexthop[1].ifindex)
-			use = 0;
-		path->nexthop = node->nexthop[use & 1];
-		mw_opaque(path);
-		if (node->node == id)
+		if (mw_copy_node(path, node, id, hash))
 			return path->nexthop.ifindex ? 0 : MW_REASON_NO_NEXTHOP;
 	}
 	return MW_REASON_STALE;

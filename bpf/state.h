@@ -42,6 +42,8 @@ struct mw_state {
 	struct mw_path path;
 	struct mw_flood_run run;
 	struct mw_member member;
+	__u32 epoch;		/* of the maps, before they were asked; 0: what they say is not remembered (front.h) */
+	__u32 turn;		/* packets that the front did not know; it outlives them */
 };
 
 _Static_assert(sizeof(struct mw_state) <= sizeof(((struct mw_scratch *)0)->state), "the state fits into its place");
@@ -59,6 +61,14 @@ static __always_inline struct mw_state *mw_state(void)
 	struct mw_scratch *scratch = bpf_map_lookup_elem(&MW_MAP(scratch), &zero);
 
 	return scratch ? (struct mw_state *)scratch->state : NULL;
+}
+
+static __always_inline void mw_not_for_long(void)
+{
+	struct mw_state *state = mw_state();
+
+	if (mw_config.front && state)
+		state->epoch = 0;
 }
 
 #endif

@@ -8,17 +8,13 @@
 SEC("tc")
 int mw_tc_port(struct __sk_buff *ctx)
 {
-	struct mw_outcome out = {};
-
-	return mw_finish(&out, mw_from_port(ctx, &out));
+	return mw_port_program(ctx);
 }
 
 SEC("tc")
 int mw_tc_underlay(struct __sk_buff *ctx)
 {
-	struct mw_outcome out = {};
-
-	return mw_finish(&out, mw_from_underlay(ctx, &out));
+	return mw_underlay_program(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

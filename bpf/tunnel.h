@@ -54,7 +54,14 @@ struct mw_outer {
 /* Is there a network of this encapsulation on this node? */
 static __always_inline bool mw_uses(__u32 encap)
 {
-	return mw_config.encaps & (1 << encap);
+	const struct mw_live *live;
+	__u32 zero = 0;
+
+	if (!mw_config.generic)
+		return mw_config.encaps & (1 << encap);
+	/* a tunnel that no network uses may be another's, and is left to the stack */
+	live = bpf_map_lookup_elem(&MW_MAP(live), &zero);
+	return live && (*(const volatile __u32 *)&live->encaps & (1 << encap));
 }
 
 /* Carries IP packets without their Ethernet header. */

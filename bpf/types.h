@@ -24,6 +24,8 @@
 #define MW_MAX_SHARED_MAC 4
 #define MW_MAX_NEXTHOPS 2
 #define MW_MAX_LEVELS 8
+/* decisions that a CPU remembers: a power of 2 */
+#define MW_FRONT_SIZE 1024
 
 enum mw_encap {
 	MW_ENCAP_NONE = 0,
@@ -430,6 +432,12 @@ struct mw_meta {
 	__u8 instance[16];	/* random, of this pin directory */
 };
 
+/* one element: what changes with every edit; written through mapped memory */
+struct mw_live {
+	__u32 epoch;		/* raised after every write of a map that programs read: what was remembered before is void; 0: nothing may be */
+	__u32 encaps;		/* 1 << enum mw_encap of every network of the plan: for programs with config.generic */
+};
+
 #define MW_META_MAGIC 0x4d415057	/* "MAPW" */
 
 enum mw_meta_state {
@@ -455,6 +463,37 @@ struct mw_event {
 struct mw_scratch {
 	__u8 byte[1280];	/* an answer that is being built */
 	__u64 state[64];	/* struct mw_state of the packet at work: too much for the stack */
+};
+
+/*
+ * What a CPU remembers of a decision, so that the next packet of the same kind asks no map (front.h): a copy, good while 'epoch' is
+ * that of struct mw_live. The key is the first 32 bytes.
+ */
+struct mw_front {
+	__u32 epoch;		/* 0: nothing */
+	__u32 ifindex;		/* device it came from */
+	__u8 dmac[MW_ETH_ALEN];	/* of the (inner) frame */
+	__u8 smac[MW_ETH_ALEN];
+	__be32 source_be;	/* from a port: the packet's; from the underlay: the outer one */
+	__u32 tunnel;		/* from the underlay: encapsulation << 24 | segment; from a port: 0 */
+	__u32 pad;
+	/* the decision */
+	__u32 network;
+	__u32 port;		/* deliver: the target */
+	__u32 node;		/* encap: the target */
+	__u32 segment;
+	__u32 mtu;		/* largest layer-3 packet */
+	__u32 ifindex_out;
+	__u32 device_out;	/* enum mw_device_flags */
+	__u32 slot;		/* of the device it came from */
+	/* the second cache line */
+	__u32 slot_out;
+	__u8 verdict;		/* enum mw_verdict_kind: deliver or encap */
+	__u8 encap;		/* enum mw_encap */
+	__u8 partial;		/* 1: frames from this device may have unfinished checksums */
+	__u8 pad2;
+	__u8 outer[50];		/* encap: the outer headers, Ethernet, IPv4, UDP, tunnel, without lengths, DSCP and ECN, source port */
+	__u8 own[MW_ETH_ALEN];	/* from the underlay: the device's own MAC */
 };
 
 /* what became of a packet: written only by a load with config.record */
@@ -500,7 +539,9 @@ struct mw_config {
 	__u8 ttl;		/* of outer headers */
 	__u8 dscp;		/* of outer headers; MW_DSCP_UNIFORM: that of the inner packet */
 	__u8 compact;		/* addresses are in tables of buckets (struct mw_tables), not in hashes */
-	__u8 pad[3];
+	__u8 leave;		/* XDP: every frame is left to TC */
+	__u8 front;		/* remember decisions: 0: no; else one of so many (a power of 2) that are not remembered yet is */
+	__u8 generic;		/* right for any plan: which encapsulations are in use is asked of struct mw_live */
 	__u32 segmenter;	/* ifindex of the near end of the segmenting pair; 0: none */
 	__u32 flood_rate;	/* flooded frames a second and port; 0: unlimited */
 	__u16 too_big_rate;	/* answers a second and port; 0: unlimited */

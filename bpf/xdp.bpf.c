@@ -8,17 +8,13 @@
 SEC("xdp.frags")
 int mw_xdp_port(struct xdp_md *ctx)
 {
-	struct mw_outcome out = {};
-
-	return mw_finish(&out, mw_from_port(ctx, &out));
+	return mw_port_program(ctx);
 }
 
 SEC("xdp.frags")
 int mw_xdp_underlay(struct xdp_md *ctx)
 {
-	struct mw_outcome out = {};
-
-	return mw_finish(&out, mw_from_underlay(ctx, &out));
+	return mw_underlay_program(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

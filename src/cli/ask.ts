@@ -59,6 +59,20 @@ export interface StatusAnswer {
   readonly dataplane: DataplaneStatus;
 }
 
+/** What the programs were made for. */
+function programsText({ made, encaps, features }: DataplaneStatus['programs']): string {
+  switch (made) {
+    case 'none':
+      return 'programs: none in force';
+    case 'generic':
+      return 'programs: the same for any table (specialise: off)';
+    case 'meanwhile':
+      return 'programs: for any table, on TC, until those for this one are loaded';
+    case 'plan':
+      return `programs: made for ${[...encaps, ...features].join(', ') || 'no network'}`;
+  }
+}
+
 function statusWords(status: StatusAnswer): string {
   const { table, applied } = status.revision;
   const { dataplane } = status;
@@ -68,6 +82,7 @@ function statusWords(status: StatusAnswer): string {
       : `node ${status.node}: ${status.state} (mapwire ${status.version}, process ${status.pid})`,
     `revision ${applied ?? 'none'} in force${table === applied || status.pid === null ? '' : `, ${table ?? 'none'} wanted`}; generation ${dataplane.generation}${dataplane.tableLayout === undefined ? '' : `, layout ${dataplane.tableLayout}`}`,
   ];
+  lines.push(programsText(dataplane.programs));
   for (const source of status.sources) {
     lines.push(`source ${source.name}: ${source.state}`);
     for (const diagnostic of source.diagnostics) lines.push(renderDiagnostic(diagnostic));

@@ -152,6 +152,7 @@ export const CONFIG_SHAPE = {
   dscp: z.union([z.literal('uniform'), integer("'dscp'", 0, 63)], "'dscp' must be 0 to 63, or 'uniform'").default(0),
   'flood-rate': integer("'flood-rate'", 0, 1_000_000_000).default(1000),
   'too-big-rate': integer("'too-big-rate'", 0, 65535).default(10),
+  specialise: choice("'specialise'", ['auto', 'off']).default('auto'),
   'log-level': choice("'log-level'", ['error', 'warn', 'info', 'debug']).default('info'),
 } as const;
 
@@ -188,6 +189,7 @@ export const CONFIG_HELP: Readonly<Record<ConfigKey, string>> = {
   dscp: "DSCP of outer headers, or uniform: the inner packet's",
   'flood-rate': 'flooded frames a second and port; 0: no limit',
   'too-big-rate': 'ICMP too-big answers a second and port; 0: no limit',
+  specialise: 'make programs for what the table contains: auto or off',
   'log-level': 'error, warn, info or debug',
 };
 
@@ -218,6 +220,7 @@ export interface Config {
   readonly dscp: number | 'uniform';
   readonly floodRate: number;
   readonly tooBigRate: number;
+  readonly specialise: 'auto' | 'off';
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
 

@@ -194,6 +194,7 @@ export function loadConfig(options: LoadOptions): Place {
     dscp: result.dscp as Config['dscp'],
     floodRate: result['flood-rate'] as number,
     tooBigRate: result['too-big-rate'] as number,
+    specialise: result.specialise as Config['specialise'],
     logLevel: result['log-level'] as Config['logLevel'],
   };
 }

@@ -148,6 +148,7 @@ export class Daemon {
       floodRate: config.floodRate,
       unknownSegment: config.unknownSegment,
       tooBigRate: config.tooBigRate,
+      specialise: config.specialise,
       probeHops: config.probeHops,
     });
     let daemon: Daemon | undefined;

@@ -19,7 +19,7 @@ import { adoptIds } from './adopt-ids.ts';
 import { putChanges, removeChanges } from './apply-changes.ts';
 import { Attachments, type LinkPrograms, type Role, type RolePrograms } from './attachments.ts';
 import { assertLayouts, sameLayout } from './compare-layouts.ts';
-import { configOf, covers, type Settings, settingsOf } from './config.ts';
+import { configHex, configOf, covers, describeConfig, type Settings, settingsOf } from './config.ts';
 import { clearTraffic, copyCounters, readDrops, readTraffic } from './counters.ts';
 import { deviceFlags } from './device-rules.ts';
 import { DeviceTable, type HostDevice } from './device-table.ts';
@@ -27,6 +27,7 @@ import { down } from './down.ts';
 import { dumpMaps } from './dump.ts';
 import { EventReader } from './events.ts';
 import { buildGeneration, type Generation, layoutOfObject, loadBound, pinPrograms } from './generation.ts';
+import { GenericPrograms } from './generic.ts';
 import { HostNetwork } from './host-network.ts';
 import { COUNTER_MAPS, type EntryMap, OWN_MAPS, type RawEntry, RUNTIME_MAPS } from './map-table.ts';
 import { MapWriter, readMap, textOf } from './map-writer.ts';
@@ -57,6 +58,7 @@ import type {
   MapFill,
   NextHopStatus,
   Problem,
+  ProgramsStatus,
   TraceResult,
   TrafficCount,
 } from './types.ts';
@@ -74,6 +76,14 @@ const NO_HOP: Nexthop = {
 
 /** Devices tell of new XDP abilities (a peer that attached a program) by no route message; they are looked at again. */
 const REFRESH_MS = 2_000;
+
+/** After a plan of another shape, programs are made for it: not at once, more edits may follow. */
+const SPECIALISE_MS = 5_000;
+
+/** A program that was replaced may still be at its last packet: as long as one can be, many times over. */
+const LAST_PACKET_MS = 50;
+
+const OTHER_CONSTANTS = 'the programs need other constants';
 
 /**
  * The data plane of one node: the only writer of its pin directory.
@@ -126,6 +136,15 @@ export class Dataplane implements AsyncDisposable {
   /** Generations whose switch was interrupted or whose layout this build cannot read; retired by the next switch. */
   #old: Generation[];
   #plan: Plan | undefined;
+  /** Constants that the plan in force wants. */
+  #config: Config | undefined;
+  /** At hand for a plan of another shape; loaded behind the plan. */
+  #generic: GenericPrograms | undefined;
+  /** The links run `#generic`. */
+  #meanwhile = false;
+  /** Devices that came while they did: their hook is chosen when they are replaced. */
+  readonly #deferred = new Set<string>();
+  #specialising: NodeJS.Timeout | undefined;
   #stale = true;
   #known = false;
   #closed = false;
@@ -308,7 +327,12 @@ export class Dataplane implements AsyncDisposable {
       this.#stale = true;
       this.#plan = plan;
       const config = configOf(plan, this.#settings, (await this.#segmenterFor(plan, whole))?.near);
-      const reason = this.#switchReason(plan, config);
+      const wanted = this.#switchReason(plan, config);
+      const reason = !whole && wanted === OTHER_CONSTANTS && (await this.#goGeneric(config)) ? undefined : wanted;
+      this.#config = config;
+      // What comes is known before it is written, what goes until it is.
+      const { encaps } = plan.features;
+      this.#readable()?.setEncaps(encaps, true);
       let result: { writer: MapWriter; switched: string | undefined };
       try {
         if (whole || reason !== undefined)
@@ -332,6 +356,8 @@ export class Dataplane implements AsyncDisposable {
       if (Number(generation.meta()?.revision) !== plan.revision && (writer.total > 0 || switched !== undefined)) {
         generation.setRevision(plan.revision);
       }
+      generation.setEncaps(encaps);
+      this.#specialiseLater();
       return {
         revision: plan.revision,
         writes: writer.writes,
@@ -360,6 +386,7 @@ export class Dataplane implements AsyncDisposable {
       revision: this.#stale ? undefined : this.#plan?.revision,
       generation: this.#generation?.number ?? 0,
       layout: this.#generation?.layout ?? this.#layout,
+      programs: this.#programsStatus(),
       tableLayout: this.#readable()?.tableLayout,
       devices: [...names].map((name) => this.#devices.status(name)),
       nextHops: this.#nextHops(),
@@ -511,6 +538,7 @@ export class Dataplane implements AsyncDisposable {
       }
       return trace({
         generation,
+        config: this.#config ?? generation.config,
         objects: this.#objects,
         ids: this.ids,
         ifindex: device.ifindex,
@@ -532,10 +560,12 @@ export class Dataplane implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#specialising);
     this.#events.close();
     await this.#mutex.idle();
     this.#hops.close();
     this.#network.close();
+    this.#generic?.close();
     this.#generation?.close();
     for (const generation of this.#old) generation.close();
     this.#pins.close();
@@ -549,6 +579,8 @@ export class Dataplane implements AsyncDisposable {
   async #resume(): Promise<void> {
     const generation = this.#generation;
     if (generation === undefined) return;
+    // The process before may have ended between a write and its telling.
+    this.#readable()?.touch();
     if (this.#old.length > 0) {
       await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       this.#retireOld();
@@ -604,8 +636,7 @@ export class Dataplane implements AsyncDisposable {
       if (isCrowded(map, entries, generation.map(map).maxEntries)) return `map ${map} grows`;
     }
     if (generation.objectHash !== this.#objects.hash) return 'the programs were replaced';
-    if (generation.config === undefined || !covers(generation.config, config))
-      return 'the programs need other constants';
+    if (generation.config === undefined || !covers(generation.config, config)) return OTHER_CONSTANTS;
     return undefined;
   }
 
@@ -806,6 +837,7 @@ export class Dataplane implements AsyncDisposable {
       step,
     });
     try {
+      generation.setEncaps(plan.features.encaps);
       for (const map of COUNTER_MAPS) {
         const [from, to] = [before?.maybeMap(map), generation.map(map)];
         if (from !== undefined && from.id !== to.id && sameLayout(map, from)) await copyCounters(from, to);
@@ -818,6 +850,7 @@ export class Dataplane implements AsyncDisposable {
       pinPrograms(generation, this.#objects, config);
       await step('bound');
       if (before !== undefined) await this.#bindAgain(before, generation);
+      generation.touch();
       await step('complete');
       generation.inForce();
       generation.setMeta({ state: 'complete', revision: plan.revision });
@@ -825,6 +858,8 @@ export class Dataplane implements AsyncDisposable {
       this.#generation = generation;
       await step('links');
       await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
+      this.#meanwhile = false;
+      this.#deferred.clear();
       await step('current');
       this.#pins.pointCurrent(number);
       await step('retire');
@@ -839,9 +874,122 @@ export class Dataplane implements AsyncDisposable {
     }
   }
 
+  #programsStatus(): ProgramsStatus {
+    const config = this.#meanwhile ? this.#generic?.config : this.#readable()?.config;
+    if (config === undefined) return { made: 'none', encaps: [], features: [] };
+    const made = this.#meanwhile ? 'meanwhile' : config.generic === 1 ? 'generic' : 'plan';
+    return { made, ...describeConfig(config) };
+  }
+
+  /**
+   * A plan of another shape, before anything of it is written: links go over to the programs that are right for any plan, if they are
+   * at hand and differ in nothing but that. Those for the plan are made behind it.
+   */
+  async #goGeneric(config: Config): Promise<boolean> {
+    const generic = this.#generic;
+    if (generic === undefined || generic.of !== this.#generation || !covers(generic.config, config)) return false;
+    if (!this.#meanwhile) {
+      this.#meanwhile = true;
+      await this.#step('generic');
+      await this.#attachments.updateAll((role) => generic.linkPrograms(role));
+      await new Promise((done) => setTimeout(done, LAST_PACKET_MS));
+    }
+    return true;
+  }
+
+  /** Once edits have stopped for a while. */
+  #specialiseLater(): void {
+    if (this.#settings.specialise === 'off') return;
+    clearTimeout(this.#specialising);
+    this.#specialising = setTimeout(() => {
+      this.#specialise().catch((error: unknown) => {
+        if (!this.#closed) this.#emit({ type: 'error', error });
+      });
+    }, this.#options.specialiseAfterMs ?? SPECIALISE_MS);
+    this.#specialising.unref();
+  }
+
+  /**
+   * Makes programs for the plan in force if those that run are not exactly that, and has the generic ones at hand. Loads beside
+   * the edits: what is loaded is put in force only if it still fits.
+   */
+  async #specialise(): Promise<void> {
+    const before = this.#readable();
+    const config = this.#config;
+    if (this.#closed || this.#stale || before?.config === undefined || config === undefined) return;
+    // The pair that cuts super-packets goes with a whole switch.
+    const wanted = config.segmenter === 0 ? { ...config, segmenter: before.config.segmenter } : config;
+    if (this.#meanwhile || configHex(wanted) !== configHex(before.config)) await this.#respecialise(before, wanted);
+    const generation = this.#readable();
+    if (this.#closed || this.#stale || generation === undefined || this.#generic?.of === generation) return;
+    const generic = await GenericPrograms.load(generation, wanted, this.#objects);
+    await this.#mutex.run(async () => {
+      if (this.#closed || this.#generation !== generation || this.#meanwhile) {
+        generic.close();
+        return;
+      }
+      this.#generic?.close();
+      this.#generic = generic;
+    });
+  }
+
+  /** A generation with the maps of the one in force and other programs. */
+  async #respecialise(before: Generation, config: Config): Promise<void> {
+    const number = Math.max(before.number, ...this.#pins.generations()) + 1;
+    const step = (name: string): Promise<void> => this.#step(`specialise:${name}`);
+    const generation = await buildGeneration({
+      number,
+      folder: this.#pins.generationPath(number),
+      objects: this.#objects,
+      config,
+      instance: before.meta()?.instance,
+      capacity: () => undefined,
+      reuse: (map) => ((OWN_MAPS as readonly string[]).includes(map) ? undefined : before.maybeMap(map)),
+      step,
+    });
+    try {
+      pinPrograms(generation, this.#objects, config);
+      await this.#bindAgain(before, generation);
+      await this.#mutex.run(async () => {
+        const fits = this.#config !== undefined && covers(config, this.#config);
+        if (this.#closed || this.#stale || this.#generation !== before || !fits) {
+          generation.unpin();
+          generation.close();
+          return;
+        }
+        await this.#bindAgain(before, generation);
+        generation.setEncaps(this.#plan?.features.encaps ?? 0);
+        generation.touch();
+        await step('complete');
+        generation.setMeta({ state: 'complete', revision: Number(before.meta()?.revision ?? 0n) });
+        this.#old.push(before);
+        this.#generation = generation;
+        await step('links');
+        await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
+        this.#meanwhile = false;
+        await step('current');
+        this.#pins.pointCurrent(number);
+        await step('retire');
+        this.#retireOld();
+        this.#follow();
+        const writer = new MapWriter(generation);
+        for (const name of this.#deferred) await this.#attach(name, writer);
+        this.#deferred.clear();
+        for (const problem of writer.problems) this.#report(problem);
+      });
+    } catch (error) {
+      if (this.#generation !== generation) {
+        generation.unpin();
+        generation.close();
+      }
+      throw error;
+    }
+  }
+
   /** Devices that had an XDP program of their own get one of the new generation, before anything runs it. */
   async #bindAgain(before: Generation, generation: Generation): Promise<void> {
     for (const { role, ifindex } of before.boundDevices()) {
+      if (generation.boundProgram(role, ifindex) !== undefined) continue;
       try {
         generation.addBound(role, ifindex, await loadBound(generation, this.#objects, role, ifindex));
       } catch (error) {
@@ -861,7 +1009,7 @@ export class Dataplane implements AsyncDisposable {
   #rolePrograms(generation: Generation, role: Role): RolePrograms {
     return {
       xdp: generation.program('xdp', role),
-      tc: generation.program('tc', role),
+      tc: (this.#meanwhile ? this.#generic?.linkPrograms(role).tc : undefined) ?? generation.program('tc', role),
       bound: async (ifindex) => {
         const known = generation.boundProgram(role, ifindex);
         if (known !== undefined) return known;
@@ -924,12 +1072,16 @@ export class Dataplane implements AsyncDisposable {
     const role = this.#devices.roleOf(name);
     if (device === undefined || role === undefined) return;
     const subject = `device ${name}`;
+    const before = this.#devices.attached(name);
+    if (this.#meanwhile) {
+      this.#deferred.add(name);
+      if (before?.ifindex === device.ifindex && before.hook !== 'none') return;
+    }
     // The segmenter hands on frames of ports.
     const of = role === 'segmenter' ? 'port' : role;
-    const hook = role === 'segmenter' ? 'tc' : this.#settings.hook;
+    const hook = role === 'segmenter' || this.#meanwhile ? 'tc' : this.#settings.hook;
     const tagged = role === 'underlay' && (this.#tagged || this.#devices.vlanOf(name) !== 0);
     const programs = this.#rolePrograms(writer.generation, of);
-    const before = this.#devices.attached(name);
     // Known before it is done: what is left of an attempt that fails half way is taken off again, or finished.
     if (before?.ifindex !== device.ifindex) {
       this.#devices.setAttached(name, { ifindex: device.ifindex, role, hook: 'none', why: 'not attached yet' });

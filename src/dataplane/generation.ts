@@ -4,6 +4,7 @@ import { MapwireError } from '../errors.ts';
 import {
   type Config,
   config as configCodec,
+  live as liveCodec,
   META_MAGIC,
   MetaState,
   meta as metaCodec,
@@ -26,6 +27,8 @@ export interface MetaHead {
   readonly instance: Uint8Array;
 }
 
+type StructCodec = Pick<typeof metaCodec, 'shape'>;
+
 const ZERO_KEY = new Uint8Array(4);
 
 /** One set of maps with the programs loaded on them, as pinned in `g<number>`. */
@@ -39,6 +42,8 @@ export class Generation {
   readonly config: Config | undefined;
   readonly #maps: ReadonlyMap<string, RawMap>;
   readonly #programs: Map<string, Program>;
+  #epoch: Uint32Array | undefined;
+  #encaps: Uint32Array | undefined;
   /** Names of maps that no program reads yet. */
   readonly #unread: Set<string>;
   readonly #stores = new Map<EntryMap, BucketTable | PortStore>();
@@ -175,10 +180,33 @@ export class Generation {
 
   /** Notes the revision in force: through mapped memory, not by a map write. */
   setRevision(revision: number): void {
-    const field = metaCodec.shape.kind === 'struct' && metaCodec.shape.fields.find(({ name }) => name === 'revision');
-    if (!field) throw new MapwireError('ERR_MW_LAYOUT', 'struct mw_meta has no revision');
-    const memory = new BigUint64Array(this.map('meta').mmap(), field.offset, 1);
+    const memory = new BigUint64Array(this.map('meta').mmap(), offsetIn(metaCodec, 'revision'), 1);
     Atomics.store(memory, 0, BigInt(revision));
+  }
+
+  /**
+   * What the programs remember of their maps is void from now on. After every write of a map that they read, before anybody is
+   * told that it is in force: through mapped memory, not by a map write.
+   */
+  touch(): void {
+    this.#epoch ??= this.#liveField('epoch');
+    // 0 stands for nothing remembered
+    if (Atomics.add(this.#epoch, 0, 1) === 0xffff_ffff) Atomics.add(this.#epoch, 0, 1);
+  }
+
+  /**
+   * Which encapsulations networks of the plan have, as a set of bits: for generic programs. Through mapped memory.
+   *
+   * @param more beside those that are known
+   */
+  setEncaps(bits: number, more = false): void {
+    this.#encaps ??= this.#liveField('encaps');
+    if (more) Atomics.or(this.#encaps, 0, bits);
+    else Atomics.store(this.#encaps, 0, bits);
+  }
+
+  #liveField(name: 'epoch' | 'encaps'): Uint32Array {
+    return new Uint32Array(this.map('live').mmap(), offsetIn(liveCodec, name), 1);
   }
 
   /** One write. */
@@ -220,6 +248,12 @@ export class Generation {
 
 function boundName(role: 'port' | 'underlay', ifindex: number): string {
   return `${PROGRAMS.xdp[role]}@${ifindex}`;
+}
+
+function offsetIn(codec: StructCodec, name: string): number {
+  const field = codec.shape.kind === 'struct' && codec.shape.fields.find((one) => one.name === name);
+  if (!field) throw new MapwireError('ERR_MW_LAYOUT', `the struct has no ${name}`);
+  return field.offset;
 }
 
 function readMetaHead(map: RawMap): MetaHead | undefined {

@@ -28,7 +28,7 @@ export const RUNTIME_MAPS: readonly RuntimeMap[] = ['dev', 'local', 'link'];
 export const COUNTER_MAPS = ['drops', 'traffic', 'limit'] as const;
 
 /** Made anew for each generation. */
-export const OWN_MAPS = ['meta', 'verdict', 'scratch', 'events'] as const;
+export const OWN_MAPS = ['meta', 'live', 'front', 'verdict', 'scratch', 'events'] as const;
 
 /**
  * Make-before-break over all maps: a device is known before addresses lead to it, and frames from a device are let in

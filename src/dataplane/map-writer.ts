@@ -49,9 +49,15 @@ export class MapWriter {
     this.#before = before;
   }
 
-  #begin(): void {
+  /** Every write: what CPUs remember of the entries before it ends with it, also when it fails half way. */
+  async #writing(write: () => Promise<void>): Promise<void> {
     if (!this.#begun) this.#before?.();
     this.#begun = true;
+    try {
+      await write();
+    } finally {
+      this.generation.touch();
+    }
   }
 
   get total(): number {
@@ -64,14 +70,21 @@ export class MapWriter {
    * @throws ERR_MW_MAP_FULL: grow it and begin again
    */
   async put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
-    if (entries.length === 0) return;
-    this.#begin();
+    if (entries.length > 0) await this.#writing(() => this.#put(map, entries));
+  }
+
+  async #put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
     const raw = this.generation.entries(map);
     if (isListMap(map) || map === 'dev' || entries.length === 1) {
       for (const entry of entries) await this.#putOne(map, entry);
       return;
     }
-    await this.putPacked(map, pack(entries, raw.keySize, 'key'), pack(entries, raw.valueSize, 'value'), entries.length);
+    await this.#putPacked(
+      map,
+      pack(entries, raw.keySize, 'key'),
+      pack(entries, raw.valueSize, 'value'),
+      entries.length,
+    );
   }
 
   /**
@@ -79,8 +92,11 @@ export class MapWriter {
    *
    * @throws ERR_MW_MAP_FULL: grow it and begin again
    */
-  async putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
-    this.#begin();
+  putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
+    return this.#writing(() => this.#putPacked(map, keys, values, count));
+  }
+
+  async #putPacked(map: EntryMap, keys: Uint8Array, values: Uint8Array, count: number): Promise<void> {
     const raw = this.generation.entries(map);
     if (count === 1) {
       await this.#putOne(map, { map, key: keys.subarray(0, raw.keySize), value: values.subarray(0, raw.valueSize) });
@@ -114,8 +130,10 @@ export class MapWriter {
 
   /** Keys of one map. What is gone already is fine. */
   async remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
-    if (keys.length === 0) return;
-    this.#begin();
+    if (keys.length > 0) await this.#writing(() => this.#remove(map, keys));
+  }
+
+  async #remove(map: EntryMap, keys: readonly Uint8Array[]): Promise<void> {
     const raw = this.generation.entries(map);
     if (isListMap(map) || map === 'dev' || keys.length === 1) {
       for (const key of keys) if (raw.delete(key)) this.#count(map, 1);
@@ -125,13 +143,15 @@ export class MapWriter {
     keys.forEach((key, i) => {
       packed.set(key, i * raw.keySize);
     });
-    await this.removePacked(map, packed, keys.length);
+    await this.#removePacked(map, packed, keys.length);
   }
 
   /** Packed keys of a map that has batches. */
   async removePacked(map: EntryMap, keys: Uint8Array, count: number): Promise<void> {
-    if (count === 0) return;
-    this.#begin();
+    if (count > 0) await this.#writing(() => this.#removePacked(map, keys, count));
+  }
+
+  async #removePacked(map: EntryMap, keys: Uint8Array, count: number): Promise<void> {
     const raw = this.generation.entries(map);
     if (count === 1) {
       if (raw.delete(keys.subarray(0, raw.keySize))) this.#count(map, 1);

@@ -3,6 +3,7 @@ import type { IdBook } from '../compiler/index.ts';
 import { unnamed } from '../compiler/index.ts';
 import { MapwireError } from '../errors.ts';
 import {
+  type Config,
   reasonName,
   type Verdict,
   VerdictKind,
@@ -17,6 +18,8 @@ import type { TraceResult } from './types.ts';
 
 export interface TraceQuestion {
   readonly generation: Generation;
+  /** Constants that are right for the plan in force. */
+  readonly config: Config | undefined;
   readonly objects: ProgramObjects;
   readonly ids: IdBook;
   /** The port's device. */
@@ -34,9 +37,9 @@ export interface TraceQuestion {
  * @throws ERR_MW_SYSCALL for a frame that the kernel refuses (shorter than 14 bytes)
  */
 export async function trace(question: TraceQuestion): Promise<TraceResult> {
-  const { generation, objects } = question;
+  const { generation, objects, config } = question;
   const instance = generation.meta()?.instance;
-  if (generation.config === undefined || instance === undefined) {
+  if (config === undefined || instance === undefined) {
     throw new MapwireError('ERR_MW_NOT_FOUND', 'the constants of the programs in force are not known', {
       hint: 'restart the daemon: it loads them again',
     });
@@ -45,7 +48,7 @@ export async function trace(question: TraceQuestion): Promise<TraceResult> {
   const { maps, programs } = await loadObjects({
     objects,
     instance,
-    config: { ...generation.config, record: 1, quiet: 1 },
+    config: { ...config, record: 1, quiet: 1, leave: 0 },
     capacity: (map) => generation.maybeMap(map)?.maxEntries,
     reuse: (map) => (own.includes(map) ? undefined : generation.maybeMap(map)),
   });

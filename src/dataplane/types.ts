@@ -48,6 +48,13 @@ export interface DataplaneOptions {
   readonly unknownSegment?: 'drop' | 'stack';
   /** ICMP too-big answers a second and port; 0: no limit. Default 10. */
   readonly tooBigRate?: number;
+  /**
+   * Programs are made for what the plan contains, and made anew behind it when that changes (`auto`, the default), or are the same
+   * for any plan and read the maps for every packet (`off`).
+   */
+  readonly specialise?: 'auto' | 'off';
+  /** How long after the last edit programs are made anew, in milliseconds. Default 5000. */
+  readonly specialiseAfterMs?: number;
   /** Hops between nodes, 1 to 255: probes that came over more are not answered. Default 1. */
   readonly probeHops?: number;
   /** Where the address mappings are. Default `hash`. */
@@ -184,6 +191,7 @@ export interface DataplaneStatus {
   /** 0: nothing is pinned. */
   readonly generation: number;
   readonly layout: number;
+  readonly programs: ProgramsStatus;
   /** Where the address mappings in force are; undefined: nothing is pinned, or another version made it. */
   readonly tableLayout: TableLayout | undefined;
   readonly devices: readonly DeviceStatus[];
@@ -191,6 +199,18 @@ export interface DataplaneStatus {
   readonly groups: readonly GroupStatus[];
   readonly maps: readonly MapFill[];
   readonly problems: readonly Problem[];
+}
+
+/** What the programs in force were made for. */
+export interface ProgramsStatus {
+  /**
+   * `plan`: for what the plan contains. `generic`: for any, by `specialise: off`. `meanwhile`: for any, on TC alone, until those for a
+   * plan of another shape are loaded. `none`: nothing is in force, or another layout is.
+   */
+  readonly made: 'plan' | 'generic' | 'meanwhile' | 'none';
+  readonly encaps: readonly string[];
+  /** Beside the encapsulations, e.g. `ip6`, `allow`. */
+  readonly features: readonly string[];
 }
 
 export interface DropCount {

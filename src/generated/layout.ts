@@ -881,6 +881,12 @@ export interface Config {
   readonly dscp: number;
   /** u8 at byte 48. */
   readonly compact: number;
+  /** u8 at byte 49. */
+  readonly leave: number;
+  /** u8 at byte 50. */
+  readonly front: number;
+  /** u8 at byte 51. */
+  readonly generic: number;
   /** u32 at byte 52. */
   readonly segmenter: number;
   /** u32 at byte 56. */
@@ -924,7 +930,9 @@ export const config: Codec<Config> = defineCodec(
       { name: 'ttl', offset: 46, shape: u8.shape },
       { name: 'dscp', offset: 47, shape: u8.shape },
       { name: 'compact', offset: 48, shape: u8.shape },
-      { name: 'pad', offset: 49, shape: { kind: 'bytes', size: 3 }, padding: true },
+      { name: 'leave', offset: 49, shape: u8.shape },
+      { name: 'front', offset: 50, shape: u8.shape },
+      { name: 'generic', offset: 51, shape: u8.shape },
       { name: 'segmenter', offset: 52, shape: u32.shape },
       { name: 'flood_rate', offset: 56, shape: u32.shape },
       { name: 'too_big_rate', offset: 60, shape: u16.shape },
@@ -958,7 +966,9 @@ export const config: Codec<Config> = defineCodec(
     putU8(view, at + 46, value.ttl, 'mw_config.ttl');
     putU8(view, at + 47, value.dscp, 'mw_config.dscp');
     putU8(view, at + 48, value.compact, 'mw_config.compact');
-    putZero(view, at + 49, 3);
+    putU8(view, at + 49, value.leave, 'mw_config.leave');
+    putU8(view, at + 50, value.front, 'mw_config.front');
+    putU8(view, at + 51, value.generic, 'mw_config.generic');
     putU32(view, at + 52, value.segmenter, 'mw_config.segmenter');
     putU32(view, at + 56, value.floodRate, 'mw_config.flood_rate');
     putU16(view, at + 60, value.tooBigRate, 'mw_config.too_big_rate');
@@ -991,6 +1001,9 @@ export const config: Codec<Config> = defineCodec(
     ttl: view.getUint8(at + 46),
     dscp: view.getUint8(at + 47),
     compact: view.getUint8(at + 48),
+    leave: view.getUint8(at + 49),
+    front: view.getUint8(at + 50),
+    generic: view.getUint8(at + 51),
     segmenter: view.getUint32(at + 52, true),
     floodRate: view.getUint32(at + 56, true),
     tooBigRate: view.getUint16(at + 60, true),
@@ -1108,6 +1121,129 @@ export const floodTarget: Codec<FloodTarget> = defineCodec(
     id: view.getUint32(at + 4, true),
     segment: view.getUint32(at + 8, true),
     flags: view.getUint32(at + 12, true),
+  }),
+);
+
+/** struct mw_front: 128 bytes. */
+export interface Front {
+  /** u32 at byte 0. */
+  readonly epoch: number;
+  /** u32 at byte 4. */
+  readonly ifindex: number;
+  /** u8[6] at byte 8. */
+  readonly dmac: Uint8Array;
+  /** u8[6] at byte 14. */
+  readonly smac: Uint8Array;
+  /** be32 at byte 20. */
+  readonly source: number;
+  /** u32 at byte 24. */
+  readonly tunnel: number;
+  /** u32 at byte 32. */
+  readonly network: number;
+  /** u32 at byte 36. */
+  readonly port: number;
+  /** u32 at byte 40. */
+  readonly node: number;
+  /** u32 at byte 44. */
+  readonly segment: number;
+  /** u32 at byte 48. */
+  readonly mtu: number;
+  /** u32 at byte 52. */
+  readonly ifindexOut: number;
+  /** u32 at byte 56. */
+  readonly deviceOut: number;
+  /** u32 at byte 60. */
+  readonly slot: number;
+  /** u32 at byte 64. */
+  readonly slotOut: number;
+  /** u8 at byte 68. */
+  readonly verdict: number;
+  /** u8 at byte 69. */
+  readonly encap: number;
+  /** u8 at byte 70. */
+  readonly partial: number;
+  /** u8[50] at byte 72. */
+  readonly outer: Uint8Array;
+  /** u8[6] at byte 122. */
+  readonly own: Uint8Array;
+}
+
+export const front: Codec<Front> = defineCodec(
+  'struct mw_front',
+  {
+    kind: 'struct',
+    name: 'mw_front',
+    size: 128,
+    fields: [
+      { name: 'epoch', offset: 0, shape: u32.shape },
+      { name: 'ifindex', offset: 4, shape: u32.shape },
+      { name: 'dmac', offset: 8, shape: { kind: 'bytes', size: 6 } },
+      { name: 'smac', offset: 14, shape: { kind: 'bytes', size: 6 } },
+      { name: 'source_be', offset: 20, shape: be32.shape },
+      { name: 'tunnel', offset: 24, shape: u32.shape },
+      { name: 'pad', offset: 28, shape: u32.shape, padding: true },
+      { name: 'network', offset: 32, shape: u32.shape },
+      { name: 'port', offset: 36, shape: u32.shape },
+      { name: 'node', offset: 40, shape: u32.shape },
+      { name: 'segment', offset: 44, shape: u32.shape },
+      { name: 'mtu', offset: 48, shape: u32.shape },
+      { name: 'ifindex_out', offset: 52, shape: u32.shape },
+      { name: 'device_out', offset: 56, shape: u32.shape },
+      { name: 'slot', offset: 60, shape: u32.shape },
+      { name: 'slot_out', offset: 64, shape: u32.shape },
+      { name: 'verdict', offset: 68, shape: u8.shape },
+      { name: 'encap', offset: 69, shape: u8.shape },
+      { name: 'partial', offset: 70, shape: u8.shape },
+      { name: 'pad2', offset: 71, shape: u8.shape, padding: true },
+      { name: 'outer', offset: 72, shape: { kind: 'bytes', size: 50 } },
+      { name: 'own', offset: 122, shape: { kind: 'bytes', size: 6 } },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.epoch, 'mw_front.epoch');
+    putU32(view, at + 4, value.ifindex, 'mw_front.ifindex');
+    putBytes(view, at + 8, 6, value.dmac, 'mw_front.dmac');
+    putBytes(view, at + 14, 6, value.smac, 'mw_front.smac');
+    putBe32(view, at + 20, value.source, 'mw_front.source_be');
+    putU32(view, at + 24, value.tunnel, 'mw_front.tunnel');
+    putZero(view, at + 28, 4);
+    putU32(view, at + 32, value.network, 'mw_front.network');
+    putU32(view, at + 36, value.port, 'mw_front.port');
+    putU32(view, at + 40, value.node, 'mw_front.node');
+    putU32(view, at + 44, value.segment, 'mw_front.segment');
+    putU32(view, at + 48, value.mtu, 'mw_front.mtu');
+    putU32(view, at + 52, value.ifindexOut, 'mw_front.ifindex_out');
+    putU32(view, at + 56, value.deviceOut, 'mw_front.device_out');
+    putU32(view, at + 60, value.slot, 'mw_front.slot');
+    putU32(view, at + 64, value.slotOut, 'mw_front.slot_out');
+    putU8(view, at + 68, value.verdict, 'mw_front.verdict');
+    putU8(view, at + 69, value.encap, 'mw_front.encap');
+    putU8(view, at + 70, value.partial, 'mw_front.partial');
+    putZero(view, at + 71, 1);
+    putBytes(view, at + 72, 50, value.outer, 'mw_front.outer');
+    putBytes(view, at + 122, 6, value.own, 'mw_front.own');
+  },
+  (view, at) => ({
+    epoch: view.getUint32(at, true),
+    ifindex: view.getUint32(at + 4, true),
+    dmac: getBytes(view, at + 8, 6),
+    smac: getBytes(view, at + 14, 6),
+    source: view.getUint32(at + 20, false),
+    tunnel: view.getUint32(at + 24, true),
+    network: view.getUint32(at + 32, true),
+    port: view.getUint32(at + 36, true),
+    node: view.getUint32(at + 40, true),
+    segment: view.getUint32(at + 44, true),
+    mtu: view.getUint32(at + 48, true),
+    ifindexOut: view.getUint32(at + 52, true),
+    deviceOut: view.getUint32(at + 56, true),
+    slot: view.getUint32(at + 60, true),
+    slotOut: view.getUint32(at + 64, true),
+    verdict: view.getUint8(at + 68),
+    encap: view.getUint8(at + 69),
+    partial: view.getUint8(at + 70),
+    outer: getBytes(view, at + 72, 50),
+    own: getBytes(view, at + 122, 6),
   }),
 );
 
@@ -1484,6 +1620,35 @@ export const link: Codec<Link> = defineCodec(
     guard: view.getUint8(at + 23),
     mac: getBytes(view, at + 24, 6),
     vlan: view.getUint16(at + 30, true),
+  }),
+);
+
+/** struct mw_live: 8 bytes. */
+export interface Live {
+  /** u32 at byte 0. */
+  readonly epoch: number;
+  /** u32 at byte 4. */
+  readonly encaps: number;
+}
+
+export const live: Codec<Live> = defineCodec(
+  'struct mw_live',
+  {
+    kind: 'struct',
+    name: 'mw_live',
+    size: 8,
+    fields: [
+      { name: 'epoch', offset: 0, shape: u32.shape },
+      { name: 'encaps', offset: 4, shape: u32.shape },
+    ],
+  },
+  (view, at, value) => {
+    putU32(view, at, value.epoch, 'mw_live.epoch');
+    putU32(view, at + 4, value.encaps, 'mw_live.encaps');
+  },
+  (view, at) => ({
+    epoch: view.getUint32(at, true),
+    encaps: view.getUint32(at + 4, true),
   }),
 );
 
@@ -2458,6 +2623,15 @@ export const MAPS = {
       flags: 4096,
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
+  front: {
+    name: 'mw4_front',
+    type: 'percpu_array',
+    typeNumber: 6,
+    key: u32,
+    value: front,
+    maxEntries: 1024,
+    flags: 0,
+  } satisfies MapSpec<number, Front>,
   ip4: {
     name: 'mw4_ip4',
     type: 'hash',
@@ -2512,6 +2686,15 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
   } satisfies MapSpec<number, Link>,
+  live: {
+    name: 'mw4_live',
+    type: 'array',
+    typeNumber: 2,
+    key: u32,
+    value: live,
+    maxEntries: 1,
+    flags: 1024,
+  } satisfies MapSpec<number, Live>,
   local: {
     name: 'mw4_local',
     type: 'hash',
@@ -2650,4 +2833,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'b2195968da231da0';
+export const LAYOUT_HASH = 'e0b57ecedf429f81';

@@ -34,7 +34,7 @@ export function announcedPort(
   if (port.state !== 'found' || port.value.move?.activate !== 'announcement') return undefined;
   if (!port.value.at.some((at) => at.pending && at.node === node)) return undefined;
   const known = world.environment.heard.has(port.value.id);
-  trace.note('9', `${port.value.id} announces itself`, known ? 'known' : `it is at ${node} from now on`);
+  trace.note('10', `${port.value.id} announces itself`, known ? 'known' : `it is at ${node} from now on`);
   return known ? undefined : port.value.id;
 }
 

@@ -200,7 +200,7 @@ function toPort(run: Run, link: PortLink, network: NetworkEntry, parsed: Parsed,
       : sendTo(which, link.device, network, parsed, to, at);
   const second = world.secondOf(target);
   if (run.second || second === undefined) return go(run, second ?? place);
-  trace.note('9', `${target.id} moves to ${second.node}`, 'a copy for each of its places');
+  trace.note('10', `${target.id} moves to ${second.node}`, 'a copy for each of its places');
   if (run.hook === 'xdp') {
     trace.note('5', 'two copies?', 'left to TC');
     return left();

@@ -59,7 +59,7 @@ export function toLocalPort(arrival: Arrival, port: TablePort): Decision {
     return drop('no-locator', arrival.network);
   }
   if (!world.isActiveHere(port)) {
-    arrival.run.trace.note('9', `is ${port.id}, which moves, at this end?`, 'no');
+    arrival.run.trace.note('10', `is ${port.id}, which moves, at this end?`, 'no');
     return drop('not-active', arrival.network);
   }
   return toInterface(arrival, port.id, '3.9');

@@ -30,6 +30,11 @@ export const IMPOSSIBLE: Readonly<Record<string, string>> = {
   'flood-copy': 'it counts copies that were not made, and is no packet’s reason',
 };
 
+/** What the front of the programs (bpf/front.h) has to have done by itself. */
+const REMEMBERED = (['xdp', 'tc'] as const).flatMap((hook) =>
+  ['port encap', 'port deliver', 'underlay deliver'].map((what) => `remembered ${hook} ${what}`),
+);
+
 /** The seed that `MAPWIRE_SEED` names, or a new one. */
 export function chosenSeed(): string {
   return process.env.MAPWIRE_SEED ?? String(Math.floor(Math.random() * 1e9));
@@ -126,8 +131,26 @@ export class Differential implements AsyncDisposable {
       this.#count(wanted);
       const found = differences(this.#kernel, input, wanted, outcome);
       if (found.length > 0) failures.push(this.#report(world, packet, hook, table, index, found, wanted));
+      const remembered = await this.#again(input, wanted, variantOf(world, this.#isCompact(world)), index);
+      if (remembered.length > 0) failures.push(this.#report(world, packet, hook, table, index, remembered, wanted));
     }
     return failures;
+  }
+
+  /** The same from what the program remembers of it, if it does: nothing else may come out. */
+  async #again(input: PacketInput, wanted: Simulation, variant: LoadVariant, index: number): Promise<string[]> {
+    const { verdict } = wanted.record;
+    if (verdict !== 'deliver' && verdict !== 'encap') return [];
+    const outcome = await this.#kernel.runRemembered(input, variant);
+    if (outcome === undefined) return [];
+    const key = `remembered ${input.hook} ${input.program} ${verdict}`;
+    this.#seen.set(key, (this.#seen.get(key) ?? 0) + 1);
+    const found = differences(this.#kernel, input, wanted, outcome).map((text) => `remembered: ${text}`);
+    if (index % 8 === 0) {
+      this.#kernel.forget();
+      if ((await this.#kernel.runRemembered(input, variant)) !== undefined) found.push('remembered what is void');
+    }
+    return found;
   }
 
   #count({ record, heard }: Simulation): void {
@@ -146,6 +169,7 @@ export class Differential implements AsyncDisposable {
       'a second copy',
       'an announcement',
       ...REASON_NAMES.filter((reason) => !(reason in IMPOSSIBLE)).map((reason) => `reason ${reason}`),
+      ...REMEMBERED,
     ];
     const found = wanted.filter((key) => !this.#seen.has(key)).map((key) => `${key} did not occur`);
     const { refused, runs } = this.tally;

@@ -17,6 +17,7 @@ import {
   floodTarget,
   LAYOUT_VERSION,
   limit as limitCodec,
+  live as liveCodec,
   NODE_WIRE,
   tables as tablesCodec,
   traffic as trafficCodec,
@@ -194,6 +195,8 @@ export class PacketKernel implements AsyncDisposable {
   #environment: Environment | undefined;
   #ifindexes = new Map<string, number>();
   #slots = new Map<string, number>();
+  /** Of the maps: what the programs remembered before is void. */
+  #epoch = 0;
   /** Slots whose rates were used up. */
   readonly #spent = new Set<number>();
 
@@ -245,9 +248,34 @@ export class PacketKernel implements AsyncDisposable {
     const numbers = { ifindexes: this.#ifindexes, slots: this.#slots };
     const packed = packEntries(planned, environment, numbers, this.#map('dev').valueSize);
     await this.#write(packed);
+    this.forget();
     for (const slot of this.#spent) zero(this.#map('limit'), slot);
     this.#spent.clear();
     return planned;
+  }
+
+  /** What the programs remember is void from now on. */
+  forget(): void {
+    this.#map('live').update(u32(0), liveCodec.encode({ epoch: ++this.#epoch, encaps: this.#plan!.features.encaps }));
+  }
+
+  /**
+   * Runs a packet with its device taken out of the maps, which nobody told the programs: undefined, unless the decision is
+   * remembered.
+   */
+  async runRemembered(input: PacketInput, variant: LoadVariant = PLAIN): Promise<PacketOutcome | undefined> {
+    const links = this.#map('link');
+    const key = u32(this.#ifindexes.get(input.device)!);
+    const held = links.lookup(key);
+    if (held === undefined) return undefined;
+    links.delete(key);
+    try {
+      const outcome = await this.run(input, variant);
+      const verdict = VERDICTS[outcome?.raw.verdict ?? 0];
+      return verdict === 'deliver' || verdict === 'encap' ? outcome : undefined;
+    } finally {
+      links.update(key, held);
+    }
   }
 
   #planOf(table: Table, node: string): Plan {
@@ -468,7 +496,7 @@ export class PacketKernel implements AsyncDisposable {
       gpePort: ports['vxlan-gpe'],
       genevePort: ports.geneve,
       lispPort: ports.lisp,
-      encaps: features.encaps,
+      encaps: allFeatures ? 0xff : features.encaps,
       unknownSegmentStack: flag(environment.unknownSegment === 'stack'),
       guardRemote: flag(environment.guard !== 'off'),
       record: 1,
@@ -485,6 +513,10 @@ export class PacketKernel implements AsyncDisposable {
       hasBalance: flag(features.balance || allFeatures),
       ttl: environment.ttl,
       dscp: environment.dscp === 'uniform' ? DSCP_UNIFORM : environment.dscp,
+      // every decision is remembered at once
+      front: 1,
+      leave: 0,
+      generic: flag(allFeatures),
       compact: flag(compact),
       segmenter: environment.segmenter ? SEGMENTER_IFINDEX : 0,
       probeTtl: 256 - environment.probeHops,

@@ -61,6 +61,7 @@ it('fills what is not written with defaults', () => {
     dscp: 0,
     floodRate: 1000,
     tooBigRate: 10,
+    specialise: 'auto',
     logLevel: 'info',
   });
 });

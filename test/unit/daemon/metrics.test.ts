@@ -25,6 +25,7 @@ const STATUS: StatusView = {
     revision: 4,
     generation: 2,
     layout: 1,
+    programs: { made: 'plan', encaps: ['vxlan'], features: [] },
     tableLayout: 'hash',
     devices: [],
     nextHops: [

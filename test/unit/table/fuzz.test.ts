@@ -96,7 +96,7 @@ function damaged(bytes: Buffer, damages: readonly Damage[]): Buffer {
 }
 
 const FORMATS = {
-  yaml: (object: object) => stringify({ mapwire: 1, ...object }),
+  yaml: (object: object) => stringify({ mapwire: 1, ...object }, { aliasDuplicateObjects: false }),
   json: (object: object) => JSON.stringify({ mapwire: 1, ...object }),
   ndjson: (object: object) => [...formatTable(tableFromObject(object as Record<string, unknown>))].join(''),
 } as const;
