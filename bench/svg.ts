@@ -73,6 +73,7 @@ function decades(values: readonly number[]): number[] {
 function frame(title: string, y: string, body: string): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="12" fill="#222">`,
+    `<title>${escapeXml(title)}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     label(LEFT, 24, title, 'font-size="15" font-weight="bold"'),
     label(0, 0, y, `transform="translate(18 ${TOP + inner.height / 2}) rotate(-90)" text-anchor="middle"`),
