@@ -43,6 +43,8 @@ function firstProcess(kernel: KernelImage, command: string): string {
     'mount -t devpts devpts /dev/pts',
     'mount -t tmpfs tmpfs /dev/shm',
     'mount -t bpf bpf /sys/fs/bpf',
+    // as hosts have it; the kernel gives its first process 1,024 and 4,096
+    'ulimit -n 65536',
     `mkdir -p /lib/modules/${kernel.release}`,
     `mount --bind ${kernel.folder}/lib/modules/${kernel.release} /lib/modules/${kernel.release}`,
     'ip link set lo up',
