@@ -362,23 +362,7 @@ static __always_inline int mw_from_port(mw_ctx *ctx, struct mw_outcome *out)
 
 static __always_inline int mw_port_program(mw_ctx *ctx)
 {
-	struct mw_outcome out;
-	__u32 length;
-	bool hidden;
-	int action;
-
-	if (!MW_TC && mw_config.leave)
-		return MW_ACTION_PASS;
-	length = mw_len(ctx);
-	hidden = mw_tag_hidden(ctx);
-	if (!hidden) {
-		action = mw_front_port(ctx, length);
-		if (action != MW_NOT_PLAIN)
-			return action;
-	}
-	memset(&out, 0, sizeof(out));
-	out.bytes = length;
-	return mw_finish(&out, hidden ? mw_leave(&out) : mw_from_port(ctx, &out));
+	return mw_run(ctx, mw_front_port, mw_from_port);
 }
 
 #endif

@@ -556,23 +556,7 @@ static __always_inline int mw_from_underlay(mw_ctx *ctx, struct mw_outcome *out)
 
 static __always_inline int mw_underlay_program(mw_ctx *ctx)
 {
-	struct mw_outcome out;
-	__u32 length;
-	bool hidden;
-	int action;
-
-	if (!MW_TC && mw_config.leave)
-		return MW_ACTION_PASS;
-	length = mw_len(ctx);
-	hidden = mw_tag_hidden(ctx);
-	if (!hidden) {
-		action = mw_front_underlay(ctx, length);
-		if (action != MW_NOT_PLAIN)
-			return action;
-	}
-	memset(&out, 0, sizeof(out));
-	out.bytes = length;
-	return mw_finish(&out, hidden ? mw_leave(&out) : mw_from_underlay(ctx, &out));
+	return mw_run(ctx, mw_front_underlay, mw_from_underlay);
 }
 
 #endif

@@ -503,4 +503,30 @@ static __always_inline bool mw_front_takes(const struct mw_path *path)
 	       !path->nexthop.vlan && path->alone;
 }
 
+/*
+ * Either program: what the front knows is done there; the rest, by the program proper. Both are known where this is inlined, so
+ * that no call by pointer is left.
+ */
+static __always_inline int mw_run(mw_ctx *ctx, int (*front)(mw_ctx *ctx, __u32 length),
+				  int (*proper)(mw_ctx *ctx, struct mw_outcome *out))
+{
+	struct mw_outcome out;
+	__u32 length;
+	bool hidden;
+	int action;
+
+	if (!MW_TC && mw_config.leave)
+		return MW_ACTION_PASS;
+	length = mw_len(ctx);
+	hidden = mw_tag_hidden(ctx);
+	if (!hidden) {
+		action = front(ctx, length);
+		if (action != MW_NOT_PLAIN)
+			return action;
+	}
+	memset(&out, 0, sizeof(out));
+	out.bytes = length;
+	return mw_finish(&out, hidden ? mw_leave(&out) : proper(ctx, &out));
+}
+
 #endif
