@@ -7,8 +7,6 @@ import type { TableAddress, TableMember } from './model.ts';
 import {
   checkKeys,
   choice,
-  DEFAULT_PRIORITY,
-  DEFAULT_WEIGHT,
   describe,
   idText,
   isMapping,
@@ -18,10 +16,12 @@ import {
   optionalChoice,
   ownMac,
   type Path,
+  priorityOf,
   type RowReport,
   repeats,
   type Subject,
   unusableIp,
+  weightOf,
   whole,
 } from './row.ts';
 
@@ -156,22 +156,8 @@ function memberOf(value: unknown, path: Path, subject: Subject, report: RowRepor
       : idText(value.port, [...path, 'port'], `the port of a member of ${subject}`, report);
   const zeroHint: RowReport = (code, at, message, extra) =>
     report(code, at, message, value.weight === 0 ? { hint: "a member that gets no flows has 'state: down'" } : extra);
-  const weight =
-    value.weight === undefined
-      ? DEFAULT_WEIGHT
-      : whole(value.weight, 1, 100, 'MW110', [...path, 'weight'], `the weight of a member of ${subject}`, zeroHint);
-  const priority =
-    value.priority === undefined
-      ? DEFAULT_PRIORITY
-      : whole(
-          value.priority,
-          0,
-          LARGEST_PRIORITY,
-          'MW110',
-          [...path, 'priority'],
-          `the priority of a member of ${subject}`,
-          report,
-        );
+  const weight = weightOf(value.weight, path, `a member of ${subject}`, zeroHint);
+  const priority = priorityOf(value.priority, LARGEST_PRIORITY, path, `a member of ${subject}`, report);
   const state =
     value.state === undefined
       ? 'up'

@@ -197,6 +197,24 @@ export function whole(
   return undefined;
 }
 
+/** @param owner what has it: "a locator of port 'web-1'" */
+export function weightOf(value: unknown, path: Path, owner: string, report: RowReport): number | undefined {
+  if (value === undefined) return DEFAULT_WEIGHT;
+  return whole(value, 1, 100, 'MW110', [...path, 'weight'], `the weight of ${owner}`, report);
+}
+
+/** @param owner what has it: "a locator of port 'web-1'" */
+export function priorityOf(
+  value: unknown,
+  largest: number,
+  path: Path,
+  owner: string,
+  report: RowReport,
+): number | undefined {
+  if (value === undefined) return DEFAULT_PRIORITY;
+  return whole(value, 0, largest, 'MW110', [...path, 'priority'], `the priority of ${owner}`, report);
+}
+
 export function list(value: unknown, path: Path, what: string, report: RowReport): readonly unknown[] {
   if (Array.isArray(value)) return value;
   report('MW103', path, `${what} must be a list, not ${describe(value)}`, {
@@ -865,22 +883,8 @@ function locatorOf(
     }
   }
   const node = nodeReference(value.node, path, subject, report);
-  const priority =
-    value.priority === undefined
-      ? DEFAULT_PRIORITY
-      : whole(
-          value.priority,
-          0,
-          255,
-          'MW110',
-          [...path, 'priority'],
-          `the priority of a locator of ${subject}`,
-          report,
-        );
-  const weight =
-    value.weight === undefined
-      ? DEFAULT_WEIGHT
-      : whole(value.weight, 1, 100, 'MW110', [...path, 'weight'], `the weight of a locator of ${subject}`, report);
+  const priority = priorityOf(value.priority, NEVER_USED, path, `a locator of ${subject}`, report);
+  const weight = weightOf(value.weight, path, `a locator of ${subject}`, report);
   const segment =
     value.segment === undefined
       ? undefined
