@@ -26,4 +26,5 @@ export {
   stateName,
 } from './packet.ts';
 export { Schedule } from './schedule.ts';
-export { BfdSession, type SessionOptions, type SessionStatus, type SessionTimers } from './session.ts';
+export { BfdSession } from './session.ts';
+export type { SessionOptions, SessionStatus, SessionTimers } from './session-base.ts';

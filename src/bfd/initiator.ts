@@ -4,153 +4,98 @@
  * as in `BfdSession`.
  */
 import { type BfdPacket, Diagnostic, SessionState } from './packet.ts';
-import { jittered, type SessionOptions, type SessionStatus, type SessionTimers } from './session.ts';
-
-/** While nothing comes back, packets are at least a second apart (RFC 7880 section 7.3.2). */
-const SLOW_US = 1_000_000;
+import { jittered, SessionBase, type SessionOptions, type SessionTimers, SLOW_US } from './session-base.ts';
 
 export interface InitiatorOptions extends SessionOptions {
   /** Of the reflector. */
   readonly remoteDiscriminator: number;
 }
 
-export class SbfdInitiator {
-  readonly discriminator: number;
+export class SbfdInitiator extends SessionBase {
   readonly remoteDiscriminator: number;
-  readonly #random: () => number;
-  #timers: SessionTimers;
-  #state: SessionState = SessionState.DOWN;
-  #diagnostic: number = Diagnostic.NONE;
-  #since: number;
-  #remoteState: SessionState = SessionState.DOWN;
-  #remoteDiagnostic = 0;
   #remoteMinRxUs = 0;
-  #nextTx: number;
-  #detectAt = Number.POSITIVE_INFINITY;
-  #sent = 0;
-  #received = 0;
-  #expired = 0;
 
   constructor(options: InitiatorOptions) {
-    this.discriminator = options.discriminator;
+    super(options);
     this.remoteDiscriminator = options.remoteDiscriminator;
-    this.#random = options.random;
-    this.#timers = { intervalUs: options.intervalUs, multiplier: options.multiplier };
-    this.#since = options.now;
-    this.#nextTx = options.now;
-  }
-
-  get state(): SessionState {
-    return this.#state;
-  }
-
-  /** As in `BfdSession`. */
-  get outline(): number {
-    return this.#state * 4 + this.#remoteState;
-  }
-
-  get due(): number {
-    return Math.min(this.#nextTx, this.#detectAt);
-  }
-
-  status(): SessionStatus {
-    return {
-      state: this.#state,
-      diagnostic: this.#diagnostic,
-      remoteState: this.#remoteState,
-      remoteDiagnostic: this.#remoteDiagnostic,
-      since: this.#since,
-      txMs: this.#txMs(),
-      detectionMs: this.#detectionMs(),
-      sent: this.#sent,
-      received: this.#received,
-      expired: this.#expired,
-    };
   }
 
   setTimers(timers: SessionTimers, now: number): void {
-    const { intervalUs, multiplier } = this.#timers;
-    if (intervalUs === timers.intervalUs && multiplier === timers.multiplier) return;
-    this.#timers = timers;
-    this.#nextTx = now;
-    if (Number.isFinite(this.#detectAt)) this.#detectAt = now + this.#detectionMs();
+    if (this.hasTimers(timers)) return;
+    this.timers = timers;
+    this.nextTx = now;
+    if (Number.isFinite(this.detectAt)) this.detectAt = now + this.detectionMs();
   }
 
   /** An initiator tells nobody that it ends: the reflector does not know it. */
   setAdminDown(down: boolean, now: number): void {
-    if (down === (this.#state === SessionState.ADMIN_DOWN)) return;
-    this.#become(down ? SessionState.ADMIN_DOWN : SessionState.DOWN, down ? Diagnostic.ADMIN_DOWN : 0, now);
-    this.#nextTx = down ? Number.POSITIVE_INFINITY : now;
-    this.#detectAt = Number.POSITIVE_INFINITY;
+    if (down === (this.current === SessionState.ADMIN_DOWN)) return;
+    this.become(down ? SessionState.ADMIN_DOWN : SessionState.DOWN, down ? Diagnostic.ADMIN_DOWN : 0, now);
+    this.nextTx = down ? Number.POSITIVE_INFINITY : now;
+    this.detectAt = Number.POSITIVE_INFINITY;
   }
 
   /** A reflected packet (RFC 7880 section 7.3.3). */
   receive(packet: BfdPacket, now: number): undefined {
     // With Demand set it would be another initiator's, or our own that went round (RFC 7880 section 7.2.2).
     if (packet.demand || packet.myDiscriminator !== this.remoteDiscriminator) return undefined;
-    if (this.#state === SessionState.ADMIN_DOWN) return undefined;
-    this.#received++;
-    this.#remoteState = packet.state;
-    this.#remoteDiagnostic = packet.diagnostic;
+    if (this.current === SessionState.ADMIN_DOWN) return undefined;
+    this.packetsReceived++;
+    this.remoteState = packet.state;
+    this.remoteDiagnostic = packet.diagnostic;
     this.#remoteMinRxUs = packet.requiredMinRxUs;
-    this.#detectAt = now + this.#detectionMs();
-    if (packet.state === SessionState.UP && this.#state === SessionState.DOWN) {
-      this.#become(SessionState.UP, Diagnostic.NONE, now);
+    this.detectAt = now + this.detectionMs();
+    if (packet.state === SessionState.UP && this.current === SessionState.DOWN) {
+      this.become(SessionState.UP, Diagnostic.NONE, now);
       // From here on at the configured pace.
-      this.#nextTx = Math.min(this.#nextTx, now + jittered(this.#txMs(), this.#timers.multiplier, this.#random));
-      this.#detectAt = now + this.#detectionMs();
-    } else if (packet.state === SessionState.ADMIN_DOWN && this.#state === SessionState.UP) {
-      this.#become(SessionState.DOWN, Diagnostic.NEIGHBOUR_DOWN, now);
+      this.nextTx = Math.min(this.nextTx, now + jittered(this.txMs(), this.timers.multiplier, this.random));
+      this.detectAt = now + this.detectionMs();
+    } else if (packet.state === SessionState.ADMIN_DOWN && this.current === SessionState.UP) {
+      this.become(SessionState.DOWN, Diagnostic.NEIGHBOUR_DOWN, now);
     }
     return undefined;
   }
 
   run(now: number): BfdPacket | undefined {
     // Who did not ask cannot say that nobody answered: where this process stood still, the time begins again.
-    const late = now - this.#nextTx;
-    if (late > this.#txMs() && Number.isFinite(this.#detectAt)) this.#detectAt = now + this.#detectionMs();
-    if (now >= this.#detectAt) {
-      this.#detectAt = Number.POSITIVE_INFINITY;
-      this.#remoteState = SessionState.DOWN;
-      if (this.#state === SessionState.UP) {
-        this.#expired++;
-        this.#become(SessionState.DOWN, Diagnostic.EXPIRED, now);
-      } else this.#diagnostic = Diagnostic.EXPIRED;
+    const late = now - this.nextTx;
+    if (late > this.txMs() && Number.isFinite(this.detectAt)) this.detectAt = now + this.detectionMs();
+    if (now >= this.detectAt) {
+      this.detectAt = Number.POSITIVE_INFINITY;
+      this.remoteState = SessionState.DOWN;
+      if (this.current === SessionState.UP) {
+        this.timesExpired++;
+        this.become(SessionState.DOWN, Diagnostic.EXPIRED, now);
+      } else this.diagnostic = Diagnostic.EXPIRED;
     }
-    if (now < this.#nextTx) return undefined;
-    this.#nextTx = now + jittered(this.#txMs(), this.#timers.multiplier, this.#random);
-    this.#sent++;
+    if (now < this.nextTx) return undefined;
+    this.nextTx = now + jittered(this.txMs(), this.timers.multiplier, this.random);
+    this.packetsSent++;
     return {
-      diagnostic: this.#diagnostic,
-      state: this.#state,
+      diagnostic: this.diagnostic,
+      state: this.current,
       poll: false,
       final: false,
       controlPlaneIndependent: false,
       // What an initiator sends is told apart by it from what a reflector does.
       demand: true,
-      multiplier: this.#timers.multiplier,
+      multiplier: this.timers.multiplier,
       myDiscriminator: this.discriminator,
       yourDiscriminator: this.remoteDiscriminator,
-      desiredMinTxUs: Math.round(this.#txMs() * 1000),
+      desiredMinTxUs: Math.round(this.txMs() * 1000),
       requiredMinRxUs: 0,
       requiredMinEchoRxUs: 0,
     };
   }
 
-  #become(state: SessionState, diagnostic: number, now: number): void {
-    this.#state = state;
-    this.#diagnostic = diagnostic;
-    this.#since = now;
-  }
-
-  #txMs(): number {
-    const { intervalUs } = this.#timers;
+  protected override txMs(): number {
+    const { intervalUs } = this.timers;
     // A node that says AdminDown answers, and may fall silent: it is asked at the usual pace.
-    const answers = this.#state === SessionState.UP || this.#remoteState === SessionState.ADMIN_DOWN;
+    const answers = this.current === SessionState.UP || this.remoteState === SessionState.ADMIN_DOWN;
     return Math.max(answers ? intervalUs : Math.max(intervalUs, SLOW_US), this.#remoteMinRxUs) / 1000;
   }
 
-  #detectionMs(): number {
-    return this.#timers.multiplier * this.#txMs();
+  protected override detectionMs(): number {
+    return this.timers.multiplier * this.txMs();
   }
 }

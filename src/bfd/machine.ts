@@ -5,7 +5,8 @@
 import { SbfdInitiator } from './initiator.ts';
 import { BFD_MULTIHOP_PORT, BFD_PORT, type BfdPacket, decodePacket, encodePacket, SBFD_PORT } from './packet.ts';
 import { Schedule } from './schedule.ts';
-import { BfdSession, type SessionStatus, type SessionTimers } from './session.ts';
+import { BfdSession } from './session.ts';
+import type { SessionStatus, SessionTimers } from './session-base.ts';
 
 export type ProbeKind = 'bfd' | 's-bfd';
 
