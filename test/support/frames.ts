@@ -1,33 +1,15 @@
 /** Frames as they are: sent by a packet socket, captured and read back. */
-import { unlinkSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Namespace, support } from './hosts.ts';
-import { type Background, run } from './process.ts';
+import { compiled } from './compiled.ts';
+import type { Namespace } from './hosts.ts';
+import type { Background } from './process.ts';
 import { capture } from './traffic.ts';
 
 const SLOW = Number(process.env.MAPWIRE_SLOW ?? 1);
 
 /** Bytes of a frame that a capture keeps: all of any frame on a wire of 1500. */
 const LENGTH = 2048;
-
-let tool: Promise<string> | undefined;
-
-/** Compiles the sender once a process. */
-function sender(): Promise<string> {
-  tool ??= (async () => {
-    const file = join(tmpdir(), `mw${process.pid}x-frame-send`);
-    await run(['cc', '-O2', '-Wall', '-Werror', '-o', file, join(support, 'frame-send.c')]);
-    process.once('exit', () => {
-      try {
-        unlinkSync(file);
-      } catch {}
-    });
-    return file;
-  })();
-  return tool;
-}
 
 export interface SendOptions {
   /** Frames in all; the given ones are sent in turn. Default: each once. */
@@ -46,7 +28,9 @@ export async function startFrames(
   { count = frames.length, rate = 0, numberAt = 0 }: SendOptions = {},
 ): Promise<Background> {
   const input = frames.map((frame) => Buffer.from(frame).toString('hex')).join('\n');
-  return from.start([await sender(), device, String(count), String(rate), String(numberAt)], { input: `${input}\n` });
+  return from.start([await compiled('frame-send'), device, String(count), String(rate), String(numberAt)], {
+    input: `${input}\n`,
+  });
 }
 
 /** Sends frames from a device and waits for the last. */

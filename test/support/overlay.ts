@@ -153,6 +153,19 @@ export class Overlay {
   }
 
   /**
+   * A second foot of a guest, on another host: `eth1` with the same MAC, by a device with the name of the first one's. What comes
+   * there for the guest's addresses is taken; nothing is sent by it.
+   */
+  async secondFoot(host: string, { device, mac, namespace }: OverlayGuest): Promise<void> {
+    await this.#host(host).namespace.ip(
+      `link add ${device} type veth peer name eth1 address ${mac} netns ${namespace.name}`,
+      `link set ${device} up`,
+    );
+    await namespace.sysctl({ 'net.ipv4.conf.all.rp_filter': 0, 'net.ipv4.conf.eth1.rp_filter': 0 });
+    await namespace.ip('link set eth1 up');
+  }
+
+  /**
    * A host that is a guest itself: `device` of it is an end of the network's tunnel and gets the guest's addresses, without a prefix
    * (a device that carries IP alone has no bridge to put guests into).
    */

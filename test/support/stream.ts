@@ -1,26 +1,7 @@
 /** A stream of numbered datagrams, and what came of it at each place. */
-import { unlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Namespace, support } from './hosts.ts';
-import { type Background, run } from './process.ts';
-
-let tool: Promise<string> | undefined;
-
-/** The compiled sender and receiver, once a process. */
-function streamTool(): Promise<string> {
-  tool ??= (async () => {
-    const file = join(tmpdir(), `mw${process.pid}x-stream`);
-    await run(['cc', '-O2', '-Wall', '-Werror', '-o', file, join(support, 'stream.c')]);
-    process.once('exit', () => {
-      try {
-        unlinkSync(file);
-      } catch {}
-    });
-    return file;
-  })();
-  return tool;
-}
+import { compiled } from './compiled.ts';
+import type { Namespace } from './hosts.ts';
+import type { Background } from './process.ts';
 
 export interface Arrival {
   readonly number: number;
@@ -37,7 +18,7 @@ export class Receiver {
   }
 
   static async start(at: Namespace, port: number): Promise<Receiver> {
-    const process = at.start([await streamTool(), 'receive', String(port)]);
+    const process = at.start([await compiled('stream'), 'receive', String(port)]);
     await process.waitFor(/ready/);
     return new Receiver(process);
   }
@@ -60,5 +41,5 @@ export async function startStream(
   rate: number,
   count: number,
 ): Promise<Background> {
-  return from.start([await streamTool(), 'send', to, String(port), String(rate), String(count)]);
+  return from.start([await compiled('stream'), 'send', to, String(port), String(rate), String(count)]);
 }

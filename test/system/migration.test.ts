@@ -139,14 +139,7 @@ describe.each([
     places = { b: await guest('b'), c: await guest('c') };
     overlay.table.ports.vm = port('b');
     twin = await overlay.guest('b', 'blue', { n: 50, port: { sequence: 1 } });
-    await overlay.hosts
-      .get('c')!
-      .namespace.ip(
-        `link add g1-50 type veth peer name eth1 address ${twin.mac} netns ${twin.namespace.name}`,
-        'link set g1-50 up',
-      );
-    await twin.namespace.sysctl({ 'net.ipv4.conf.all.rp_filter': 0, 'net.ipv4.conf.eth1.rp_filter': 0 });
-    await twin.namespace.ip('link set eth1 up');
+    await overlay.secondFoot('c', twin);
     await overlay.start(HOSTS, { hook });
     await ping(client.namespace, vm.ip4);
     await ping(client.namespace, vm.ip6);

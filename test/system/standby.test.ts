@@ -108,15 +108,7 @@ describe.each([
         ],
       },
     });
-    await overlay.hosts
-      .get('c')!
-      .namespace.ip(
-        `link add g1-50 type veth peer name eth1 address ${twin.mac} netns ${twin.namespace.name}`,
-        'link set g1-50 up',
-      );
-    // The second foot takes what comes for the first one's addresses, and sends nothing.
-    await twin.namespace.sysctl({ 'net.ipv4.conf.all.rp_filter': 0, 'net.ipv4.conf.eth1.rp_filter': 0 });
-    await twin.namespace.ip('link set eth1 up');
+    await overlay.secondFoot('c', twin);
     pair = { b: await double('b', 'pair-b', 'pair', pairAddress), c: await double('c', 'pair-c', 'pair', pairAddress) };
     overlay.table.ports.pair = {
       network: 'blue',

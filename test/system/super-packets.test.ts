@@ -2,13 +2,12 @@
  * Super-packets of guests: UDP's, which the underlay device must cut before they leave, and those for a node that wants a
  * checksum in every outer header, which go through the segmenter.
  */
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compiled } from '../support/compiled.ts';
 import { transfers } from '../support/exchange.ts';
-import { support } from '../support/hosts.ts';
 import { Overlay, type OverlayGuest } from '../support/overlay.ts';
 import { kernelTunnel } from '../support/peers/kernel-tunnel.ts';
-import { eventually, run } from '../support/process.ts';
+import { eventually } from '../support/process.ts';
 
 let overlay: Overlay;
 let sender: string;
@@ -17,8 +16,7 @@ const MIB = 1 << 20;
 
 beforeAll(async () => {
   overlay = await Overlay.build();
-  sender = join(await overlay.lab.folder(), 'udp-gso');
-  await run(['cc', '-O2', '-Wall', '-Werror', '-o', sender, join(support, 'udp-gso.c')]);
+  sender = await compiled('udp-gso');
   await overlay.host('host-a', 1);
   await overlay.host('host-b', 2);
   const kernel = await overlay.host('kernel', 3);

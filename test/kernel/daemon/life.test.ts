@@ -8,6 +8,7 @@ import { ask, ndjson } from '../../support/api.ts';
 import { Lab, type Namespace } from '../../support/hosts.ts';
 import { launcher, Mapwire } from '../../support/mapwire.ts';
 import { eventually, run } from '../../support/process.ts';
+import { daemonHost } from './host.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -73,15 +74,7 @@ async function replaceTable(text: string): Promise<void> {
 
 beforeAll(async () => {
   lab = new Lab('mwd');
-  host = await lab.namespace('a');
-  const far = await lab.namespace('b');
-  await host.ip(
-    `link add eth0 type veth peer name eth0 netns ${far.name}`,
-    'addr add 192.0.2.1/24 dev eth0',
-    'link set eth0 up',
-  );
-  await far.ip('addr add 192.0.2.2/24 dev eth0', 'link set eth0 up');
-  await host.ip('link add port1 type veth peer name guest1', 'link set port1 up', 'link set guest1 up');
+  host = await daemonHost(lab);
   table = join(await lab.folder(), 'table.yaml');
   lab.atClose(() => mapwire?.down());
 });

@@ -12,6 +12,7 @@ import { Lab, type Namespace } from '../../support/hosts.ts';
 import { Mapwire } from '../../support/mapwire.ts';
 import { pinnedMap } from '../../support/pinned-maps.ts';
 import { eventually, run } from '../../support/process.ts';
+import { daemonHost } from './host.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -71,15 +72,7 @@ const snapshot = () => join(mapwire.stateDir, 'table.snapshot');
 
 beforeAll(async () => {
   lab = new Lab('mwr');
-  host = await lab.namespace('a');
-  const far = await lab.namespace('b');
-  await host.ip(
-    `link add eth0 type veth peer name eth0 netns ${far.name}`,
-    'addr add 192.0.2.1/24 dev eth0',
-    'link set eth0 up',
-  );
-  await far.ip('addr add 192.0.2.2/24 dev eth0', 'link set eth0 up');
-  await host.ip('link add port1 type veth peer name guest1', 'link set port1 up', 'link set guest1 up');
+  host = await daemonHost(lab);
   const folder = await lab.folder();
   table = join(folder, 'table.ndjson');
   trace = join(folder, 'strace');
