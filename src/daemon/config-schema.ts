@@ -1,6 +1,7 @@
 /** The daemon's settings: every key of the configuration file, which is also a flag of the command line. */
 
 import { z } from 'zod';
+import { MAX_PROBE_MS, MIN_PROBE_MS } from '../table/index.ts';
 
 /** Milliseconds from `500ms`, `5s`, `2m`, `1h` or a plain number of seconds; undefined when it is none of them. */
 export function parseDuration(value: string | number): number | undefined {
@@ -35,11 +36,11 @@ const integer = (what: string, low: number, high: number) =>
       `${what} must be a whole number from ${low} to ${high}`,
     );
 
-const duration = (what: string, low: number, high: number, range: string) =>
+const duration = (what: string, low: number, high: number, range: string, examples = '300ms or 1s') =>
   z.union([z.string(), z.number()], { error: `${what} must be a duration` }).transform((value, context) => {
     const milliseconds = parseDuration(value);
     if (milliseconds !== undefined && milliseconds >= low && milliseconds <= high) return milliseconds;
-    context.addIssue({ code: 'custom', message: `${what} must be a duration ${range}, e.g. 300ms or 1s` });
+    context.addIssue({ code: 'custom', message: `${what} must be a duration ${range}, e.g. ${examples}` });
     return z.NEVER;
   });
 
@@ -120,15 +121,7 @@ export const CONFIG_SHAPE = {
   guard: choice("'guard'", ['full', 'mac', 'off']).default('full'),
   layout: choice("'layout'", ['hash', 'compact']).default('hash'),
   'unknown-segment': choice("'unknown-segment'", ['drop', 'stack']).default('drop'),
-  'guard-grace': z
-    .union([z.string(), z.number()], { error: "'guard-grace' must be a duration" })
-    .transform((value, context) => {
-      const milliseconds = parseDuration(value);
-      if (milliseconds !== undefined && milliseconds <= 3_600_000) return milliseconds;
-      context.addIssue({ code: 'custom', message: "'guard-grace' must be a duration up to 60m, e.g. 5s or 500ms" });
-      return z.NEVER;
-    })
-    .default(5000),
+  'guard-grace': duration("'guard-grace'", 0, 3_600_000, 'up to 60m', '5s or 500ms').default(5000),
   return: z
     .unknown()
     .optional()
@@ -140,7 +133,7 @@ export const CONFIG_SHAPE = {
       return z.NEVER;
     }),
   probe: choice("'probe'", ['none', 'bfd', 's-bfd']).default('none'),
-  'probe-interval': duration("'probe-interval'", 10, 60_000, 'from 10ms to 60s').default(300),
+  'probe-interval': duration("'probe-interval'", MIN_PROBE_MS, MAX_PROBE_MS, 'from 10ms to 60s').default(300),
   'probe-multiplier': integer("'probe-multiplier'", 1, 255).default(3),
   'probe-hops': integer("'probe-hops'", 1, 255).default(1),
   'restart-hold': duration("'restart-hold'", 0, 600_000, 'up to 10m').default(10_000),

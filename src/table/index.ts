@@ -40,6 +40,7 @@ export { maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from './magle
 export type {
   Encap,
   NodeState,
+  PortState,
   Table,
   TableAddress,
   TableLocator,
@@ -58,7 +59,15 @@ export {
   tableError,
   tableFromObject,
 } from './read-table.ts';
-export { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_LOCATORS, NEVER_USED } from './row.ts';
+export {
+  DEFAULT_NODE_MTU,
+  DEFAULT_PRIORITY,
+  DEFAULT_WEIGHT,
+  MAX_LOCATORS,
+  MAX_PROBE_MS,
+  MIN_PROBE_MS,
+  NEVER_USED,
+} from './row.ts';
 export { atOnce, inSteps, type Steps } from './steps.ts';
 export { nearest } from './suggest.ts';
 export { dumpTable, type FileName, restoreTable, type TableDump, type TableRest } from './table-snapshot.ts';

@@ -93,7 +93,7 @@ export interface TablePort {
   /** At most 4, in order of preference (priority, then order in the table); during a move the pending one is the last. */
   readonly at: readonly TableLocator[];
   /** Undefined: it is up. */
-  readonly state?: 'down' | 'drain';
+  readonly state?: Exclude<PortState, 'up'>;
   /** Rises with every move: what tells of an older one counts no more. Undefined: 0. */
   readonly sequence?: number;
   /** Given exactly while a locator is pending. */

@@ -24,7 +24,7 @@ import {
 } from './address.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import { carriesTags, ENCAPS, isIpOnly, MAX_SEGMENT, maxSegment, segmentName } from './encapsulation.ts';
-import type { Encap, TableLocator, TableMove, TableNetwork, TableNode, TableProbe } from './model.ts';
+import type { Encap, PortState, TableLocator, TableMove, TableNetwork, TableNode, TableProbe } from './model.ts';
 import { nearest } from './suggest.ts';
 import { REGION_PREFIX } from './view.ts';
 
@@ -50,7 +50,7 @@ export interface PortRow {
   readonly allow: readonly string[];
   readonly role: 'router' | 'dhcp' | undefined;
   readonly at: readonly TableLocator[];
-  readonly state: 'down' | 'drain' | undefined;
+  readonly state: Exclude<PortState, 'up'> | undefined;
   /** 0: none was given. */
   readonly sequence: number;
   readonly move: TableMove | undefined;
