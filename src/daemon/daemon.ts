@@ -301,6 +301,7 @@ export class Daemon {
         writes += await this.#applier.exclusively(() => this.#plane.verify(map));
       }
       this.#unverified = false;
+      giveBackMemory();
       this.#log.info({ writes }, 'the maps of ports were compared with the plan');
       this.#saveSoon();
     } catch (error) {
