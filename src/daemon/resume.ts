@@ -17,7 +17,7 @@ import {
 import { version } from './version.ts';
 
 /** Raised when the form of the file, or what a table is made of, changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 /** Tables smaller than this are read as fast. */
 export const LEAST_PORTS = 20_000;
 

@@ -614,6 +614,7 @@ export class TableEdit implements RecordSink {
         ports.add(id);
         if (ports.size % STEP === 0) yield;
       }
+      if (this.#base === undefined) yield* this.store.fitSteps();
       return this.#conclude(ports);
     } catch (error) {
       this.#rollBack();

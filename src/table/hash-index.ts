@@ -1,7 +1,9 @@
 /**
- * A hash index of row numbers in one typed array: open addressing, linear probing. It holds no keys: whoever looks up
- * compares the rows that `first` and `next` offer. The same hash may stand for several rows. While rows are below 2^24, the upper byte of
- * a cell is one of the hash, so that hardly any other row is offered: each would be a cache miss.
+ * A hash index of row numbers in typed arrays: open addressing, linear probing. It holds no keys: whoever looks up
+ * compares the rows that `first` and `next` offer. The same hash may stand for several rows.
+ *
+ * A cell is three bytes while rows are below 2^20. One of them, the mark, has a few bits of the hash: it alone is looked at on the way, and
+ * hardly any other row is offered, which would be a cache miss each.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -9,8 +11,9 @@ import { randomBytes } from 'node:crypto';
 /** Start of every hash: nobody outside can make keys that all fall into one place. */
 export const HASH_SEED = randomBytes(4).readInt32LE();
 
+// Marks: the upper four bits are 1–15 by the hash, the lower ones those of the row that its number has no room for. Others:
 const EMPTY = 0;
-const REMOVED = 0xffff_ffff;
+const REMOVED = 1;
 const SMALLEST = 64;
 
 /** Mixes a word into a hash (murmur3's step). */
@@ -31,35 +34,40 @@ export function finish(hash: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** Of all cells so many may be in use before the array is replaced by a larger one. */
-const MOST = 0.82;
-/** And so many are in use in a new one. */
-const FRESH = 0.7;
+/** Of all cells so many may be in use before the arrays are replaced by larger ones. */
+const MOST = 0.88;
+/** And so many are in use in new ones. */
+const FRESH = 0.8;
 /** The same when it was told how many are to come. */
-const PACKED = 0.78;
-/** Rows below this leave room for a byte of the hash in their cells. */
-const MOST_TAGGED = 0xff_fffd;
+const PACKED = 0.84;
+/** Rows that are to come one by one, of those that are there. */
+const MORE = 1.25;
+/** Rows below this need no more than two bytes and half of the mark. */
+const MOST_NARROW = 0x10_0000;
+
+type Rows = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
 /** An index as a snapshot keeps it. */
 export interface IndexDump {
-  readonly cells: Uint32Array<ArrayBuffer>;
+  readonly marks: Uint8Array<ArrayBuffer>;
+  readonly rows: Rows;
   readonly used: number;
   readonly live: number;
-  readonly tagged: boolean;
 }
 
 export class HashIndex {
   /** Any number of them: a power of two would waste up to half. */
-  #cells = new Uint32Array(SMALLEST);
+  #marks = new Uint8Array(SMALLEST);
+  /** Of 16 bits while rows are narrow. */
+  #rows: Rows = new Uint16Array(SMALLEST);
+  #isNarrow = true;
   /** Cells that are not empty, removed ones included. */
   #used = 0;
   #live = 0;
   #at = 0;
-  /** Cells are row + 1, and, while this is so, a byte of the hash above it. */
-  #tagged = true;
-  /** The byte that is looked for. */
-  #tag = 0;
-  /** Gives every (hash, row) again: called when the array is replaced by one of another size. */
+  /** The upper bits of the mark that is looked for. */
+  #mark = 0;
+  /** Gives every (hash, row) again: called when the arrays are replaced by ones of another size. */
   readonly #rehash: (add: (hash: number, row: number) => void) => void;
 
   constructor(rehash: (add: (hash: number, row: number) => void) => void) {
@@ -71,18 +79,23 @@ export class HashIndex {
   }
 
   #home(hash: number): number {
-    return Math.floor((hash / 0x1_0000_0000) * this.#cells.length);
+    return Math.floor((hash / 0x1_0000_0000) * this.#marks.length);
   }
 
-  /** What stands for a row in the array. */
-  #cell(hash: number, row: number): number {
-    return this.#tagged ? (((hash & 0xff) << 24) | (row + 1)) >>> 0 : row + 1;
+  /** What stands for a row beside its number. */
+  #markOf(hash: number, row: number): number {
+    return this.#isNarrow ? upper(hash) | (row >>> 16) : upper(hash);
+  }
+
+  #rowAt(at: number): number {
+    const row = this.#rows[at]!;
+    return this.#isNarrow ? ((this.#marks[at]! & 0xf) << 16) | row : row;
   }
 
   /** The first row that may have this hash, or -1. */
   first(hash: number): number {
     this.#at = this.#home(hash);
-    this.#tag = hash & 0xff;
+    this.#mark = upper(hash);
     return this.#scan();
   }
 
@@ -93,96 +106,118 @@ export class HashIndex {
   }
 
   #scan(): number {
-    const cells = this.#cells;
-    const { length } = cells;
-    const tagged = this.#tagged;
-    const tag = this.#tag;
+    const marks = this.#marks;
+    const { length } = marks;
+    const wanted = this.#mark;
     for (let at = this.#at; ; at++) {
-      if (at === length) at = 0;
-      const cell = cells[at]!;
-      if (cell === EMPTY) return -1;
-      if (cell === REMOVED || (tagged && cell >>> 24 !== tag)) continue;
+      if (at >= length) at = 0;
+      const mark = marks[at]!;
+      if (mark === EMPTY) return -1;
+      if ((mark & 0xf0) !== wanted) continue;
       this.#at = at;
-      return (tagged ? cell & 0xff_ffff : cell) - 1;
+      return this.#rowAt(at);
     }
   }
 
-  /** Makes room for some more cells. The rows must be whole: they are read again if the array has to grow. */
+  /** Makes room for some more cells. The rows must be whole: they are read again if the arrays have to grow. */
   reserve(more: number): void {
-    if (this.#used + more <= this.#cells.length * MOST) return;
+    if (this.#used + more <= this.#marks.length * MOST) return;
     // What is asked for at once is all that comes soon; one by one there will be more.
-    const wanted = more <= 2 ? (this.#live * 1.4 + more) / FRESH : (this.#live + more) / PACKED;
-    this.#resize(Math.max(SMALLEST, Math.ceil(wanted)));
+    const wanted = more <= 2 ? (this.#live * MORE + more) / FRESH : (this.#live + more) / PACKED;
+    this.#resize(wanted);
   }
 
-  #resize(length: number): void {
-    this.#cells = new Uint32Array(length);
+  /** Gives room back that was made for more than came. The rows must be whole. */
+  fit(): void {
+    const wanted = this.#live / PACKED;
+    if (this.#marks.length > SMALLEST && this.#marks.length > wanted * 1.05) this.#resize(wanted);
+  }
+
+  #resize(wanted: number): void {
+    const length = Math.max(SMALLEST, Math.ceil(wanted));
+    this.#marks = new Uint8Array(length);
+    this.#rows = this.#isNarrow ? new Uint16Array(length) : new Uint32Array(length);
     this.#used = 0;
     this.#live = 0;
     this.#rehash((hash, row) => this.add(hash, row));
   }
 
+  /** Rows get 32 bits. */
+  #widen(): void {
+    const wide = new Uint32Array(this.#rows.length);
+    const marks = this.#marks;
+    for (let at = 0; at < wide.length; at++) {
+      if (marks[at]! <= REMOVED) continue;
+      wide[at] = this.#rowAt(at);
+      marks[at]! &= 0xf0;
+    }
+    this.#rows = wide;
+    this.#isNarrow = false;
+  }
+
   /** Only after `reserve`. */
   add(hash: number, row: number): void {
-    if (this.#tagged && row >= MOST_TAGGED) {
-      this.#tagged = false;
-      for (let i = 0; i < this.#cells.length; i++) {
-        if (this.#cells[i] !== REMOVED) this.#cells[i]! &= 0xff_ffff;
-      }
-    }
-    const cells = this.#cells;
+    if (row >= MOST_NARROW && this.#isNarrow) this.#widen();
+    const marks = this.#marks;
     let at = this.#home(hash);
-    while (cells[at] !== EMPTY) if (++at === cells.length) at = 0;
-    cells[at] = this.#cell(hash, row);
+    while (marks[at] !== EMPTY) if (++at === marks.length) at = 0;
+    this.#set(at, hash, row);
     this.#used++;
     this.#live++;
   }
 
+  #set(at: number, hash: number, row: number): void {
+    this.#marks[at] = this.#markOf(hash, row);
+    this.#rows[at] = row;
+  }
+
+  /** The cell with this row on the way of this hash; -1: there is none. */
+  #find(hash: number, row: number): number {
+    const marks = this.#marks;
+    const own = this.#markOf(hash, row);
+    for (let at = this.#home(hash); marks[at] !== EMPTY; ) {
+      if (marks[at] === own && this.#rowAt(at) === row) return at;
+      if (++at === marks.length) at = 0;
+    }
+    return -1;
+  }
+
   /** Puts another row, of the same hash, in the place of one. */
   replace(hash: number, row: number, other: number): void {
-    const cells = this.#cells;
-    const own = this.#cell(hash, row);
-    for (let at = this.#home(hash); cells[at] !== EMPTY; ) {
-      if (cells[at] === own) {
-        cells[at] = this.#cell(hash, other);
-        return;
-      }
-      if (++at === cells.length) at = 0;
-    }
+    const at = this.#find(hash, row);
+    if (at >= 0) this.#set(at, hash, other);
   }
 
   /** Removes one cell with this row on the way of this hash. True when there was one. */
   remove(hash: number, row: number): boolean {
-    const cells = this.#cells;
-    const own = this.#cell(hash, row);
-    for (let at = this.#home(hash); ; ) {
-      const cell = cells[at]!;
-      if (cell === EMPTY) return false;
-      const next = at + 1 === cells.length ? 0 : at + 1;
-      if (cell === own) {
-        if (cells[next] === EMPTY) {
-          cells[at] = EMPTY;
-          this.#used--;
-        } else {
-          cells[at] = REMOVED;
-        }
-        this.#live--;
-        return true;
-      }
-      at = next;
+    const at = this.#find(hash, row);
+    if (at < 0) return false;
+    const next = at + 1 === this.#marks.length ? 0 : at + 1;
+    if (this.#marks[next] === EMPTY) {
+      this.#marks[at] = EMPTY;
+      this.#used--;
+    } else {
+      this.#marks[at] = REMOVED;
     }
+    this.#live--;
+    return true;
   }
 
   /** For a snapshot. */
   dump(): IndexDump {
-    return { cells: this.#cells, used: this.#used, live: this.#live, tagged: this.#tagged };
+    return { marks: this.#marks, rows: this.#rows, used: this.#used, live: this.#live };
   }
 
   /** Only of rows and hashes that are the same. */
-  restore({ cells, used, live, tagged }: IndexDump): void {
-    this.#cells = cells;
+  restore({ marks, rows, used, live }: IndexDump): void {
+    this.#marks = marks;
+    this.#rows = rows;
+    this.#isNarrow = rows instanceof Uint16Array;
     this.#used = used;
     this.#live = live;
-    this.#tagged = tagged;
   }
+}
+
+function upper(hash: number): number {
+  return ((hash % 15) + 1) << 4;
 }

@@ -11,6 +11,7 @@ import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
 import type { TableLocator, TableMove, TablePort } from './model.ts';
 import { type NameDump, NameTable } from './name-table.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
+import type { Steps } from './steps.ts';
 import { TextHeap } from './text-heap.ts';
 import { isViewed } from './view.ts';
 
@@ -81,7 +82,7 @@ export interface StoreRest {
   readonly live: number;
   readonly seed: number;
   readonly free: readonly number[];
-  readonly indexes: readonly { readonly used: number; readonly live: number; readonly tagged: boolean }[];
+  readonly indexes: readonly { readonly used: number; readonly live: number }[];
   readonly extra: readonly (readonly [number, Extra])[];
   readonly later: readonly (readonly [string, readonly number[]])[];
   readonly presence: readonly (readonly [
@@ -106,6 +107,8 @@ const TWO_32 = 0x1_0000_0000;
 const SPARE = 1.02;
 const FIRST_CAPACITY = 64;
 const NONE: readonly never[] = Object.freeze([]);
+/** Of the indexes in a dump. */
+const INDEX_NAMES = ['byId', 'byMac', 'byIp', 'byInterface'] as const;
 
 const HAS_IP4 = 1;
 const HAS_IP6 = 2;
@@ -264,6 +267,7 @@ export class PortStore {
       });
     }
   });
+  readonly #indexes = [this.#byId, this.#byMac, this.#byIp, this.#byInterface] as const;
   /**
    * Rows that came when another row had the same MAC, address or interface: the index holds the first of them only, so
    * that a table in which all ports have one MAC costs no more than another.
@@ -626,6 +630,14 @@ export class PortStore {
     this.#byIp.reserve(ports);
   }
 
+  /** Gives room back that was made for more ports than came. */
+  *fitSteps(): Steps<void> {
+    for (const index of this.#indexes) {
+      index.fit();
+      yield;
+    }
+  }
+
   #resize(capacity: number): void {
     const words = (old: Uint32Array, length = capacity): Uint32Array<ArrayBuffer> => {
       const bigger = new Uint32Array(length);
@@ -927,7 +939,7 @@ export class PortStore {
   dump(): StoreDump {
     const rows = this.#limit;
     const { cells, texts } = this.#ids.dump(rows);
-    const indexes = [this.#byId, this.#byMac, this.#byIp, this.#byInterface].map((index) => index.dump());
+    const indexes = this.#indexes.map((index) => index.dump());
     const arrays: Record<string, StoredArray> = {
       cells,
       texts,
@@ -943,17 +955,17 @@ export class PortStore {
       ...(this.#interface !== undefined && { interface: this.#interface.subarray(0, rows) }),
       ...(this.#sequence !== undefined && { sequence: this.#sequence.subarray(0, rows) }),
       interfaces: this.#interfaces.dump(),
-      byId: indexes[0]!.cells,
-      byMac: indexes[1]!.cells,
-      byIp: indexes[2]!.cells,
-      byInterface: indexes[3]!.cells,
     };
+    INDEX_NAMES.forEach((name, i) => {
+      arrays[`${name}Marks`] = indexes[i]!.marks;
+      arrays[`${name}Rows`] = indexes[i]!.rows;
+    });
     const rest: StoreRest = {
       rows,
       live: this.#live,
       seed: this.#seed,
       free: this.#free.filter((row) => !this.isLive(row)),
-      indexes: indexes.map(({ used, live, tagged }) => ({ used, live, tagged })),
+      indexes: indexes.map(({ used, live }) => ({ used, live })),
       extra: [...this.#extra],
       later: [...this.#later].map(([key, later]) => [key, [...later]]),
       presence: [...this.presence].map(([node, networks]) => [
@@ -970,7 +982,7 @@ export class PortStore {
     return { arrays, rest };
   }
 
-  /** A store from what `dump` gave. */
+  /** A store from what `dump` gave, which it takes over. */
   static restore({ arrays, rest }: StoreDump): PortStore {
     const store = new PortStore(rest.seed);
     const { rows } = rest;
@@ -1000,10 +1012,10 @@ export class PortStore {
     if (arrays.interface !== undefined) store.#interface = roomy<Uint32Array<ArrayBuffer>>('interface');
     if (arrays.sequence !== undefined) store.#sequence = roomy<Uint32Array<ArrayBuffer>>('sequence');
     store.#interfaces.restore(arrays.interfaces as Uint8Array);
-    const names = ['byId', 'byMac', 'byIp', 'byInterface'] as const;
-    [store.#byId, store.#byMac, store.#byIp, store.#byInterface].forEach((index, i) => {
-      const cells = (arrays[names[i]!] as Uint32Array).slice();
-      index.restore({ cells, ...rest.indexes[i]! });
+    store.#indexes.forEach((index, i) => {
+      const marks = arrays[`${INDEX_NAMES[i]}Marks`] as Uint8Array<ArrayBuffer>;
+      const rows = arrays[`${INDEX_NAMES[i]}Rows`] as Numbers;
+      index.restore({ marks, rows, ...rest.indexes[i]! });
     });
     for (const [row, extra] of rest.extra) {
       store.#extra.set(row, extra);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Resumable, readResumePoint, writeResumePoint } from '../../../src/daemon/resume.ts';
+import { readSnapshot, writeSnapshot } from '../../../src/snapshot-file.ts';
 import { applyDelta, type CompactTable, equalTables, parseTable } from '../../../src/table/index.ts';
 import { Random } from '../../support/random.ts';
 import { tableOf } from '../../support/table-object.ts';
@@ -111,6 +112,17 @@ test('keeps sequences, moves and states of ports, and what is checked by them', 
   ).table!;
   expect(await writeResumePoint(path, pointOf(more), never)).toBe(true);
   expect(equalTables(readResumePoint(path, 'n0', 'file:x')!.table, more)).toBe(true);
+});
+
+test('one of an older form is passed over', async () => {
+  const table = tableOf(new RandomTable(SEED).draft) as CompactTable;
+  await writeResumePoint(path, pointOf(table), never);
+  const { meta, arrays } = readSnapshot(path)!;
+  const { format } = meta as { format: number };
+  await writeSnapshot(path, meta, arrays, never);
+  expect(readResumePoint(path, 'n0', 'file:x')).toBeDefined();
+  await writeSnapshot(path, { ...(meta as object), format: format - 1 }, arrays, never);
+  expect(readResumePoint(path, 'n0', 'file:x')).toBeUndefined();
 });
 
 test(`is worth nothing when a byte is another, or the end is missing (MAPWIRE_SEED=${SEED})`, async () => {
