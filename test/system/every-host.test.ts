@@ -143,4 +143,16 @@ describe.each([
       expect(stdout).toMatch(/deliver/i);
     }
   });
+
+  test('an instance that is for its own host alone is nobody else’s', async () => {
+    const limited = ['b', 'c'] as const;
+    for (const name of limited) overlay.table.ports[services[name].device]!.at[0]!.for = [name];
+    await overlay.applyTable();
+    for (const family of FAMILIES) {
+      for (const host of SERVING) expect(await reached(host, METADATA[family])).toEqual([host]);
+      expect(await reached('d', METADATA[family])).toEqual(['a']);
+    }
+    for (const name of limited) delete overlay.table.ports[services[name].device]!.at[0]!.for;
+    await overlay.applyTable();
+  }, 60_000);
 });
