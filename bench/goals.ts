@@ -1,4 +1,5 @@
 /** What was to be reached, and what one run measured. */
+import type { FailoverRow } from './failover.ts';
 import type { PacketRow } from './packets.ts';
 import type { SocketRow } from './sockets.ts';
 import type { UpdateResults } from './updates.ts';
@@ -7,6 +8,7 @@ export interface Figures {
   readonly packets: readonly PacketRow[];
   readonly sockets: readonly SocketRow[];
   readonly updates: UpdateResults | undefined;
+  readonly failover: readonly FailoverRow[];
 }
 
 export interface Goal {
@@ -62,6 +64,9 @@ const table = ({ updates }: Figures, peer: string, endpoints: number) =>
 
 const edit = (how: 'file' | 'api') => (figures: Figures) =>
   figures.updates?.edits.find((row) => row.how === how && row.endpoints === MILLION)?.p99Ms;
+
+const failover = ({ failover: rows }: Figures) =>
+  rows.find((row) => row.peer === 'mapwire-xdp' && row.endpoints === MILLION);
 
 /** In the order of the table that set them. */
 const WANTED: readonly Wanted[] = [
@@ -159,6 +164,14 @@ const WANTED: readonly Wanted[] = [
     figure: 'bystander’s packets lost during a full reload of 1M',
     ...{ most: 0, unit: '', digits: 0 },
     of: ({ updates }) => updates?.bystanders.find((row) => row.during === 'reload' && row.endpoints === MILLION)?.lost,
+  },
+  {
+    figure: 'map writes of a failover by `node down`, 1M endpoints behind the node',
+    ...{ most: 1, unit: '', digits: 0, of: (figures) => failover(figures)?.writes },
+  },
+  {
+    figure: 'from that write to the first packet on the standby, p99',
+    ...{ most: 1, unit: ' ms', digits: 2, of: (figures) => failover(figures)?.p99Ms },
   },
 ];
 

@@ -7,13 +7,14 @@ import { dirname, join } from 'node:path';
 import { packageRoot } from '../src/bintools/package-root.ts';
 import { compileBpf } from '../src/bintools/tools/llvm.ts';
 import { Lab, sweepLabs } from '../test/support/hosts.ts';
+import { type FailoverRow, measureFailover } from './failover.ts';
 import { goals } from './goals.ts';
 import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { measurePackets, type PacketPlan, type PacketRow } from './packets.ts';
 import { peersOf } from './peers/index.ts';
 import { AUTO, variantsFor } from './peers/mapwire.ts';
-import { printPackets, printSockets, printUpdates } from './print.ts';
+import { printFailover, printPackets, printSockets, printUpdates } from './print.ts';
 import { type Run, report } from './report.ts';
 import { measureSockets, NO_TUNNEL, type SocketRow } from './sockets.ts';
 import { measureUpdates, type UpdateResults } from './updates.ts';
@@ -101,6 +102,12 @@ async function bench(lab: Lab, options: Options): Promise<void> {
     });
     process.stdout.write(printUpdates(updates));
   }
+  let failover: FailoverRow[] = [];
+  if (options.parts.has('failover')) {
+    const variants = variantsFor('failover', options.variants);
+    failover = await measureFailover(lab, { ...packetOptions, variants, endpoints: options.endpoints });
+    process.stdout.write(printFailover(failover));
+  }
   const run: Run = {
     machine: machine(),
     command: ['npm run bench', ...(argv.length > 0 ? ['--', ...argv] : [])].join(' '),
@@ -108,6 +115,7 @@ async function bench(lab: Lab, options: Options): Promise<void> {
     packets,
     sockets,
     updates,
+    failover,
   };
   await writeReport(run, options);
 }

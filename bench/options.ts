@@ -4,7 +4,7 @@ import { ENCAPS, type Encap } from './frames.ts';
 import { WIRES, type Wire } from './pair.ts';
 import { type MapwireVariant, VARIANTS } from './peers/mapwire.ts';
 
-export const PARTS = ['encap', 'decap', 'sizes', 'encapsulations', 'sockets', 'updates'] as const;
+export const PARTS = ['encap', 'decap', 'sizes', 'encapsulations', 'sockets', 'updates', 'failover'] as const;
 export type Part = (typeof PARTS)[number];
 
 export class UsageError extends Error {}

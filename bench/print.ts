@@ -1,4 +1,5 @@
 /** Figures for the terminal, as they come in. */
+import type { FailoverRow } from './failover.ts';
 import type { PacketRow } from './packets.ts';
 import type { SocketRow } from './sockets.ts';
 import { spread } from './statistics.ts';
@@ -58,4 +59,12 @@ export function printUpdates({ tables, edits, streams, bystanders }: UpdateResul
     ),
     '',
   ].join('\n');
+}
+
+export function printFailover(rows: readonly FailoverRow[]): string {
+  const lines = rows.map(
+    ({ peer, endpoints, count, writes, medianMs, p99Ms, mostMs, requestMs }) =>
+      `failover of ${endpoints} ${peer.padEnd(18)} map writes ${writes}; write to first packet: median ${medianMs.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, most ${mostMs.toFixed(2)} ms of ${count}; from the request ${requestMs.toFixed(2)} ms`,
+  );
+  return `${lines.join('\n')}\n`;
 }

@@ -28,9 +28,12 @@ export class Probe {
     return program;
   }
 
-  /** @param gap microseconds between two packets */
-  static async start(site: Site, program: string, gap: number): Promise<Probe> {
-    const background = site.outside.start(['taskset', '-c', '1', program, 'guest', 'wire', `${gap}`]);
+  /**
+   * @param gap microseconds between two packets
+   * @param prefix what it is run by
+   */
+  static async start(site: Site, program: string, gap: number, prefix: readonly string[] = []): Promise<Probe> {
+    const background = site.outside.start([...prefix, 'taskset', '-c', '1', program, 'guest', 'wire', `${gap}`]);
     await background.waitFor(/ready/);
     return new Probe(background);
   }

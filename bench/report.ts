@@ -57,6 +57,7 @@ function markdown(run: Run, plots: readonly string[]): string {
     ...packetSections(run, plot),
     ...socketSections(run, plot),
     ...updateSections(run, plot),
+    ...failoverSections(run),
   ].join('\n\n')}\n`;
 }
 
@@ -225,6 +226,32 @@ function updateSections({ updates }: Run, plot: Plot): string[] {
         number(row.medianUs, 1),
         number(row.p99Us, 1),
         number(row.mostUs, 0),
+      ]),
+    ),
+  ];
+}
+
+function failoverSections({ failover }: Run): string[] {
+  if (failover.length === 0) return [];
+  return [
+    '## Failover: a node goes down, until the first packet for its standby',
+    table(
+      [
+        'ports behind it',
+        '',
+        'rounds',
+        'map writes',
+        'from the write: median, ms',
+        'p99',
+        'most',
+        'from the request, ms',
+      ],
+      failover.map((row) => [
+        shortNumber(row.endpoints),
+        row.peer,
+        `${row.count}`,
+        `${row.writes}`,
+        ...[row.medianMs, row.p99Ms, row.mostMs, row.requestMs].map((ms) => ms.toFixed(2)),
       ]),
     ),
   ];

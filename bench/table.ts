@@ -33,11 +33,24 @@ export function frontRecords({ encap, endpoints }: TableOptions): object[] {
 
 /** The record of an endpoint, as text: a million of them are written faster so than by JSON.stringify(). */
 export function endpointLine(n: number, nodes: number, node = n % nodes): string {
-  return `{"port":"${endpointId(n)}","network":"blue","mac":"${endpointMac(n)}","ips":["${endpointAddress(n)}"],"at":{"node":"n${node}"}}\n`;
+  return lineAt(n, `{"node":"n${node}"}`);
+}
+
+/** The same of one that is behind node 0, and on node 1 while that is down. */
+export function standbyLine(n: number): string {
+  return lineAt(n, '[{"node":"n0","priority":1},{"node":"n1","priority":2}]');
+}
+
+function lineAt(n: number, at: string): string {
+  return `{"port":"${endpointId(n)}","network":"blue","mac":"${endpointMac(n)}","ips":["${endpointAddress(n)}"],"at":${at}}\n`;
 }
 
 /** Writes it into a folder of the lab; gives the file's name. */
-export async function writeTable(lab: Lab, options: TableOptions): Promise<string> {
+export async function writeTable(
+  lab: Lab,
+  options: TableOptions,
+  line: (n: number, nodes: number) => string = (n, nodes) => endpointLine(n, nodes),
+): Promise<string> {
   const path = join(await lab.folder(), 'table.ndjson');
   await using file = await open(path, 'w', 0o600);
   const nodes = nodesOf(options.endpoints);
@@ -45,7 +58,7 @@ export async function writeTable(lab: Lab, options: TableOptions): Promise<strin
     .map((record) => `${JSON.stringify(record)}\n`)
     .join('');
   for (let n = 0; n < options.endpoints; n++) {
-    text += endpointLine(n, nodes);
+    text += line(n, nodes);
     if (text.length > PIECE) {
       await file.write(text);
       text = '';

@@ -8,7 +8,7 @@ import { Mapwire } from '../test/support/mapwire.ts';
 import { run } from '../test/support/process.ts';
 import { endpointAddress, endpointId, endpointMac, HOST, nodesOf } from './addressing.ts';
 import { fdbCommands, kernelHost } from './peers/kernel.ts';
-import { type MapwireVariant, settled } from './peers/mapwire.ts';
+import type { MapwireVariant } from './peers/mapwire.ts';
 import { Probe } from './probe.ts';
 import { Site } from './site.ts';
 import { quantile } from './statistics.ts';
@@ -136,7 +136,8 @@ async function mapwireTable(
   }
 }
 
-async function configure(
+/** A daemon of a site that is not yet started; it goes with the lab. */
+export async function configure(
   site: Site,
   table: string,
   { hook, settings = [], checkout }: MapwireVariant,
@@ -152,10 +153,10 @@ async function configure(
   return instance;
 }
 
-/** Seconds to `ready`. */
-async function start(instance: Mapwire): Promise<number> {
+/** Seconds to `ready`. @param prefix what the daemon runs under */
+export async function start(instance: Mapwire, prefix: readonly string[] = []): Promise<number> {
   const began = performance.now();
-  const daemon = await instance.run(false);
+  const daemon = await instance.run(false, prefix);
   await daemon.waitFor(/\bready\b/, READY_MS);
   return (performance.now() - began) / 1000;
 }
@@ -229,7 +230,7 @@ export async function measureEdits(
   const program = await Probe.compile(lab);
   try {
     say(`edits: directory of ${directory.files} files loaded in ${(await start(instance)).toFixed(1)} s`);
-    await settled(instance);
+    await instance.settled();
     const probe = await Probe.start(site, program, GAP);
     const count = quick ? 5 : 50;
 

@@ -2,7 +2,6 @@
 import { readdirSync } from 'node:fs';
 import { Link } from '../../src/libbpf/index.ts';
 import { Mapwire } from '../../test/support/mapwire.ts';
-import { eventually } from '../../test/support/process.ts';
 import { HOST } from '../addressing.ts';
 import { type Peer, type ProgramTime, timeOf } from './peer.ts';
 
@@ -16,7 +15,7 @@ export interface MapwireVariant {
   /** Further lines of the configuration. */
   readonly settings?: readonly string[];
   /** What it is measured for; everything, unless said otherwise. */
-  readonly parts?: readonly ('packets' | 'sockets' | 'updates')[];
+  readonly parts?: readonly ('packets' | 'sockets' | 'updates' | 'failover')[];
   /** Another built checkout. */
   readonly checkout?: string;
 }
@@ -25,7 +24,7 @@ export const VARIANTS: readonly MapwireVariant[] = [
   { name: 'mapwire-xdp', hook: 'xdp' },
   { name: 'mapwire-tc', hook: 'tc', parts: ['packets'] },
   { name: 'mapwire-generic', hook: 'xdp', settings: ['specialise: off'], parts: ['packets'] },
-  { name: 'mapwire-compact', hook: 'xdp', settings: ['layout: compact'], parts: ['packets', 'updates'] },
+  { name: 'mapwire-compact', hook: 'xdp', settings: ['layout: compact'], parts: ['packets', 'updates', 'failover'] },
 ];
 
 /** For what sockets see: the hook is Mapwire's own choice. */
@@ -55,7 +54,7 @@ export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant)
       const daemon = await instance.run(false);
       await daemon.waitFor(/\bready\b/, READY_MS);
       const loadSeconds = (performance.now() - start) / 1000;
-      await settled(instance);
+      await instance.settled();
       return {
         loadSeconds,
         programTime: (direction): ProgramTime => {
@@ -74,17 +73,4 @@ function attachedTime(pinDir: string, hook: 'xdp' | 'tc', ifindex: number): Prog
   if (!readdirSync(links).includes(name)) throw new Error(`no ${name} in ${links}: ${readdirSync(links).join(' ')}`);
   using link = Link.openPinned(`${links}/${name}`);
   return timeOf(link.info().programId);
-}
-
-/** Until what a daemon does after `ready` is done: programs that are made for the plan. */
-export async function settled(instance: Mapwire): Promise<void> {
-  await eventually(
-    'programs are made for the plan',
-    async () => {
-      const status = await instance.json<{ dataplane: { programs?: { made: string } } }>('status');
-      return status.dataplane.programs?.made !== 'meanwhile';
-    },
-    60_000,
-  );
-  await new Promise((done) => setTimeout(done, 500));
 }

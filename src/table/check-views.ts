@@ -5,7 +5,7 @@ import { inOrder, originOfRow, reportPort } from './check-places.ts';
 import { quote } from './diagnostics.ts';
 import type { TableEdit } from './edit.ts';
 import type { TableNode } from './model.ts';
-import { isMapping, type Path } from './row.ts';
+import { isMapping, NEVER_USED, type Path } from './row.ts';
 import { nearest } from './suggest.ts';
 import { hasLocator, REGION_PREFIX } from './view.ts';
 
@@ -81,7 +81,9 @@ export function checkLimited(edit: TableEdit): void {
   if (suspects.size === 0) return;
   for (const [network, nodes] of nodesOf(edit, suspects)) {
     for (const row of store.limited.get(store.networks.find(network.id)!) ?? []) {
-      const at = store.at(row).filter(({ pending }) => pending !== true);
+      const at = store.at(row).filter(({ pending, priority }) => pending !== true && priority !== NEVER_USED);
+      // MW201 tells of those that nobody reaches
+      if (at.length === 0) continue;
       const without = nodes.filter((node) => !at.some((locator) => hasLocator(locator, node))).map(({ id }) => id);
       if (without.length === 0) continue;
       const names = without.toSorted().slice(0, NAMED).map(quote).join(', ');

@@ -10,7 +10,7 @@ import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
 import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
 import type { TableLocator, TableMove, TablePort } from './model.ts';
 import { type NameDump, NameTable } from './name-table.ts';
-import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, type PortRow } from './row.ts';
+import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, NEVER_USED, type PortRow } from './row.ts';
 import type { Steps } from './steps.ts';
 import { TextHeap } from './text-heap.ts';
 import { isViewed } from './view.ts';
@@ -165,7 +165,9 @@ function namesOf(at: readonly TableLocator[]): Set<string> {
 
 /** May a node be left without a locator? */
 function isLimited(at: readonly TableLocator[]): boolean {
-  return at.every((locator) => locator.for !== undefined || locator.pending === true);
+  return at.every(
+    (locator) => locator.for !== undefined || locator.pending === true || locator.priority === NEVER_USED,
+  );
 }
 
 function addTo<K>(map: Map<K, Set<number>>, key: K, row: number): void {

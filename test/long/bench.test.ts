@@ -15,14 +15,18 @@ test('npm run bench -- --quick', async () => {
   const main = join(packageRoot(), 'dist', 'bench', 'main.js');
   const bench = lab.start([process.execPath, main, '--quick', '--output', folder]);
   expect(await bench.exit(), bench.stderr).toBe(0);
-  const { packets, sockets, updates } = JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8')) as Run;
+  const { packets, sockets, updates, failover } = JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8')) as Run;
   const mapwire = packets.filter(({ peer }) => peer.startsWith('mapwire'));
   expect(mapwire.filter(({ absent }) => absent !== undefined)).toEqual([]);
   for (const row of mapwire) expect(row.delivered, JSON.stringify(row)).toBeGreaterThan(0.5);
   for (const { tcp } of sockets) expect(tcp['1']?.rate.median).toBeGreaterThan(0);
   expect(updates?.edits.map(({ how }) => how)).toEqual(['file', 'api']);
   expect(updates?.bystanders.map(({ lost }) => lost)).toEqual([0, 0, 0, 0]);
-  const figures = { packets, sockets, updates };
+  expect(failover.map(({ peer, writes }) => [peer, writes])).toEqual([
+    ['mapwire-xdp', 1],
+    ['mapwire-compact', 1],
+  ]);
+  const figures = { packets, sockets, updates, failover };
   expect(goals(figures).filter(({ measured }) => measured !== undefined).length).toBeGreaterThan(5);
   const names = readdirSync(folder);
   expect(names).toEqual(expect.arrayContaining(['results.md', 'packets-encap.svg', 'tcp.svg', 'load.svg']));

@@ -31,3 +31,15 @@ export async function mapWrites(file: string): Promise<MapWrites> {
   }
   return { single, batched, lines };
 }
+
+/** Waits until no map was written for so many milliseconds: programs that are loaded later write their constants. */
+export async function writesRest(file: string, ms = 7_000, timeout = 120_000): Promise<void> {
+  const end = Date.now() + timeout;
+  let [count, since] = [-1, Date.now()];
+  while (Date.now() - since < ms) {
+    if (Date.now() > end) throw new Error(`${file}: maps are written all the time`);
+    const { length } = (await mapWrites(file)).lines;
+    if (length !== count) [count, since] = [length, Date.now()];
+    await new Promise((done) => setTimeout(done, 250));
+  }
+}

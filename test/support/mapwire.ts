@@ -113,6 +113,19 @@ export class Mapwire {
     );
   }
 
+  /** Waits until what a daemon does after `ready` is done: programs that are made for the plan. */
+  async settled(timeout = 60_000): Promise<void> {
+    await eventually(
+      'programs are made for the plan',
+      async () => {
+        const status = await this.json<{ dataplane: { programs?: { made: string } } }>('status');
+        return status.dataplane.programs?.made !== 'meanwhile';
+      },
+      timeout,
+    );
+    await new Promise((done) => setTimeout(done, 500));
+  }
+
   /** One request to the daemon's API. */
   api(method: string, path: string, body?: string): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {

@@ -31,6 +31,35 @@ export async function ping(
   return parsePing(stdout);
 }
 
+/** Packets that a device of a namespace has received. */
+async function received(namespace: Namespace, device: string): Promise<number> {
+  const { stdout } = await namespace.run(['ip', '-j', '-s', 'link', 'show', device]);
+  return (JSON.parse(stdout) as { stats64: { rx: { packets: number } } }[])[0]!.stats64.rx.packets;
+}
+
+/**
+ * Which of these devices get more while pings go by that are all answered: those that get as many (some multicast of the guests is
+ * there always). Rejects when an answer is missing.
+ */
+export async function receivers(
+  from: Namespace,
+  to: string,
+  devices: Readonly<Record<string, readonly [Namespace, string]>>,
+): Promise<string[]> {
+  const count = 20;
+  const look = async () =>
+    new Map(
+      await Promise.all(
+        Object.entries(devices).map(async ([name, [ns, dev]]) => [name, await received(ns, dev)] as const),
+      ),
+    );
+  const before = await look();
+  const sent = await ping(from, to, { count, interval: 0.01 });
+  if (sent.received !== count) throw new Error(`pings to ${to} are lost:\n${sent.output}`);
+  const after = await look();
+  return [...after].filter(([name, packets]) => packets - before.get(name)! >= count).map(([name]) => name);
+}
+
 /** An endless ping; `stop()` gives what was sent and received. Requests still on the way at the stop are waited for. */
 export class PingStream {
   readonly #process: Background;

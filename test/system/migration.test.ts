@@ -18,6 +18,7 @@ type HostName = (typeof HOSTS)[number];
 const PORT = 7000;
 const RATE = 10_000;
 const COUNT = 15_000;
+const UNTIL_STOPPED = 1_000_000;
 const MIB = 1 << 20;
 const ZERO = '00:00:00:00:00:00';
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
@@ -174,6 +175,59 @@ describe.each([
       // Nothing but what was on its way to the old place when that heard of the new one.
       expect(lost(outcome).filter((number) => number < last || number > first)).toEqual([]);
       console.info(`${hook}: ${first - last - 1} of ${RATE} a second were in flight`);
+    },
+    60_000,
+  );
+
+  // one a hook: it takes long
+  test.each([family === 4 ? (['b', 'ip4'] as const) : (['c', 'ip6'] as const)])(
+    'by tables, from %s: a stream to %s: both, new, the end, the new place first: none lost, none doubled',
+    async (from, ip) => {
+      const target = from === 'b' ? 'c' : 'b';
+      const to = { node: target, interface: 'vm' };
+      /** In force on one after the other: who answers has written its maps. */
+      const say = async (hosts: readonly HostName[], record: object) => {
+        for (const host of hosts) {
+          const { status, text } = await ask(overlay.daemon(host).socket, 'PATCH', '/v1/table', {
+            body: ndjson(record),
+          });
+          expect(status, text).toBe(200);
+        }
+      };
+      const all = [target, 'a', from] as const;
+      const moving = (send: 'both' | 'new') => ({
+        ...{ port: 'orchestrated', ...port(from, { move: { to, send, activate: 'table' } }) },
+      });
+      const before = overlay.table.ports.vm!;
+      delete overlay.table.ports.vm;
+      await overlay.applyTable();
+      await say(all, { port: 'orchestrated', ...port(from) });
+      try {
+        const [old, fresh] = [await Receiver.start(places[from], PORT), await Receiver.start(places[target], PORT)];
+        const stream = await startStream(client.namespace, vm[ip], PORT, RATE, UNTIL_STOPPED);
+        await pause(100);
+        await say(all, moving('both'));
+        await pause(100);
+        await say(all, moving('new'));
+        await pause(100);
+        await say(all, { port: 'orchestrated', ...port(target) });
+        await pause(200);
+        await stream.stop();
+        await pause(100);
+        const arrivals = { old: numbers(await old.stop()), new: numbers(await fresh.stop()) };
+        expect(new Set(arrivals.old).size).toBe(arrivals.old.length);
+        expect(new Set(arrivals.new).size).toBe(arrivals.new.length);
+        expect(arrivals.old[0]).toBe(0);
+        expect(arrivals.new[0]).toBeGreaterThan(0);
+        const end = arrivals.new.at(-1)!;
+        expect(arrivals.old.at(-1)).toBeLessThan(end);
+        const came = new Set([...arrivals.old, ...arrivals.new]);
+        expect(Array.from({ length: end }, (_, i) => i).filter((i) => !came.has(i))).toEqual([]);
+      } finally {
+        await say(all, { delete: 'port', id: 'orchestrated' });
+        overlay.table.ports.vm = { ...before, sequence: ++sequence };
+        await overlay.applyTable();
+      }
     },
     60_000,
   );

@@ -8,7 +8,7 @@ import type { Namespace } from '../support/hosts.ts';
 import type { Mapwire } from '../support/mapwire.ts';
 import { guestAddresses, Overlay, type OverlayGuest } from '../support/overlay.ts';
 import { eventually } from '../support/process.ts';
-import { datagrams, type PingResult, PingStream, ping, transfer } from '../support/traffic.ts';
+import { datagrams, type PingResult, PingStream, ping, receivers, transfer } from '../support/traffic.ts';
 
 const MIB = 1 << 20;
 const HOSTS = ['a', 'b', 'c'] as const;
@@ -18,32 +18,6 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 interface NodeRow {
   readonly node: string;
   readonly state: string;
-}
-
-/** Packets that a device of a namespace has received. */
-async function received(namespace: Namespace, device: string): Promise<number> {
-  const { stdout } = await namespace.run(['ip', '-j', '-s', 'link', 'show', device]);
-  return (JSON.parse(stdout) as { stats64: { rx: { packets: number } } }[])[0]!.stats64.rx.packets;
-}
-
-/** Which of these devices get more while `count` pings go by: those that get as many (some multicast of the guests is there always). */
-async function receivers(
-  from: Namespace,
-  to: string,
-  devices: Readonly<Record<string, readonly [Namespace, string]>>,
-): Promise<string[]> {
-  const count = 20;
-  const look = async () =>
-    new Map(
-      await Promise.all(
-        Object.entries(devices).map(async ([name, [ns, dev]]) => [name, await received(ns, dev)] as const),
-      ),
-    );
-  const before = await look();
-  const sent = await ping(from, to, { count, interval: 0.01 });
-  expect(sent, sent.output).toMatchObject({ received: count });
-  const after = await look();
-  return [...after].filter(([name, packets]) => packets - before.get(name)! >= count).map(([name]) => name);
 }
 
 describe.each([

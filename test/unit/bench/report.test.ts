@@ -60,6 +60,12 @@ const figures: Figures = {
       },
     ],
   },
+  failover: [
+    {
+      ...{ peer: 'mapwire-xdp', endpoints: 1_000_000, count: 50, writes: 1 },
+      ...{ medianMs: 0.2, p99Ms: 1.5, mostMs: 1.6, requestMs: 2 },
+    },
+  ],
 };
 
 describe('goals', () => {
@@ -74,6 +80,8 @@ describe('goals', () => {
     expect(find('the same through the API')).toMatchObject({ text: '4.00 ms', reached: false });
     expect(find('resident size')).toMatchObject({ text: '42 MB', reached: true });
     expect(find('bystander')).toMatchObject({ text: '0', reached: true });
+    expect(find('map writes of a failover')).toMatchObject({ goal: '≤ 1', text: '1', reached: true });
+    expect(find('from that write')).toMatchObject({ goal: '≤ 1 ms', text: '1.50 ms', reached: false });
     expect(find('decapsulating')).toMatchObject({ text: 'not measured', reached: undefined });
   });
 });
@@ -93,6 +101,7 @@ describe('report', () => {
     expect(text).toContain('ovs at 1M: too many');
     expect(text).toContain('2 CPU_BACKLOG enqueue_to_backlog');
     expect(text).toContain('10000 edits');
+    expect(text).toContain('| 1M | mapwire-xdp | 50 | 1 | 0.20 | 1.50 | 1.60 | 2.00 |');
     expect(text).not.toContain('NaN');
     expect(text).not.toContain('undefined');
     for (const row of text.split('\n').filter((line) => line.startsWith('|')))

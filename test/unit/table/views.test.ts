@@ -100,6 +100,13 @@ describe('a node that is left without a locator', () => {
     ).toEqual([left("'host-d'")]);
   });
 
+  test('is named though it has one that is never used', () => {
+    const at = '[{ node: host-a, for: [host-b, host-c] }, { node: host-b, priority: 255 }]';
+    expect(warnings(parseTable(p(at)).diagnostics)).toEqual([left("'host-d'")]);
+    const never = parseTable(p('[{ node: host-a, for: [host-b], priority: 255 }]')).diagnostics;
+    expect(never.map(({ code }) => code)).toEqual(['MW201']);
+  });
+
   test('is none when one locator is for all, or the node is not of the network', () => {
     expect(parseTable(p('[{ node: host-a, for: [host-b] }, { node: host-c }]')).diagnostics).toEqual([]);
     const more = p("{ node: host-b, for: ['region:south', host-d] }").replace(
