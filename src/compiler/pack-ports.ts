@@ -18,6 +18,9 @@ import type { PortMap } from './port-entries.ts';
 /** No port has more entries of one map: `ips` and `allow` are not limited, so one that has is packed alone. */
 const USUAL = 8;
 
+/** Rows that are looked at in one go: of some maps hardly any has an entry. */
+const MOST_ROWS = 16_384;
+
 /** What packing needs to know of the rest of a plan. */
 export interface PackContext {
   /** Kernel id of a network; undefined: it is not in the plan. */
@@ -61,10 +64,11 @@ export class PortPacker {
     this.#context = context;
   }
 
-  /** Adds entries of ports from row `from` on. Returns the row to go on with; undefined at the end. */
+  /** Adds entries of ports from row `from` on, of some thousand rows at most. Returns the row to go on with; undefined at the end. */
   pack(map: PortMap, from: number, into: EntryBuffer): number | undefined {
     const view = this.#view;
-    for (let row = from; row < view.limit; row++) {
+    const end = Math.min(view.limit, from + MOST_ROWS);
+    for (let row = from; row < end; row++) {
       const id = this.#ids[row];
       if (!id) continue;
       if (view.isPlain(row)) {
@@ -79,7 +83,7 @@ export class PortPacker {
       if (entries.length > into.room && into.count > 0) return row;
       for (const entry of entries) into.push(keyBytes(entry), valueBytes(entry));
     }
-    return undefined;
+    return end < view.limit ? end : undefined;
   }
 
   #network(number: number): number {

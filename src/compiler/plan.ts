@@ -156,7 +156,7 @@ export interface Plan {
   /** Those entries of a map that do not belong to one port alone. */
   sharedEntries(map?: PlanMap): IterableIterator<Entry>;
   /**
-   * The other ones, as bytes and by the thousand: adds them to a buffer of this map until it is full. Returns where to go on;
+   * The other ones, as bytes and by the thousand: adds them to a buffer of this map until it is full, or for a while. Returns where to go on;
    * undefined when that was all. Between two calls the table may have been edited.
    */
   pack(map: PortMap, from: number, into: EntryBuffer): number | undefined;

@@ -188,9 +188,9 @@ export class PortIds {
   *#follow(before: CompactTable, table: CompactTable): Steps<{ id: number; stored: StoredRow }[]> {
     const moved: { id: number; stored: StoredRow }[] = [];
     // One of the two is the later one: what changed between them is among what changed since the other.
-    for (const rows of [before.overrides(), table.overrides()]) {
+    for (const rows of [...before.overrides(), ...table.overrides()]) {
       let count = 0;
-      for (const row of rows.keys()) {
+      for (const row of rows.changedOwners()) {
         if (++count % STEP === 0) yield;
         if (!this.#byRow[row]) continue;
         const stored = before.storedAt(row);

@@ -16,6 +16,7 @@ import { type EntryStore, PortStore } from './entry-store.ts';
 import { type EntryMap, layoutOfName, shortName } from './map-table.ts';
 import { PROGRAMS, type ProgramObjects } from './objects.ts';
 import { list, makeFolder, removeTree } from './pin-dir.ts';
+import { fieldOf } from './struct-field.ts';
 import { isBucketKind, mapOf, PLACE_MAP, type TableLayout } from './table-layout.ts';
 
 /** The part of `struct mw_meta` that every layout version begins with. */
@@ -26,8 +27,6 @@ export interface MetaHead {
   readonly revision: bigint;
   readonly instance: Uint8Array;
 }
-
-type StructCodec = Pick<typeof metaCodec, 'shape'>;
 
 const ZERO_KEY = new Uint8Array(4);
 
@@ -180,7 +179,7 @@ export class Generation {
 
   /** Notes the revision in force: through mapped memory, not by a map write. */
   setRevision(revision: number): void {
-    const memory = new BigUint64Array(this.map('meta').mmap(), offsetIn(metaCodec, 'revision'), 1);
+    const memory = new BigUint64Array(this.map('meta').mmap(), fieldOf(metaCodec.shape, 'revision').offset, 1);
     Atomics.store(memory, 0, BigInt(revision));
   }
 
@@ -206,7 +205,7 @@ export class Generation {
   }
 
   #liveField(name: 'epoch' | 'encaps'): Uint32Array {
-    return new Uint32Array(this.map('live').mmap(), offsetIn(liveCodec, name), 1);
+    return new Uint32Array(this.map('live').mmap(), fieldOf(liveCodec.shape, name).offset, 1);
   }
 
   /** One write. */
@@ -248,12 +247,6 @@ export class Generation {
 
 function boundName(role: 'port' | 'underlay', ifindex: number): string {
   return `${PROGRAMS.xdp[role]}@${ifindex}`;
-}
-
-function offsetIn(codec: StructCodec, name: string): number {
-  const field = codec.shape.kind === 'struct' && codec.shape.fields.find((one) => one.name === name);
-  if (!field) throw new MapwireError('ERR_MW_LAYOUT', `the struct has no ${name}`);
-  return field.offset;
 }
 
 function readMetaHead(map: RawMap): MetaHead | undefined {

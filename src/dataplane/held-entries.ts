@@ -116,4 +116,4 @@ export class HeldEntries {
 }
 
 /** Entries between two pauses. */
-const STEP = 16_384;
+const STEP = 4_096;

@@ -1,15 +1,14 @@
 import { EntryBuffer, keyBytes, type Plan, type PortMap, valueBytes } from '../compiler/index.ts';
-import { port as portCodec } from '../generated/layout.ts';
-import { withHistory } from './former.ts';
+import { addHistory } from './former.ts';
 import type { Generation } from './generation.ts';
 import { HeldEntries } from './held-entries.ts';
 import type { MapWriter } from './map-writer.ts';
-import { HISTORY, type Surroundings } from './reconcile.ts';
+import { HISTORY, type Surroundings, viewOf } from './reconcile.ts';
 
 /** Entries that are packed and written together when the map is empty: enough for a batch that is written off the event loop. */
 const CHUNK = 16_384;
-/** Entries that are packed and compared together: a few milliseconds of it. */
-const COMPARED = 4_096;
+/** Entries that are packed and compared together: a millisecond or two of it. */
+const COMPARED = 1_024;
 
 /** Keys that have to go when everything else is written. */
 export interface Leftover {
@@ -85,6 +84,8 @@ function differences(
 ): void {
   const { map, keys, values, keySize, valueSize } = wanted;
   const words = new Uint32Array(keys.buffer);
+  const pastView = viewOf(past.values);
+  const until = map === 'port' ? around.now() + around.graceNs : 0n;
   for (let i = 0; i < wanted.count; i++) {
     const at = i * valueSize;
     const position = held.find(words, (i * keySize) >>> 2);
@@ -99,15 +100,10 @@ function differences(
     if (map === 'port') {
       const before = past === held ? position : past.find(words, (i * keySize) >>> 2);
       if (before >= 0 && !past.equals(before, values, at, valueSize)) {
-        value = withPast(value, past.value(before), around);
-        if (position >= 0 && held.equals(position, value, 0, valueSize)) continue;
+        addHistory(wanted.valueView, at, pastView, before * past.stride, until);
+        if (position >= 0 && held.equals(position, values, at, valueSize)) continue;
       }
     }
     puts.push(keys.subarray(i * keySize, (i + 1) * keySize), value);
   }
-}
-
-function withPast(wanted: Uint8Array, held: Uint8Array, around: Surroundings): Uint8Array<ArrayBuffer> {
-  const port = withHistory(portCodec.decode(wanted), portCodec.decode(held), around.now(), around.graceNs);
-  return portCodec.encode(port) as Uint8Array<ArrayBuffer>;
 }

@@ -1,8 +1,8 @@
 import { type Entry, isPortMap, keyBytes, type Plan, STATE_FLAGS, stateFlags, valueBytes } from '../compiler/index.ts';
-import { type Nexthop, type Node, node as nodeCodec, type Port, port as portCodec } from '../generated/layout.ts';
+import { type Nexthop, type Node, node as nodeCodec, port as portCodec } from '../generated/layout.ts';
 import { pacer } from '../pace.ts';
 import type { NodeState } from '../table/index.ts';
-import { withHistory } from './former.ts';
+import { addHistory } from './former.ts';
 import type { Generation } from './generation.ts';
 import { ENTRY_ORDER, type EntryMap, isPlanMap, type RawEntry } from './map-table.ts';
 import { type Held, type MapWriter, readMap, textOf } from './map-writer.ts';
@@ -29,8 +29,9 @@ export const HISTORY: readonly EntryMap[] = ['port', 'move'];
 /** A plan's entry as the kernel should hold it, given what it holds. */
 export function finished(entry: Entry, held: Uint8Array | undefined, around: Surroundings): Uint8Array {
   if (entry.map === 'port') {
-    const before: Port | undefined = held === undefined ? undefined : portCodec.decode(held);
-    return portCodec.encode(withHistory(entry.value, before, around.now(), around.graceNs));
+    const value = portCodec.encode(entry.value);
+    if (held !== undefined) addHistory(viewOf(value), 0, viewOf(held), 0, around.now() + around.graceNs);
+    return value;
   }
   if (entry.map === 'node') {
     const { key, value: planned } = entry;
@@ -45,6 +46,11 @@ export function finished(entry: Entry, held: Uint8Array | undefined, around: Sur
   // What a program wrote there is its own.
   if (entry.map === 'move' && held !== undefined) return held;
   return valueBytes(entry);
+}
+
+/** The same bytes. */
+export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 /** Flags of a node's entry with another state, if one is given. */

@@ -100,7 +100,7 @@ export class SequenceBook {
         if (JSON.stringify({ port: port.id, ...known?.record }) !== JSON.stringify(line)) lines.push(line);
       }
       for (const gone of before.keys()) lines.push({ gone });
-    } else {
+    } else if (table.parts.store.hasSequences || previous?.parts.store.hasSequences === true) {
       for (const id of changes.ports) {
         const port = table.port(id);
         if (port?.sequence !== undefined) {

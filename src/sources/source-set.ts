@@ -183,8 +183,8 @@ export class SourceSet {
       this.#editing = false;
       return this.#judge(member, offer, base, edit, result);
     } finally {
+      await inSteps(edit.abandonSteps(), pause);
       this.#editing = false;
-      edit.abandon();
     }
   }
 

@@ -68,7 +68,7 @@ function suspects(edit: TableEdit, index: AddressIndex): Iterable<string> {
   const add = (ids: readonly string[] | undefined): void => {
     for (const id of ids ?? []) found.add(id);
   };
-  for (const port of touchedPorts) add(index.byPort.get(port));
+  if (index.byPort.size > 0) for (const port of touchedPorts) add(index.byPort.get(port));
   for (const row of touchedRows) {
     if (!store.isLive(row)) continue;
     const network = store.network(row);

@@ -4,8 +4,9 @@
  * nothing. Reading an old version gets slower with the versions since; they are folded together on the way.
  */
 
-import { equalIp, parseIp, parseMac } from './address.ts';
+import { parseIp, parseMac } from './address.ts';
 import type { TableFile } from './document.ts';
+import { FormerRows } from './former-rows.ts';
 import type { Table, TableAddress, TableNetwork, TableNode, TablePort } from './model.ts';
 import { type PortStore, portOfRow, type StoredRow } from './port-store.ts';
 
@@ -15,10 +16,9 @@ export interface Origin {
   readonly line: number;
 }
 
-/** What a later version changed: each row as it was before, null where there was none. */
+/** What a later version changed. */
 export interface Undo {
-  readonly rows: Map<number, StoredRow | null>;
-  readonly ids: Map<string, StoredRow | null>;
+  readonly rows: FormerRows;
   /** Nodes, networks and addresses that differ. */
   readonly nodes: Set<string>;
   readonly networks: Set<string>;
@@ -52,7 +52,43 @@ export interface FileList {
 
 const KEEP_APART = 16;
 const NONE_LATER: readonly Undo[] = [];
-const NOTHING_CHANGED: ReadonlyMap<number, StoredRow | null> = new Map();
+
+/** Rows as they were before later versions changed them, nearest first. Whoever pauses asks again. */
+export type Overrides = readonly FormerRows[];
+
+/** What was in a row that a later version has changed; null: nothing; undefined: it is as the store has it. */
+export function overridden(overrides: Overrides, row: number): StoredRow | null | undefined {
+  for (const rows of overrides) {
+    const was = rows.get(row);
+    if (was !== undefined) return was;
+  }
+  return undefined;
+}
+
+/** Ids of ports that an edit put in, changed or took out; `after`: what is in its rows afterwards. */
+export function* idsChangedBy(
+  { rows }: Undo,
+  after: { isLive(row: number): boolean; id(row: number): string },
+): Generator<string> {
+  for (const row of rows.rows()) {
+    const was = rows.idOf(row);
+    if (was !== undefined) yield was;
+    const now = after.isLive(row) ? after.id(row) : undefined;
+    if (now !== undefined && now !== was) yield now;
+  }
+}
+
+/** What an edit changed. The ports are listed when somebody asks: there may be a million. */
+export function changesBetween(changed: Omit<TableChanges, 'ports'>, undo: Undo, after: CompactTable): TableChanges {
+  let ports: Set<string> | undefined;
+  return {
+    ...changed,
+    get ports() {
+      ports ??= new Set(idsChangedBy(undo, after.idsByRow));
+      return ports;
+    },
+  };
+}
 
 export class CompactTable implements Table {
   readonly revision: number;
@@ -119,17 +155,16 @@ export class CompactTable implements Table {
     if (count <= KEEP_APART) return;
     const own = this.#undo!;
     const folded: Undo = {
-      rows: new Map(own.rows),
-      ids: new Map(own.ids),
+      rows: new FormerRows(),
       nodes: new Set(own.nodes),
       networks: new Set(own.networks),
       addresses: new Set(own.addresses),
     };
+    folded.rows.absorb(own.rows);
     let newest: CompactTable = this;
     for (let at: CompactTable = this.#next!; at.#next !== undefined; at = at.#next) {
       const undo = at.#undo!;
-      for (const [row, was] of undo.rows) if (!folded.rows.has(row)) folded.rows.set(row, was);
-      for (const [id, was] of undo.ids) if (!folded.ids.has(id)) folded.ids.set(id, was);
+      folded.rows.absorb(undo.rows);
       for (const id of undo.nodes) folded.nodes.add(id);
       for (const id of undo.networks) folded.networks.add(id);
       for (const id of undo.addresses) folded.addresses.add(id);
@@ -145,12 +180,8 @@ export class CompactTable implements Table {
   }
 
   storedPort(id: string): StoredRow | undefined {
-    for (const undo of this.#later()) {
-      const was = undo.ids.get(id);
-      if (was !== undefined) return was ?? undefined;
-    }
-    const row = this.parts.store.findId(id);
-    return row < 0 ? undefined : this.parts.store.stored(row);
+    const row = this.rowOf(id);
+    return row < 0 ? undefined : this.#storedAt(row);
   }
 
   *ports(): IterableIterator<TablePort> {
@@ -173,7 +204,7 @@ export class CompactTable implements Table {
 
   #storedAt(row: number): StoredRow | undefined {
     for (let at: CompactTable | undefined = this; at !== undefined; at = at.#next) {
-      const was: StoredRow | null | undefined = (at.#undo ?? at.#live)?.rows.get(row);
+      const was = (at.#undo ?? at.#live)?.rows.get(row);
       if (was !== undefined) return was ?? undefined;
     }
     return this.parts.store.isLive(row) ? this.parts.store.stored(row) : undefined;
@@ -181,12 +212,17 @@ export class CompactTable implements Table {
 
   /** The row of a port in this version; -1: there is none. */
   rowOf(id: string): number {
-    for (const undo of this.#later()) {
-      const was = undo.ids.get(id);
-      if (was !== undefined) return was?.place ?? -1;
-    }
-    return this.parts.store.findId(id);
+    const later = this.#later();
+    let row = this.parts.store.findId(id);
+    for (let i = later.length - 1; i >= 0; i--) row = later[i]!.rows.rowBefore(id, row);
+    return row;
   }
+
+  /** Of this version, row by row. */
+  readonly idsByRow = {
+    isLive: (row: number): boolean => row < this.#limit && this.#storedAt(row) !== undefined,
+    id: (row: number): string => this.#storedAt(row)!.row.id,
+  };
 
   /** What is in a row of this version. */
   storedAt(row: number): StoredRow | undefined {
@@ -207,14 +243,9 @@ export class CompactTable implements Table {
     return this.parts.store === other.parts.store;
   }
 
-  /** Rows that a later version has changed, as they are in this one; null: empty. Whoever pauses asks again. */
-  overrides(): ReadonlyMap<number, StoredRow | null> {
-    const undos = this.#later();
-    if (undos.length === 0) return NOTHING_CHANGED;
-    if (undos.length === 1) return undos[0]!.rows;
-    const merged = new Map(undos[0]!.rows);
-    for (const undo of undos) for (const [row, was] of undo.rows) if (!merged.has(row)) merged.set(row, was);
-    return merged;
+  /** Rows that later versions have changed, as they are in this one. */
+  overrides(): Overrides {
+    return this.#later().map(({ rows }) => rows);
   }
 
   /** The port of a network that has the MAC. */
@@ -222,7 +253,7 @@ export class CompactTable implements Table {
     const number = parseMac(mac);
     if (number === undefined) return undefined;
     return this.#find(
-      (stored) => stored.row.network === network && stored.row.mac === number,
+      (rows) => rows.findMac(network, number),
       () => this.parts.store.findMac(network, number),
     );
   }
@@ -232,21 +263,21 @@ export class CompactTable implements Table {
     const number = parseIp(ip);
     if (number === undefined) return undefined;
     return this.#find(
-      (stored) => stored.row.network === network && stored.row.ips.some((own) => equalIp(own, number)),
+      (rows) => rows.findIp(network, number),
       () => this.parts.store.findIp(network, number),
     );
   }
 
-  #find(matches: (stored: StoredRow) => boolean, rows: () => readonly number[]): TablePort | undefined {
-    const seen = new Set<number>();
-    for (const undo of this.#later()) {
-      for (const [row, was] of undo.rows) {
-        if (seen.has(row)) continue;
-        seen.add(row);
-        if (was !== null && matches(was)) return portOfRow(was.row);
+  #find(former: (rows: FormerRows) => Iterable<number>, present: () => readonly number[]): TablePort | undefined {
+    const overrides = this.overrides();
+    for (const [i, rows] of overrides.entries()) {
+      for (const row of former(rows)) {
+        if (!overrides.slice(0, i).some((nearer) => nearer.has(row))) return portOfRow(rows.get(row)!.row);
       }
     }
-    for (const row of rows()) if (!seen.has(row)) return this.parts.store.port(row);
+    for (const row of present()) {
+      if (!overrides.some((rows) => rows.has(row))) return this.parts.store.port(row);
+    }
     return undefined;
   }
 
@@ -255,7 +286,7 @@ export class CompactTable implements Table {
     let count = 0;
     for (let at: CompactTable = this; at !== later; at = at.#next) {
       if (at.#next === undefined) return undefined;
-      count += at.#undo!.ids.size;
+      count += at.#undo!.rows.size;
     }
     return count;
   }
@@ -269,7 +300,7 @@ export class CompactTable implements Table {
     let at: CompactTable = this;
     while (at !== later) {
       if (at.#next === undefined) return undefined;
-      for (const id of at.#undo!.ids.keys()) ports.add(id);
+      for (const id of idsChangedBy(at.#undo!, at.#next.idsByRow)) ports.add(id);
       for (const id of at.#undo!.nodes) nodes.add(id);
       for (const id of at.#undo!.networks) networks.add(id);
       for (const id of at.#undo!.addresses) addresses.add(id);

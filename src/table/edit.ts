@@ -7,12 +7,21 @@
 
 import { addressOfValue } from './address-row.ts';
 import { checkSteps } from './checks.ts';
-import { CompactTable, type FileList, type Origin, type TableChanges, type Undo } from './compact-table.ts';
+import {
+  CompactTable,
+  changesBetween,
+  type FileList,
+  idsChangedBy,
+  type Origin,
+  type TableChanges,
+  type Undo,
+} from './compact-table.ts';
 import { type Diagnostic, type DiagnosticCode, quote } from './diagnostics.ts';
 import type { Document, RecordKind, RecordSink, TableFile } from './document.ts';
+import { FormerRows } from './former-rows.ts';
 import { compareText, type FoundMistake, Mistakes, placeIn } from './mistakes.ts';
 import type { TableAddress, TableNetwork, TableNode } from './model.ts';
-import { type PlainPort, PortStore, type StoredRow } from './port-store.ts';
+import { type PlainPort, PortStore } from './port-store.ts';
 import {
   isMapping,
   type MistakeExtra,
@@ -148,8 +157,7 @@ export class TableEdit implements RecordSink {
   readonly #options: EditOptions;
   readonly #files: (TableFile | undefined)[];
   readonly #undo: Undo = {
-    rows: new Map(),
-    ids: new Map(),
+    rows: new FormerRows(),
     nodes: new Set(),
     networks: new Set(),
     addresses: new Set(),
@@ -189,12 +197,12 @@ export class TableEdit implements RecordSink {
 
   /** Rows that this edit put in or took out; undefined: all. */
   get touchedRows(): Iterable<number> | undefined {
-    return this.#base === undefined ? undefined : this.#undo.rows.keys();
+    return this.#base === undefined ? undefined : this.#undo.rows.rows();
   }
 
   /** Ids of ports that this edit put in or took out; undefined: all. */
   get touchedPorts(): Iterable<string> | undefined {
-    return this.#base === undefined ? undefined : this.#undo.ids.keys();
+    return this.#base === undefined ? undefined : idsChangedBy(this.#undo, this.store);
   }
 
   /** Is something of this id written, right or wrong? */
@@ -372,16 +380,19 @@ export class TableEdit implements RecordSink {
     if (row < 0 && this.#isRemembered(port)) return false;
     if (row < 0) {
       const place = store.putPlain(port, this.#file, line);
-      if (this.#base !== undefined) this.#note(place, store.id(place), null);
+      this.#keepEmpty(place);
       this.#mark(place);
       return true;
     }
     if (store.sequence(row) > 0 || !this.#mayReplace(row)) return false;
-    if (store.equalsPlain(row, port)) {
+    if (!store.equalsButNode(row, port)) {
+      this.#replace(row);
+      store.putPlain(port, this.#file, line, row);
+    } else if (store.node(row) === port.node) {
       this.#relocate(row, line);
     } else {
-      this.#take(row);
-      store.putPlain(port, this.#file, line, row);
+      this.#keep(row, true);
+      store.moveTo(row, port.node, this.#file, line);
     }
     this.#mark(row);
     return true;
@@ -396,6 +407,7 @@ export class TableEdit implements RecordSink {
   expect(ports: number): void {
     const more = ports - this.store.size;
     if (more > 0) this.store.reserve(more);
+    if (this.#base !== undefined) this.#undo.rows.reserve(ports);
   }
 
   /** Is there no question whether a port of this file may stand in the place of the one in the row? */
@@ -418,23 +430,32 @@ export class TableEdit implements RecordSink {
       this.#mark(row);
       return;
     }
-    if (row >= 0) this.#take(row);
+    if (row >= 0) this.#replace(row);
     const place = store.put(port, this.#file, line, row);
-    this.#note(place, port.id, null);
+    this.#keepEmpty(place);
     this.#mark(place);
   }
 
+  /** Takes a port out of its row. */
   #take(row: number): void {
-    const stored = this.store.remove(row);
-    this.#note(row, stored.row.id, stored);
+    this.#replace(row);
+    if (this.#base !== undefined) this.#undo.rows.leave(row);
     if (row < this.#seen.length) this.#seen[row] = 0;
   }
 
-  /** Remembers what was at a row, and under an id, before the edit. */
-  #note(row: number, id: string, was: StoredRow | null): void {
-    if (this.#base === undefined) return;
-    if (!this.#undo.rows.has(row)) this.#undo.rows.set(row, was);
-    if (!this.#undo.ids.has(id)) this.#undo.ids.set(id, was);
+  /** The same, when it is put back there at once. */
+  #replace(row: number): void {
+    this.#keep(row, false);
+    this.store.remove(row);
+  }
+
+  /** Remembers what was in a row before the edit. */
+  #keep(row: number, moved: boolean): void {
+    if (this.#base !== undefined) this.#undo.rows.keep(row, this.store, moved);
+  }
+
+  #keepEmpty(row: number): void {
+    if (this.#base !== undefined) this.#undo.rows.keepEmpty(row, this.store);
   }
 
   #mark(row: number): void {
@@ -609,15 +630,15 @@ export class TableEdit implements RecordSink {
     try {
       yield* this.#sweep();
       yield* checkSteps(this);
-      const ports = new Set<string>();
-      for (const id of this.#undo.ids.keys()) {
-        ports.add(id);
-        if (ports.size % STEP === 0) yield;
+      if (this.mistakes.errors === 0) {
+        if (this.#base === undefined) yield* this.store.fitSteps();
+        return this.#conclude();
       }
-      if (this.#base === undefined) yield* this.store.fitSteps();
-      return this.#conclude(ports);
+      const diagnostics = this.mistakes.list();
+      yield* this.#rollBack();
+      return { diagnostics };
     } catch (error) {
-      this.#rollBack();
+      atOnce(this.#rollBack());
       throw error;
     } finally {
       this.#over();
@@ -634,21 +655,16 @@ export class TableEdit implements RecordSink {
     }
   }
 
-  #conclude(ports: ReadonlySet<string>): EditResult {
+  #conclude(): EditResult {
     const diagnostics = this.mistakes.list();
-    if (this.mistakes.errors > 0) {
-      this.#rollBack();
-      return { diagnostics };
-    }
     this.#forgetLines();
     const base = this.#base;
-    const changes: TableChanges = {
+    const changed = {
       nodes: this.nodes.changed,
       networks: this.networks.changed,
       addresses: this.addresses.changed,
-      ports,
     };
-    const unchanged = changes.nodes.size + changes.networks.size + changes.addresses.size + this.#undo.rows.size === 0;
+    const unchanged = changed.nodes.size + changed.networks.size + changed.addresses.size + this.#undo.rows.size === 0;
     const { revision } = this.#options;
     const keep = base !== undefined && unchanged && (typeof revision !== 'number' || revision === base.revision);
     const parts = {
@@ -667,15 +683,16 @@ export class TableEdit implements RecordSink {
       base.parts = parts;
       base.endEdit();
       this.store.settle();
-      return { table: base, changes, diagnostics };
+      return { table: base, changes: { ...changed, ports: new Set() }, diagnostics };
     }
     const table = new CompactTable(parts);
-    for (const id of changes.nodes) this.#undo.nodes.add(id);
-    for (const id of changes.networks) this.#undo.networks.add(id);
-    for (const id of changes.addresses) this.#undo.addresses.add(id);
+    for (const id of changed.nodes) this.#undo.nodes.add(id);
+    for (const id of changed.networks) this.#undo.networks.add(id);
+    for (const id of changed.addresses) this.#undo.addresses.add(id);
     base?.succeed(table, this.#undo);
     this.store.settle();
-    return { table, ...(base !== undefined && { changes }), diagnostics };
+    if (base === undefined) return { table, diagnostics };
+    return { table, changes: changesBetween(changed, this.#undo, table), diagnostics };
   }
 
   /** What deltas were written in is gone after the edit: their records are of no line then. */
@@ -698,10 +715,18 @@ export class TableEdit implements RecordSink {
 
   /** Gives the edit up: the store is as before. */
   abandon(): void {
+    atOnce(this.abandonSteps());
+  }
+
+  /** `abandon` with pauses. Nothing else may change the store in them. */
+  *abandonSteps(): Steps<void> {
     if (this.#finished) return;
     this.#finished = true;
-    this.#rollBack();
-    this.#over();
+    try {
+      yield* this.#rollBack();
+    } finally {
+      this.#over();
+    }
   }
 
   /** Takes out what the replaced files do not have any more. */
@@ -709,7 +734,9 @@ export class TableEdit implements RecordSink {
     if (this.#replaced.size === 0 || this.#base === undefined) return;
     const { store } = this;
     let taken = 0;
-    for (const row of store.rowsOfFiles(this.#replaced, this.#seen)) {
+    const rows = store.rowsOfFiles(this.#replaced, this.#seen);
+    if (rows.length > STEP) this.#undo.rows.reserveLeft(rows.length);
+    for (const row of rows) {
       this.#take(row);
       if (++taken % STEP === 0) yield;
     }
@@ -720,14 +747,21 @@ export class TableEdit implements RecordSink {
     }
   }
 
-  #rollBack(): void {
+  *#rollBack(): Steps<void> {
     const { store } = this;
     if (this.#base === undefined) return;
-    for (const row of this.#undo.rows.keys()) if (store.isLive(row)) store.remove(row);
-    for (const [row, was] of this.#undo.rows) {
-      if (was !== null) store.put(was.row, was.file, was.line, row);
+    const { rows } = this.#undo;
+    // All keys are free before the first is taken again.
+    for (let at = 0; at < rows.size; at++) {
+      rows.clear(at, store);
+      if (at % STEP === STEP - 1) yield;
+    }
+    for (let at = 0; at < rows.size; at++) {
+      rows.restore(at, store);
+      if (at % STEP === STEP - 1) yield;
     }
     for (let i = this.#relocated.length - 3; i >= 0; i -= 3) {
+      if (i % (3 * STEP) === 0) yield;
       const row = this.#relocated[i]!;
       if (store.isLive(row)) store.relocate(row, this.#relocated[i + 1]!, this.#relocated[i + 2]!);
     }

@@ -86,6 +86,16 @@ export class IdCells {
     return true;
   }
 
+  /** The same of an id that others hold. */
+  encodeFrom(others: IdCells, row: number, kind: IdKind): void {
+    if (kind === ID_LONG) {
+      this.#encodeLong(others.text(row, kind));
+      return;
+    }
+    for (let i = 0; i < 4; i++) this.#scratchWords[i] = others.#words[row * 4 + i]!;
+    this.#kind = kind;
+  }
+
   #encodeLong(id: string): void {
     this.#heap.encode(id);
     this.#kind = ID_LONG;

@@ -322,6 +322,11 @@ export class PortStore {
     return this.isLive(row) && (this.#flags[row]! & HAS_EXTRA) === 0 && this.sequence(row) === 0;
   }
 
+  /** True when the row has no more than what lies in columns; it may have a sequence. */
+  isInColumns(row: number): boolean {
+    return (this.#flags[row]! & HAS_EXTRA) === 0;
+  }
+
   hasIp4(row: number): boolean {
     return (this.#flags[row]! & HAS_IP4) !== 0;
   }
@@ -336,8 +341,23 @@ export class PortStore {
     return this.#ids.text(row, this.#idKind(row));
   }
 
+  /** Puts the id of a row into a form that `cells` can store. */
+  encodeId(row: number, cells: IdCells): void {
+    cells.encodeFrom(this.#ids, row, this.#idKind(row));
+  }
+
   network(row: number): string {
     return this.networks.name(this.#network[row]!);
+  }
+
+  /** The node of a row that is `isInColumns`. */
+  node(row: number): string {
+    return this.nodes.name(this.#node[row]!);
+  }
+
+  /** The interface of a row that is `isInColumns`, if it has one. */
+  interface(row: number): string | undefined {
+    return this.#flags[row]! & HAS_INTERFACE ? this.#interfaces.text(this.#interface![row]!) : undefined;
   }
 
   mac(row: number): number {
@@ -357,10 +377,14 @@ export class PortStore {
   at(row: number): readonly TableLocator[] {
     const flags = this.#flags[row]!;
     if (flags & EXTRA_AT) return this.#extra.get(row)!.at!;
-    const node = this.nodes.name(this.#node[row]!);
-    const name = flags & HAS_INTERFACE ? this.#interfaces.text(this.#interface![row]!) : undefined;
+    const name = this.interface(row);
     return [
-      { node, ...(name !== undefined && { interface: name }), priority: DEFAULT_PRIORITY, weight: DEFAULT_WEIGHT },
+      {
+        node: this.node(row),
+        ...(name !== undefined && { interface: name }),
+        priority: DEFAULT_PRIORITY,
+        weight: DEFAULT_WEIGHT,
+      },
     ];
   }
 
@@ -681,14 +705,31 @@ export class PortStore {
 
   /** Does the row hold exactly this, wherever it was written? Its id does. */
   equalsPlain(row: number, port: PlainPort): boolean {
+    return this.equalsButNode(row, port) && this.node(row) === port.node;
+  }
+
+  /** The same, whatever the node. */
+  equalsButNode(row: number, port: PlainPort): boolean {
     const flags = this.#flags[row]!;
     if ((flags & (HAS_EXTRA | HAS_INTERFACE)) !== 0 || this.sequence(row) !== 0) return false;
-    if (this.mac(row) !== port.mac || this.nodes.name(this.#node[row]!) !== port.node) return false;
+    if (this.mac(row) !== port.mac) return false;
     if (this.networks.name(this.#network[row]!) !== port.network) return false;
     if ((flags & HAS_IP4 ? this.#ip4[row]! : -1) !== port.ip4) return false;
     const { ip6 } = port;
     if (ip6 === undefined) return (flags & HAS_IP6) === 0;
     return (flags & HAS_IP6) !== 0 && this.#hasIp(row, ip6);
+  }
+
+  /** Another node for a plain row without an interface: what a move is, and no index need know of it. */
+  moveTo(row: number, name: string, file: number, line: number): void {
+    const network = this.#network[row]!;
+    const before = this.#node[row]!;
+    this.#present(before, network, undefined, -1);
+    this.nodes.drop(before);
+    const node = this.nodes.take(name);
+    this.#setNode(row, node);
+    this.#present(node, network, undefined, 1);
+    this.relocate(row, file, line);
   }
 
   /** `put` for a port that is plain. `findIdBytes` must have been asked for its id just before. */
@@ -840,11 +881,10 @@ export class PortStore {
     }
   }
 
-  /** Takes a port out; what it was. */
-  remove(row: number): StoredRow {
+  /** Takes a port out. */
+  remove(row: number): void {
     this.version++;
-    const stored = this.stored(row);
-    const port = stored.row;
+    const port = this.stored(row).row;
     const network = this.#network[row]!;
     this.#byId.remove(this.#ids.hashAt(row, this.#idKind(row)), row);
     this.#removeKey(this.#byMac, hashMac(this.#seed, network, port.mac), row, () => macKey(network, port.mac));
@@ -879,7 +919,6 @@ export class PortStore {
     this.suspects.delete(row);
     this.#live--;
     this.#compactHeaps();
-    return stored;
   }
 
   #compactHeaps(): void {

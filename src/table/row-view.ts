@@ -1,7 +1,7 @@
 /** The ports of one version of a table by row, for code that goes through all of them and wants no objects. */
 
 import type { IpNumber } from './address.ts';
-import type { CompactTable } from './compact-table.ts';
+import { type CompactTable, type Overrides, overridden } from './compact-table.ts';
 import type { PortColumns, PortStore, StoredRow } from './port-store.ts';
 
 /**
@@ -14,7 +14,7 @@ export class RowView {
   readonly limit: number;
   readonly #store: PortStore;
   readonly #columns: PortColumns;
-  readonly #overrides: ReadonlyMap<number, StoredRow | null>;
+  readonly #overrides: Overrides;
 
   constructor(table: CompactTable) {
     this.limit = table.rowLimit;
@@ -25,15 +25,15 @@ export class RowView {
 
   /** Does the row lie in columns? Otherwise `stored` says what is there. */
   isPlain(row: number): boolean {
-    return this.#store.isPlain(row) && (this.#overrides.size === 0 || !this.#overrides.has(row));
+    if (!this.#store.isPlain(row)) return false;
+    for (const rows of this.#overrides) if (rows.has(row)) return false;
+    return true;
   }
 
   /** What is in a row; undefined when it is free. */
   stored(row: number): StoredRow | undefined {
-    if (this.#overrides.size > 0) {
-      const was = this.#overrides.get(row);
-      if (was !== undefined) return was ?? undefined;
-    }
+    const was = overridden(this.#overrides, row);
+    if (was !== undefined) return was ?? undefined;
     return this.#store.isLive(row) ? this.#store.stored(row) : undefined;
   }
 

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configFromHex, configHex, covers } from '../../../src/dataplane/config.ts';
 import { chooseHook, type DeviceFacts, deviceFlags } from '../../../src/dataplane/device-rules.ts';
-import { withHistory } from '../../../src/dataplane/former.ts';
+import { addHistory } from '../../../src/dataplane/former.ts';
 import { capacityFor, ENTRY_ORDER, isTight } from '../../../src/dataplane/map-table.ts';
 import { Mutex } from '../../../src/dataplane/mutex.ts';
 import { pairNames } from '../../../src/dataplane/segmenter.ts';
 import { Slots } from '../../../src/dataplane/slots.ts';
 import { StateFile } from '../../../src/dataplane/state-file.ts';
 import { tagRule } from '../../../src/dataplane/tag-rules.ts';
-import { type Config, DeviceFlags, type Port } from '../../../src/generated/layout.ts';
+import { type Config, DeviceFlags, type Port, port as portCodec } from '../../../src/generated/layout.ts';
 
 const facts = (more: Partial<DeviceFacts> = {}): DeviceFacts => ({
   kind: undefined,
@@ -94,7 +94,18 @@ describe('the history of a port', () => {
     ...more,
   });
   const history = (wanted: Port, held: Port | undefined, now = 1000n) => {
-    const { former, formerUntil } = withHistory(wanted, held, now, 500n);
+    // beside other entries, as in a batch
+    const value = new DataView(new ArrayBuffer(3 * portCodec.size));
+    const before = new DataView(new ArrayBuffer(3 * portCodec.size));
+    portCodec.write(value, portCodec.size, wanted);
+    if (held !== undefined) {
+      portCodec.write(before, 2 * portCodec.size, held);
+      addHistory(value, portCodec.size, before, 2 * portCodec.size, now + 500n);
+    }
+    const { former, formerUntil, ...rest } = portCodec.read(value, portCodec.size);
+    expect(portCodec.encode({ ...rest, former: wanted.former, formerUntil: wanted.formerUntil })).toEqual(
+      portCodec.encode(wanted),
+    );
     return [former, formerUntil];
   };
 
