@@ -6,7 +6,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Background } from '../test/support/process.ts';
 import { PingStream } from '../test/support/traffic.ts';
-import { addBystander, BYSTANDER, DaemonScene, type ProcessFigures } from './daemon-scene.ts';
+import { addBystander, BYSTANDER, DaemonScene } from './daemon-scene.ts';
 import {
   NETWORK,
   PORTS_A_FILE,
@@ -18,6 +18,7 @@ import {
   writeFolder,
   writeTable,
 } from './daemon-table.ts';
+import type { ProcessFigures } from './loop-probe.ts';
 
 export interface Quantiles {
   readonly count: number;

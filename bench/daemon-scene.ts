@@ -2,32 +2,14 @@
  * A daemon under the bench: its host, two guests, a gateway behind which all other nodes are, and figures from its
  * process. Needs root; everything goes with `close`.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Lab, type Namespace } from '../test/support/hosts.ts';
 import { Mapwire } from '../test/support/mapwire.ts';
-import { eventually } from '../test/support/process.ts';
 import { LOCAL, NETWORK, SELF } from './daemon-table.ts';
-
-/** What `loop-probe.mjs` tells; memory in bytes, times in milliseconds. */
-export interface ProcessFigures {
-  readonly uptime: number;
-  readonly maxMs: number;
-  readonly p99Ms: number;
-  readonly p999Ms: number;
-  readonly active: number;
-  readonly rss: number;
-  readonly peak: number;
-  readonly heapTotal: number;
-  readonly heapUsed: number;
-  readonly external: number;
-  readonly arrayBuffers: number;
-}
+import { LoopProbe, type ProcessFigures } from './loop-probe.ts';
 
 const GATEWAY = '192.0.2.254';
-const probe = fileURLToPath(new URL('loop-probe.mjs', import.meta.url)).replace('/dist/bench/', '/bench/');
 
 /** A second local port, to have a bystander that answers. */
 export const BYSTANDER = { id: 'bystander', mac: '02:00:00:00:00:02', ip4: '10.0.0.2', interface: 'guest2' };
@@ -47,6 +29,7 @@ export class DaemonScene {
   readonly guest: Namespace;
   readonly bystander: Namespace;
   readonly folder: string;
+  readonly #probe: LoopProbe;
   #mapwire: Mapwire | undefined;
 
   private constructor(parts: {
@@ -63,6 +46,7 @@ export class DaemonScene {
     this.guest = parts.guest;
     this.bystander = parts.bystander;
     this.folder = parts.folder;
+    this.#probe = new LoopProbe(join(parts.folder, 'probe'));
   }
 
   static async build(): Promise<DaemonScene> {
@@ -89,10 +73,6 @@ export class DaemonScene {
     return this.#mapwire;
   }
 
-  get probeFile(): string {
-    return join(this.folder, 'probe');
-  }
-
   /** Sets the daemon up for a table (a file or a folder), replacing what was before. */
   async configure(table: string): Promise<void> {
     await this.#mapwire?.down();
@@ -102,8 +82,7 @@ export class DaemonScene {
   /** Starts the daemon; milliseconds until it says `ready`. */
   async start(): Promise<number> {
     const begin = performance.now();
-    const env = ['env', `NODE_OPTIONS=--import=${probe}`, `MAPWIRE_PROBE=${this.probeFile}`];
-    const daemon = await this.mapwire.run(false, env);
+    const daemon = await this.mapwire.run(false, this.#probe.prefix);
     await daemon.waitFor(/\bready\b/, 600_000);
     return performance.now() - begin;
   }
@@ -121,13 +100,8 @@ export class DaemonScene {
   }
 
   /** Figures since the last call. */
-  async figures(): Promise<ProcessFigures> {
-    const lines = (): string[] =>
-      existsSync(this.probeFile) ? readFileSync(this.probeFile, 'utf8').trimEnd().split('\n') : [];
-    const before = lines().length;
-    process.kill(this.pid, 'SIGUSR2');
-    await eventually('the figures of the daemon', () => lines().length > before, 60_000);
-    return JSON.parse(lines().at(-1)!) as ProcessFigures;
+  figures(): Promise<ProcessFigures> {
+    return this.#probe.figures(this.pid);
   }
 
   /** What the last apply did. */

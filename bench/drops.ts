@@ -1,12 +1,10 @@
 /**
  * What the kernel drops behind a program's back, by tracepoint: skb:kfree_skb with its reason, failed redirects, and frames that a
- * device did not take. In an instance of tracefs of its own.
+ * device did not take.
  */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { run } from '../test/support/process.ts';
+import { type TraceEvent, TraceEvents } from './trace-events.ts';
 
-const TRACEFS = '/sys/kernel/tracing';
-const EVENTS: readonly { readonly name: string; readonly filter?: string }[] = [
+const EVENTS: readonly TraceEvent[] = [
   { name: 'skb/kfree_skb' },
   { name: 'xdp/xdp_redirect_err' },
   { name: 'xdp/xdp_devmap_xmit', filter: 'drops > 0' },
@@ -17,40 +15,23 @@ const EVENTS: readonly { readonly name: string; readonly filter?: string }[] = [
 export type Drops = Readonly<Record<string, number>>;
 
 export class DropWatch {
-  readonly #folder: string;
+  readonly #trace: TraceEvents;
 
-  private constructor(folder: string) {
-    this.#folder = folder;
+  private constructor(trace: TraceEvents) {
+    this.#trace = trace;
   }
 
   static async start(name: string): Promise<DropWatch> {
-    if (!existsSync(`${TRACEFS}/instances`)) await run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS]);
-    const watch = new DropWatch(`${TRACEFS}/instances/${name}`);
-    if (existsSync(watch.#folder)) rmdirSync(watch.#folder);
-    mkdirSync(watch.#folder);
-    watch.#write('buffer_size_kb', '4096');
-    for (const { name: event, filter } of EVENTS) {
-      if (filter !== undefined) watch.#write(`events/${event}/filter`, filter);
-      watch.#write(`events/${event}/enable`, '1');
-    }
-    return watch;
-  }
-
-  #write(file: string, text: string): void {
-    writeFileSync(`${this.#folder}/${file}`, text);
+    return new DropWatch(await TraceEvents.start(name, EVENTS));
   }
 
   /** What happened since the last call. */
   take(): Drops {
-    this.#write('tracing_on', '0');
-    const text = readFileSync(`${this.#folder}/trace`, 'utf8');
-    this.#write('trace', '');
-    this.#write('tracing_on', '1');
-    return countDrops(text);
+    return countDrops(this.#trace.take());
   }
 
   close(): void {
-    if (existsSync(this.#folder)) rmdirSync(this.#folder);
+    this.#trace.close();
   }
 }
 

@@ -1,8 +1,7 @@
 /** How long the endpoints of a node that goes down are sent to it: from the map write to the first packet for their standby. */
-import { join } from 'node:path';
-import { mapWrites, underStrace, writesRest } from '../test/support/bpf-trace.ts';
 import type { Lab } from '../test/support/hosts.ts';
 import { nodesOf } from './addressing.ts';
+import { MapWriteWatch } from './map-writes.ts';
 import type { MapwireVariant } from './peers/mapwire.ts';
 import { Probe } from './probe.ts';
 import { Site } from './site.ts';
@@ -15,7 +14,7 @@ export interface FailoverRow {
   /** Behind the node that goes down. */
   readonly endpoints: number;
   readonly count: number;
-  /** Calls of bpf(2) that write to a map, counted by strace: the most of one failover. */
+  /** Calls of bpf(2) that write to a map, counted by its tracepoint: the most of one failover. */
   readonly writes: number;
   /** Milliseconds from such a call to the first packet that goes to the standby. */
   readonly medianMs: number;
@@ -62,17 +61,16 @@ async function failover(
   const site = await Site.build(lab, `f-${variant.name}`, object, nodesOf(endpoints), false);
   const table = await writeTable(lab, { encap: 'vxlan', endpoints }, standbyLine);
   const instance = await configure(site, table, variant);
-  const trace = join(await lab.folder(), 'bpf');
-  const written = async () => (await mapWrites(trace)).lines;
+  const watch = await MapWriteWatch.start(`${site.here.name}-writes`);
   const say = async (state: 'down' | 'clear') => {
     const { status, text } = await instance.api('POST', '/v1/node-state', JSON.stringify({ node: 'n0', state }));
     if (status !== 200) throw new Error(`${status} ${text}`);
   };
   try {
-    await start(instance, [...underStrace(trace), '-ttt']);
+    await start(instance);
     await instance.settled();
-    await writesRest(trace);
-    // before the daemon and strace, which run on the same few processors
+    const { pid } = await instance.json<{ pid: number }>('status');
+    // before the daemon, which runs on the same few processors
     const probe = await Probe.start(site, await Probe.compile(lab), GAP, ['chrt', '-f', '1']);
     const fromWrite: number[] = [];
     const fromRequest: number[] = [];
@@ -81,18 +79,17 @@ async function failover(
       probe.talkTo((i * 7919) % endpoints);
       await probe.seen(0);
       await wait(20);
-      const before = (await written()).length;
-      const real = realtimeOfMonotonic();
+      watch.take(pid);
       const seen = probe.seen(1);
       const asked = process.hrtime.bigint();
       await say('down');
       const first = await seen;
       await wait(50);
-      const lines = (await written()).slice(before);
-      writes = Math.max(writes, lines.length);
-      const time = /\b(\d{10})\.(\d{6})\b/.exec(lines[0] ?? '');
-      if (time === null) throw new Error(`no map write of the failover in the trace: ${lines.join('; ')}`);
-      fromWrite.push(Number(first + real - BigInt(`${time[1]}${time[2]}000`)) / 1e6);
+      const times = watch.take(pid);
+      writes = Math.max(writes, times.length);
+      if (times[0] === undefined || times[0] > first)
+        throw new Error('a packet went to the standby before the map write');
+      fromWrite.push(Number(first - times[0]) / 1e6);
       fromRequest.push(Number(first - asked) / 1e6);
       await say('clear');
     }
@@ -103,24 +100,8 @@ async function failover(
       requestMs: quantile(fromRequest, 0.5),
     };
   } finally {
+    watch.close();
     await instance.down();
     await site.remove();
   }
-}
-
-/**
- * What is added to CLOCK_MONOTONIC to get CLOCK_REALTIME, which strace tells, in nanoseconds. Node tells that one in whole milliseconds: it is
- * exact when it has just changed.
- */
-function realtimeOfMonotonic(): bigint {
-  let most: bigint | undefined;
-  for (let i = 0; i < 5; i++) {
-    const before = Date.now();
-    let after = before;
-    while (after === before) after = Date.now();
-    const difference = BigInt(after) * 1_000_000n - process.hrtime.bigint();
-    // a look that came late gives less
-    if (most === undefined || difference > most) most = difference;
-  }
-  return most!;
 }

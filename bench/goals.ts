@@ -166,6 +166,14 @@ const WANTED: readonly Wanted[] = [
     of: ({ updates }) => updates?.bystanders.find((row) => row.during === 'reload' && row.endpoints === MILLION)?.lost,
   },
   {
+    figure: 'the daemon’s event loop blocked in one go, once `ready`, 1M ports, most',
+    ...{ most: 20, unit: ' ms', digits: 1 },
+    of: ({ updates }) => {
+      const most = updates?.loops.filter(({ endpoints }) => endpoints === MILLION).map(({ mostMs }) => mostMs) ?? [];
+      return most.length === 0 ? undefined : Math.max(...most);
+    },
+  },
+  {
     figure: 'map writes of a failover by `node down`, 1M endpoints behind the node',
     ...{ most: 1, unit: '', digits: 0, of: (figures) => failover(figures)?.writes },
   },

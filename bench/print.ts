@@ -40,7 +40,7 @@ export function printSockets(rows: readonly SocketRow[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-export function printUpdates({ tables, edits, streams, bystanders }: UpdateResults): string {
+export function printUpdates({ tables, edits, streams, bystanders, loops }: UpdateResults): string {
   const fixed = (value: number | undefined, digits: number, unit: string) =>
     value === undefined ? '' : `${value.toFixed(digits)} ${unit}`;
   return [
@@ -56,6 +56,10 @@ export function printUpdates({ tables, edits, streams, bystanders }: UpdateResul
     ...bystanders.map(
       (row) =>
         `bystander during ${row.during.padEnd(8)} ${fixed(row.seconds, 1, 's')}: ${row.sent} sent, ${row.lost} lost, median ${fixed(row.medianUs, 1, 'µs')}, p99 ${fixed(row.p99Us, 1, 'µs')}, most ${fixed(row.mostUs, 0, 'µs')}`,
+    ),
+    ...loops.map(
+      (row) =>
+        `event loop during ${row.during.padEnd(10)} blocked for p99 ${fixed(row.p99Ms, 1, 'ms')}, most ${fixed(row.mostMs, 1, 'ms')}`,
     ),
     '',
   ].join('\n');

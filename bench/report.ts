@@ -228,6 +228,22 @@ function updateSections({ updates }: Run, plot: Plot): string[] {
         number(row.mostUs, 0),
       ]),
     ),
+    '### How long the daemon’s event loop was blocked in one go',
+    table(
+      ['during', 'ports', 'p99, ms', 'most'],
+      updates.loops.map((row) => [
+        {
+          ready: 'the seconds after `ready`',
+          'file edits': 'edits by file',
+          'API edits': 'edits by the API',
+          stream: 'the stream of edits',
+          reload: 'a reload of every port',
+        }[row.during],
+        shortNumber(row.endpoints),
+        number(row.p99Ms, 1),
+        number(row.mostMs, 1),
+      ]),
+    ),
   ];
 }
 

@@ -7,6 +7,7 @@ import type { Lab } from '../test/support/hosts.ts';
 import { Mapwire } from '../test/support/mapwire.ts';
 import { run } from '../test/support/process.ts';
 import { endpointAddress, endpointId, endpointMac, HOST, nodesOf } from './addressing.ts';
+import { LoopProbe } from './loop-probe.ts';
 import { fdbCommands, kernelHost } from './peers/kernel.ts';
 import type { MapwireVariant } from './peers/mapwire.ts';
 import { Probe } from './probe.ts';
@@ -49,6 +50,14 @@ export interface StreamRow {
   readonly seconds: number;
 }
 
+/** For how long the daemon's event loop was blocked in one go. */
+export interface LoopRow {
+  readonly during: 'ready' | 'file edits' | 'API edits' | 'stream' | 'reload';
+  readonly endpoints: number;
+  readonly p99Ms: number;
+  readonly mostMs: number;
+}
+
 /** What a guest noticed that talks to somebody else. */
 export interface BystanderRow {
   readonly during: 'nothing' | 'reload' | 'edits' | 'restart';
@@ -67,6 +76,7 @@ export interface UpdateResults {
   readonly edits: EditRow[];
   readonly streams: StreamRow[];
   readonly bystanders: BystanderRow[];
+  readonly loops: LoopRow[];
 }
 
 export interface UpdateOptions {
@@ -227,10 +237,20 @@ export async function measureEdits(
   const edits: EditRow[] = [];
   const streams: StreamRow[] = [];
   const bystanders: BystanderRow[] = [];
+  const loops: LoopRow[] = [];
+  const loop = new LoopProbe(join(await lab.folder(), 'loop'));
+  const blocked = async (during: LoopRow['during']) => {
+    const { p99Ms, maxMs } = await loop.figures(instance.daemon!.pid!);
+    loops.push({ during, endpoints, p99Ms, mostMs: maxMs });
+    say(`event loop during ${during}: blocked for ${maxMs.toFixed(1)} ms at most`);
+  };
   const program = await Probe.compile(lab);
   try {
-    say(`edits: directory of ${directory.files} files loaded in ${(await start(instance)).toFixed(1)} s`);
+    say(`edits: directory of ${directory.files} files loaded in ${(await start(instance, loop.prefix)).toFixed(1)} s`);
+    // Up to here it may be: nothing is asked of it before it is ready.
+    await loop.figures(instance.daemon!.pid!);
     await instance.settled();
+    await blocked('ready');
     const probe = await Probe.start(site, program, GAP);
     const count = quick ? 5 : 50;
 
@@ -249,6 +269,8 @@ export async function measureEdits(
     edits.push(editRow('file', endpoints, byFile));
     say(`edits: a file of ${PER_FILE} rewritten, median ${edits.at(-1)!.medianMs.toFixed(1)} ms`);
 
+    await blocked('file edits');
+
     const byApi: number[] = [];
     const many = quick ? 50 : 500;
     let node = 0;
@@ -264,6 +286,7 @@ export async function measureEdits(
     }
     edits.push(editRow('api', endpoints, byApi));
     say(`edits: by the API, median ${edits.at(-1)!.medianMs.toFixed(1)} ms`);
+    await blocked('API edits');
 
     const bystander = async (during: BystanderRow['during'], body: () => Promise<void>) => {
       await probe.report();
@@ -288,6 +311,7 @@ export async function measureEdits(
       streams.push(await stream(instance, endpoints, quick ? 1000 : 10_000));
       say(`edits: ${streams.at(-1)!.edits} in ${streams.at(-1)!.seconds.toFixed(2)} s`);
     });
+    await blocked('stream');
     await bystander('reload', async () => {
       const before = await instance.applied();
       directory.shift();
@@ -296,12 +320,13 @@ export async function measureEdits(
       await run(['rm', join(directory.path, '.mapwire-hold')]);
       await instance.appliedAfter(before, 120_000);
     });
+    await blocked('reload');
     await bystander('restart', async () => {
       await instance.stop();
       await start(instance);
     });
     await probe.stop();
-    return { edits, streams, bystanders };
+    return { edits, streams, bystanders, loops };
   } finally {
     await instance.down();
     await site.remove();
@@ -351,6 +376,6 @@ async function stream(instance: Mapwire, endpoints: number, edits: number): Prom
 export async function measureUpdates(lab: Lab, options: UpdateOptions): Promise<UpdateResults> {
   const tables = await measureTables(lab, options);
   const variant = options.variants.find(({ name }) => options.names.has(name));
-  if (variant === undefined) return { tables, edits: [], streams: [], bystanders: [] };
+  if (variant === undefined) return { tables, edits: [], streams: [], bystanders: [], loops: [] };
   return { tables, ...(await measureEdits(lab, variant, options)) };
 }

@@ -21,6 +21,7 @@ test('npm run bench -- --quick', async () => {
   for (const row of mapwire) expect(row.delivered, JSON.stringify(row)).toBeGreaterThan(0.5);
   for (const { tcp } of sockets) expect(tcp['1']?.rate.median).toBeGreaterThan(0);
   expect(updates?.edits.map(({ how }) => how)).toEqual(['file', 'api']);
+  expect(updates?.loops).toHaveLength(5);
   expect(updates?.bystanders.map(({ lost }) => lost)).toEqual([0, 0, 0, 0]);
   expect(failover.map(({ peer, writes }) => [peer, writes])).toEqual([
     ['mapwire-xdp', 1],

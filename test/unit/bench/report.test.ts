@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { countDrops } from '../../../bench/drops.ts';
 import { type Figures, goals } from '../../../bench/goals.ts';
+import { writesOf } from '../../../bench/map-writes.ts';
 import type { PacketRow } from '../../../bench/packets.ts';
 import { report } from '../../../bench/report.ts';
 import { summary } from '../../../bench/statistics.ts';
@@ -59,6 +60,10 @@ const figures: Figures = {
         ...{ medianUs: 9, p99Us: 20, mostUs: 300 },
       },
     ],
+    loops: [
+      { during: 'reload', endpoints: 1_000_000, p99Ms: 2, mostMs: 17.25 },
+      { during: 'file edits', endpoints: 1_000_000, p99Ms: 2, mostMs: 9 },
+    ],
   },
   failover: [
     {
@@ -82,6 +87,7 @@ describe('goals', () => {
     expect(find('bystander')).toMatchObject({ text: '0', reached: true });
     expect(find('map writes of a failover')).toMatchObject({ goal: '≤ 1', text: '1', reached: true });
     expect(find('from that write')).toMatchObject({ goal: '≤ 1 ms', text: '1.50 ms', reached: false });
+    expect(find('the daemon’s event loop')).toMatchObject({ text: '17.3 ms', reached: true });
     expect(find('decapsulating')).toMatchObject({ text: 'not measured', reached: undefined });
   });
 });
@@ -101,6 +107,7 @@ describe('report', () => {
     expect(text).toContain('ovs at 1M: too many');
     expect(text).toContain('2 CPU_BACKLOG enqueue_to_backlog');
     expect(text).toContain('10000 edits');
+    expect(text).toContain('| a reload of every port | 1M | 2.0 | 17.3 |');
     expect(text).toContain('| 1M | mapwire-xdp | 50 | 1 | 0.20 | 1.50 | 1.60 | 2.00 |');
     expect(text).not.toContain('NaN');
     expect(text).not.toContain('undefined');
@@ -171,5 +178,17 @@ test('drops are counted by reason and place', () => {
     'xdp_devmap_xmit 0': 16,
     'CPU_BACKLOG enqueue_to_backlog': 2,
     'xdp_redirect_err -6': 1,
+  });
+});
+
+describe('writes to maps', () => {
+  test('are those of the process, with the time at which each began', () => {
+    const text = [
+      '# tracer: nop',
+      '            node-4711    [001] .....   123.000456: sys_bpf(cmd: 2, uattr: 7ffc0, size: 20)',
+      '            node-4712    [000] .....   124.500000: sys_bpf(cmd: 1a, uattr: 7ffc0, size: 38)',
+      '         bpftool-99      [001] .....   125.000000: sys_bpf(cmd: 2, uattr: 7ffc0, size: 20)',
+    ].join('\n');
+    expect(writesOf(text, (thread) => thread >= 4711)).toEqual([123_000_456_000n, 124_500_000_000n]);
   });
 });
