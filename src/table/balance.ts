@@ -28,10 +28,9 @@ type Self = Pick<TableNode, 'id' | 'region'>;
 
 export function balanceOf(address: TableAddress, table: Places, node: string): Balance {
   const self = table.nodes.get(node) ?? { id: node };
-  const up = address.members.filter(({ state }) => state === 'up');
   const ranked = new Map<number, TableMember[]>();
   const here: TableMember[] = [];
-  for (const member of up) {
+  for (const member of address.members) {
     const port = table.port(member.port);
     if (port === undefined) continue;
     const rank = 2 * member.priority + (isFar(address, port, table, self) ? 1 : 0);
@@ -40,8 +39,8 @@ export function balanceOf(address: TableAddress, table: Places, node: string): B
     else level.push(member);
     if (port.at.some((at) => at.node === node)) here.push(member);
   }
-  const levels = [...ranked].sort(([a], [b]) => a - b).map(([, members]) => levelOf(address, members));
-  return { levels, here: here.length === 0 ? undefined : levelOf(address, here) };
+  const levels = [...ranked].sort(([a], [b]) => a - b).flatMap(([, members]) => levelOf(address, members) ?? []);
+  return { levels, here: levelOf(address, here) };
 }
 
 /** A member is where the first locator is that this node has, whatever lives. */
@@ -53,8 +52,10 @@ function isFar({ prefer }: TableAddress, port: TablePort, { nodes }: Places, sel
   return prefer === 'local' || self.region === undefined || nodes.get(at.node)?.region !== self.region;
 }
 
-function levelOf(address: TableAddress, members: readonly TableMember[]): BalanceLevel {
-  return { members, size: slotsFor(weighted(members), address.slots) };
+/** Undefined: nobody of them is up. Who is down counts for the size, so that it is the same when it comes back. */
+function levelOf(address: TableAddress, members: readonly TableMember[]): BalanceLevel | undefined {
+  const up = members.filter(({ state }) => state === 'up');
+  return up.length === 0 ? undefined : { members: up, size: slotsFor(weighted(members), address.slots) };
 }
 
 function weighted(members: readonly TableMember[]) {

@@ -24,7 +24,7 @@ export const MAX_SLOTS = SLOT_SIZES[SLOT_SIZES.length - 1] as number;
 const NOBODY = -1;
 
 /** So many slots, at least, for the square of the number of members: less, and more flows move than those of who comes or goes. */
-export const LEAST_SQUARE = 10;
+export const LEAST_SQUARE = 14;
 
 /** What shares within 1 % need: so many slots. */
 export function fairSlots(members: readonly Weighted[]): number {

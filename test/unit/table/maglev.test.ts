@@ -1,6 +1,7 @@
 /** Shares and movements of balanced addresses. What docs/packet-rules.md and docs/decisions say of them is printed here. */
 import { describe, expect, test } from 'vitest';
 import { hashWords } from '../../../src/simulator/hash.ts';
+import { balanceOf, tableFromObject } from '../../../src/table/index.ts';
 import { MAX_SLOTS, maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from '../../../src/table/maglev.ts';
 import { randomFrom } from '../compiler/random-table.ts';
 
@@ -80,8 +81,8 @@ describe('shares', () => {
 
   test('sizes are primes, and grow with members and weights', () => {
     for (const size of SLOT_SIZES) for (let i = 2; i * i <= size; i++) expect(size % i).not.toBe(0);
-    expect(slotsFor(members(20))).toBe(4093);
-    expect(slotsFor(members(21))).toBe(32749);
+    expect(slotsFor(members(17))).toBe(4093);
+    expect(slotsFor(members(18))).toBe(32749);
     expect(slotsFor(members(2), 5000)).toBe(32749);
     expect(slotsFor(members(256, (i) => (i === 0 ? 1 : 100)))).toBe(MAX_SLOTS);
   });
@@ -107,8 +108,38 @@ test('100,000 flows agree with the slots (chi-square)', () => {
   expect(p).toBeGreaterThan(0.001);
 });
 
+test('a member that is down counts for the number of slots: when it is back, theirs is as it was', () => {
+  const names = members(18).map(({ id }) => id);
+  const levels = (down: string | undefined, weights: Readonly<Record<string, number>> = {}) => {
+    const table = tableFromObject({
+      nodes: { a: { underlay: '192.0.2.1' } },
+      networks: { blue: { segment: 5 } },
+      ports: Object.fromEntries(
+        names.map((id, i) => [id, { network: 'blue', mac: `02:00:00:00:00:${i + 10}`, at: [{ node: 'a' }] }]),
+      ),
+      addresses: {
+        web: {
+          ...{ network: 'blue', mac: '02:00:00:00:0a:01' },
+          members: names.map((port) => ({
+            ...{ port, weight: weights[port] ?? 1, state: port === down ? ('down' as const) : ('up' as const) },
+          })),
+        },
+      },
+    });
+    const { levels: found, here } = balanceOf(table.addresses.get('web')!, table, 'a');
+    expect(here).toEqual(found[0]);
+    return found.map((level) => [level.members.length, level.size]);
+  };
+  expect(levels(undefined)).toEqual([[18, 32749]]);
+  expect(levels('m004')).toEqual([[17, 32749]]);
+  // the only small one
+  const weights = Object.fromEntries(names.map((id) => [id, id === 'm000' ? 1 : 100]));
+  expect(levels(undefined, weights)).toEqual([[18, 262139]]);
+  expect(levels('m000', weights)).toEqual([[17, 262139]]);
+});
+
 describe('who moves', () => {
-  test.each([2, 3, 5, 10, 20, 40, 57, 100])(
+  test.each([2, 3, 5, 10, 16, 17, 40, 47, 48, 100, 135, 255])(
     '%i equals: one comes or goes, under 1.5 / N of the flows move',
     (count) => {
       const all = members(count + 1);
