@@ -8,6 +8,7 @@ import {
   macValue,
   port as portCodec,
 } from '../generated/layout.ts';
+import type { NumberColumn } from '../table/number-column.ts';
 import type { StoredRow } from '../table/port-store.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT } from '../table/row.ts';
 import type { RowView } from '../table/row-view.ts';
@@ -37,7 +38,7 @@ export interface PackContext {
  */
 export class PortPacker {
   readonly #view: RowView;
-  readonly #ids: Uint32Array;
+  readonly #ids: NumberColumn;
   readonly #context: PackContext;
   /** By number of the name, 0: not looked up yet. Kernel ids are never 0. */
   readonly #networks: number[] = [];
@@ -58,7 +59,7 @@ export class PortPacker {
   };
 
   /** @param ids kernel ids by row; 0: not in the plan */
-  constructor(view: RowView, ids: Uint32Array, context: PackContext) {
+  constructor(view: RowView, ids: NumberColumn, context: PackContext) {
     this.#view = view;
     this.#ids = ids;
     this.#context = context;
@@ -69,7 +70,7 @@ export class PortPacker {
     const view = this.#view;
     const end = Math.min(view.limit, from + MOST_ROWS);
     for (let row = from; row < end; row++) {
-      const id = this.#ids[row];
+      const id = this.#ids.get(row);
       if (!id) continue;
       if (view.isPlain(row)) {
         if (into.room < 1) return row;

@@ -11,6 +11,7 @@ import {
   wantsChecksum,
 } from '../table/encapsulation.ts';
 import type { Encap, Table, TableAddress, TableNetwork, TableNode } from '../table/model.ts';
+import type { NumberColumn } from '../table/number-column.ts';
 import { portOfRow, type StoredRow } from '../table/port-store.ts';
 import { RowView } from '../table/row-view.ts';
 import { isViewed } from '../table/view.ts';
@@ -212,7 +213,7 @@ type Changed = (before: Entry | undefined, after: Entry | undefined) => void;
 interface State {
   table: CompactTable;
   /** Kernel ids of ports by row: those of `ids.ports`. Rows that are not in the plan have 0. */
-  rowIds: Uint32Array;
+  rowIds: NumberColumn;
   readonly node: string;
   readonly ids: IdBook;
   readonly index: Map<string, NetworkPorts>;
@@ -361,7 +362,7 @@ class CompiledPlan implements Plan {
     const state = this.#open;
     const { rowIds, table } = state;
     for (let row = 0; row < table.rowLimit; row++) {
-      const id = rowIds[row];
+      const id = rowIds.get(row);
       const stored = id ? table.storedAt(row) : undefined;
       const network = stored && state.active.get(stored.row.network);
       if (!id || network === undefined) continue;
@@ -417,7 +418,7 @@ class CompiledPlan implements Plan {
     if (found === undefined || network === undefined || at === undefined) return undefined;
     return {
       port,
-      id: known(state.rowIds[state.table.rowOf(port)], port),
+      id: known(state.rowIds.get(state.table.rowOf(port)) || undefined, port),
       network: network.id,
       networkName: found.network,
       mac: found.mac,
@@ -588,7 +589,7 @@ function include(state: State, network: ActiveNetwork, stored: StoredRow, change
 /** Removes a port from an active network; its kernel id stays. */
 function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
   const port = portOfRow(stored.row);
-  const id = known(state.rowIds[stored.place], port.id);
+  const id = known(state.rowIds.get(stored.place) || undefined, port.id);
   if (port.sequence !== undefined) state.sequenced--;
   for (const entry of portEntries(port, portContext(state, network, id))) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
@@ -855,7 +856,7 @@ function* admitAll(state: State): Generator<undefined> {
         continue;
       }
       for (const row of list) {
-        const id = rowIds[row] === 0 ? 0 : ids.ports.detach(row);
+        const id = rowIds.get(row) === 0 ? 0 : ids.ports.detach(row);
         if (id !== 0) ids.ports.rest(id, ids.networks.idOf(name) ?? 0, (view.stored(row) as StoredRow).row.mac);
       }
     }
@@ -1098,7 +1099,7 @@ class Edit {
     const view = new RowView(this.#before);
     for (const row of rowsOf(view, name)) {
       // Those that were edited are out already.
-      if (state.rowIds[row] === 0) continue;
+      if (state.rowIds.get(row) === 0) continue;
       const stored = view.stored(row) as StoredRow;
       exclude(state, network, stored, this.#changed);
       if (isLocal(stored.row, state.node)) this.#localPorts.add(stored.row.id);

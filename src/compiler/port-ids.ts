@@ -1,4 +1,5 @@
 import { atOnce, type CompactTable, type Steps } from '../table/index.ts';
+import { NumberColumn } from '../table/number-column.ts';
 import type { StoredRow } from '../table/port-store.ts';
 import { OwnerlessIds } from './ownerless-ids.ts';
 
@@ -47,7 +48,7 @@ export class PortIds {
   /** The version of the table whose rows these are. */
   #table: CompactTable | undefined;
   /** By row; 0: none. */
-  #byRow = new Uint32Array(SMALLEST);
+  #byRow = new NumberColumn();
   #size = 0;
   /** The row of an id, while nothing has changed. */
   #rows: ((id: number) => number) | undefined;
@@ -75,15 +76,15 @@ export class PortIds {
     return this.#next;
   }
 
-  /** The ids by row, for reading: 0 is none. Another array after `bind`. */
-  get byRow(): Uint32Array {
+  /** The ids by row, for reading: 0 is none. Another column after `bind`. */
+  get byRow(): NumberColumn {
     return this.#byRow;
   }
 
   /** The id of a port by its name in the table; undefined: it has none. */
   idOf(port: string): number | undefined {
     const row = this.#table?.rowOf(port) ?? -1;
-    return row < 0 ? undefined : this.#byRow[row] || undefined;
+    return row < 0 ? undefined : this.#byRow.get(row) || undefined;
   }
 
   /** The name of the port that has the id. The first time after a change costs a walk over all ids. */
@@ -94,15 +95,12 @@ export class PortIds {
   }
 
   #makeRows(): (id: number) => number {
-    const byRow = this.#byRow;
     const dense = new Uint32Array(Math.min(this.#next, 4 * this.#size + 1024));
     const others = new Map<number, number>();
-    for (let row = 0; row < byRow.length; row++) {
-      const id = byRow[row]!;
-      if (id === 0) continue;
+    this.#byRow.each((row, id) => {
       if (id < dense.length) dense[id] = row + 1;
       else others.set(id, row + 1);
-    }
+    });
     return (id) => (dense[id] || others.get(id) || 0) - 1;
   }
 
@@ -133,12 +131,12 @@ export class PortIds {
   }
 
   /** Takes over what an earlier process had given out, row by row. */
-  restore(table: CompactTable, byRow: Uint32Array<ArrayBuffer>, next: number): void {
+  restore(table: CompactTable, byRow: NumberColumn, next: number): void {
     this.#rows = undefined;
     this.#table = table;
     this.#byRow = byRow;
     this.#size = 0;
-    for (let row = 0; row < byRow.length; row++) if (byRow[row] !== 0) this.#size++;
+    byRow.each(() => this.#size++);
     this.skipTo(next);
   }
 
@@ -148,7 +146,7 @@ export class PortIds {
    * From now on rows are those of `table`. Ids stay with their ports, which are found by their names where rows do not tell. Those of
    * ports that it does not hold are taken away and returned.
    *
-   * `bindSteps`: with pauses, and, if `apart`, in an array of its own, so that plans of the table before can still be read.
+   * `bindSteps`: with pauses, and, if `apart`, in a column of its own, so that plans of the table before can still be read.
    */
   bind(table: CompactTable): { readonly id: number; readonly stored: StoredRow }[] {
     return atOnce(this.bindSteps(table, false));
@@ -159,29 +157,20 @@ export class PortIds {
     this.#rows = undefined;
     this.#table = table;
     if (before === undefined || before.sharesStore(table)) {
-      this.#makeRoom(table, apart);
+      if (apart) this.#byRow = this.#byRow.copy();
       return before === undefined || before === table ? [] : yield* this.#follow(before, table);
     }
     const old = this.#byRow;
-    this.#byRow = new Uint32Array(Math.max(table.rowLimit, SMALLEST));
+    this.#byRow = new NumberColumn();
     const lost: { id: number; stored: StoredRow }[] = [];
-    for (let row = 0; row < old.length; row++) {
-      const id = old[row]!;
-      if (id === 0) continue;
+    old.each((row, id) => {
       const stored = before.storedAt(row) as StoredRow;
       this.#size--;
       const now = table.rowOf(stored.row.id);
       if (now >= 0) this.attach(now, id);
       else lost.push({ id, stored });
-    }
+    });
     return lost;
-  }
-
-  #makeRoom(table: CompactTable, apart: boolean): void {
-    if (table.rowLimit <= this.#byRow.length && !apart) return;
-    const bigger = new Uint32Array(Math.max(table.rowCapacity, this.#byRow.length));
-    bigger.set(this.#byRow);
-    this.#byRow = bigger;
   }
 
   /** Rows of another version that hold another port. */
@@ -192,7 +181,7 @@ export class PortIds {
       let count = 0;
       for (const row of rows.changedOwners()) {
         if (++count % STEP === 0) yield;
-        if (!this.#byRow[row]) continue;
+        if (this.#byRow.get(row) === 0) continue;
         const stored = before.storedAt(row);
         if (stored === undefined || stored.row.id === table.storedAt(row)?.row.id) continue;
         moved.push({ id: this.detach(row), stored });
@@ -200,7 +189,7 @@ export class PortIds {
     }
     return moved.filter(({ id, stored }) => {
       const now = table.rowOf(stored.row.id);
-      if (now < 0 || this.#byRow[now] !== 0) return true;
+      if (now < 0 || this.#byRow.get(now) !== 0) return true;
       this.attach(now, id);
       return false;
     });
@@ -208,7 +197,7 @@ export class PortIds {
 
   /** Gives a row without an id one: that of its natural key, else a free one. */
   acquire(row: number, network: number, mac: number): number {
-    const known = this.#byRow[row]!;
+    const known = this.#byRow.get(row);
     if (known !== 0) return known;
     const id = this.#adopted.take(network, mac) || this.#resting.take(network, mac) || this.#takeFree();
     this.attach(row, id);
@@ -224,16 +213,16 @@ export class PortIds {
 
   /** Takes a row's id out of it; 0: it had none. Either `attach` or `rest` follows. */
   detach(row: number): number {
-    const id = this.#byRow[row]!;
+    const id = this.#byRow.get(row);
     if (id === 0) return 0;
-    this.#byRow[row] = 0;
+    this.#byRow.set(row, 0);
     this.#rows = undefined;
     this.#size--;
     return id;
   }
 
   attach(row: number, id: number): void {
-    this.#byRow[row] = id;
+    this.#byRow.set(row, id);
     this.#rows = undefined;
     this.#size++;
   }

@@ -14,10 +14,11 @@ import {
   type TableFile,
   type TableRest,
 } from '../table/index.ts';
+import { columnNamed, type NumberColumn, namedColumn } from '../table/number-column.ts';
 import { version } from './version.ts';
 
 /** Raised when the form of the file, or what a table is made of, changes. */
-const FORMAT = 3;
+const FORMAT = 4;
 /** Tables smaller than this are read as fast. */
 export const LEAST_PORTS = 20_000;
 
@@ -50,7 +51,7 @@ export interface ResumePoint {
   readonly files: readonly ResumeFile[];
   readonly kernel: KernelState;
   /** Kernel ids of ports, by row; and the first that nobody had. */
-  readonly rowIds: Uint32Array<ArrayBuffer>;
+  readonly rowIds: NumberColumn;
   readonly nextPort: number;
 }
 
@@ -64,8 +65,9 @@ export function readResumePoint(path: string, node: string, source: string): Res
   const meta = snapshot?.meta as Meta | undefined;
   if (snapshot === undefined || meta?.format !== FORMAT || meta.program !== version()) return undefined;
   if (meta.node !== node || meta.source !== source) return undefined;
-  const { rowIds, ...arrays } = snapshot.arrays;
-  if (!(rowIds instanceof Uint32Array)) return undefined;
+  const { arrays } = snapshot;
+  const rowIds = columnNamed('rowIds', arrays);
+  if (rowIds === undefined) return undefined;
   const files = new Map<string, ResumeFile>();
   for (const { path: file, stamp } of meta.files) {
     const [device, inode, size, modified, changed] = stamp.map(BigInt) as [bigint, bigint, bigint, bigint, bigint];
@@ -87,7 +89,7 @@ export interface Resumable {
   readonly table: CompactTable;
   readonly files: readonly { readonly path: string; readonly stamp: FileStamp }[];
   readonly kernel: KernelState;
-  readonly rowIds: Uint32Array;
+  readonly rowIds: NumberColumn;
   readonly nextPort: number;
 }
 
@@ -107,6 +109,5 @@ export function writeResumePoint(path: string, point: Resumable, isStale: () => 
     })),
     table: rest,
   };
-  const rowIds = point.rowIds.subarray(0, point.table.rowLimit) as Uint32Array<ArrayBuffer>;
-  return writeSnapshot(path, meta, { ...arrays, rowIds }, isStale);
+  return writeSnapshot(path, meta, { ...arrays, ...namedColumn('rowIds', point.rowIds) }, isStale);
 }

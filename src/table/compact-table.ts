@@ -234,11 +234,6 @@ export class CompactTable implements Table {
     return this.#limit;
   }
 
-  /** For how many rows the store has room. */
-  get rowCapacity(): number {
-    return this.parts.store.capacity;
-  }
-
   sharesStore(other: CompactTable): boolean {
     return this.parts.store === other.parts.store;
   }

@@ -171,7 +171,7 @@ export class FormerRows {
     const { ip4, ip6, macHigh, macLow } = store.columns();
     this.#network[at] = this.#names.take(store.network(row));
     this.#node[at] = this.#names.take(store.node(row));
-    this.#macHigh[at] = macHigh[row]!;
+    this.#macHigh[at] = macHigh.get(row);
     this.#macLow[at] = macLow[row]!;
     this.#file[at] = store.file(row);
     this.#line[at] = store.line(row);

@@ -10,6 +10,7 @@ import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
 import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
 import type { TableLocator, TableMove, TablePort } from './model.ts';
 import { type NameDump, NameTable } from './name-table.ts';
+import { columnNamed, NumberColumn, namedColumn } from './number-column.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, NEVER_USED, type PortRow } from './row.ts';
 import type { Steps } from './steps.ts';
 import { TextHeap } from './text-heap.ts';
@@ -46,8 +47,8 @@ interface Extra {
 /** The columns as they are now, for reading: another array after the store has grown. */
 export interface PortColumns {
   /** Number of the network's name. */
-  readonly network: Numbers;
-  readonly macHigh: Uint16Array;
+  readonly network: NumberColumn;
+  readonly macHigh: NumberColumn;
   readonly macLow: Uint32Array;
   readonly ip4: Uint32Array;
   /** Four words a row. */
@@ -227,14 +228,14 @@ export class PortStore {
   readonly #interfaces: TextHeap;
   readonly #extra = new Map<number, Extra>();
 
-  #network: Numbers = new Uint16Array(FIRST_CAPACITY);
-  #macHigh = new Uint16Array(FIRST_CAPACITY);
+  #network = new NumberColumn();
+  #macHigh = new NumberColumn();
   #macLow = new Uint32Array(FIRST_CAPACITY);
   #flags = new Uint8Array(FIRST_CAPACITY);
   #ip4 = new Uint32Array(FIRST_CAPACITY);
   #node: Numbers = new Uint16Array(FIRST_CAPACITY);
-  #file = new Uint16Array(FIRST_CAPACITY);
-  #line = new Uint32Array(FIRST_CAPACITY);
+  #file = new NumberColumn();
+  #line = new NumberColumn();
   /** Made when the first row needs them. */
   #ip6: Uint32Array<ArrayBuffer> | undefined;
   #interface: Uint32Array<ArrayBuffer> | undefined;
@@ -248,7 +249,7 @@ export class PortStore {
   readonly #byMac = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
       if (!this.isLive(row)) continue;
-      const network = this.#network[row]!;
+      const network = this.#network.get(row);
       const mac = this.mac(row);
       if (!this.#isLater(row, macKey, network, mac)) add(hashMac(this.#seed, network, mac), row);
     }
@@ -256,7 +257,7 @@ export class PortStore {
   readonly #byIp = new HashIndex((add) => {
     for (let row = 0; row < this.#limit; row++) {
       if (!this.isLive(row)) continue;
-      const network = this.#network[row]!;
+      const network = this.#network.get(row);
       for (const ip of this.ips(row))
         if (!this.#isLater(row, ipKey, network, ip)) add(hashIp(this.#seed, network, ip), row);
     }
@@ -347,7 +348,7 @@ export class PortStore {
   }
 
   network(row: number): string {
-    return this.networks.name(this.#network[row]!);
+    return this.networks.name(this.#network.get(row));
   }
 
   /** The node of a row that is `isInColumns`. */
@@ -361,7 +362,7 @@ export class PortStore {
   }
 
   mac(row: number): number {
-    return this.#macHigh[row]! * TWO_32 + this.#macLow[row]!;
+    return this.#macHigh.get(row) * TWO_32 + this.#macLow[row]!;
   }
 
   ips(row: number): readonly IpNumber[] {
@@ -407,23 +408,22 @@ export class PortStore {
   }
 
   file(row: number): number {
-    return this.#file[row]!;
+    return this.#file.get(row);
   }
 
   /** Live rows of these files that are not marked (1) in `seen`. */
   rowsOfFiles(files: ReadonlySet<number>, seen: Uint8Array): number[] {
     const wanted = new Uint8Array(0x1_0000);
     for (const file of files) wanted[file] = 1;
-    const column = this.#file;
     const found: number[] = [];
-    for (let row = 0; row < this.#limit; row++) {
-      if (wanted[column[row]!] === 1 && seen[row] !== 1 && this.isLive(row)) found.push(row);
-    }
+    this.#file.rowsOf(wanted, this.#limit, (row) => {
+      if (seen[row] !== 1 && this.isLive(row)) found.push(row);
+    });
     return found;
   }
 
   line(row: number): number {
-    return this.#line[row]!;
+    return this.#line.get(row);
   }
 
   /** The row as it was put in. */
@@ -485,7 +485,7 @@ export class PortStore {
 
   #rowOfMac(network: number, mac: number): number {
     for (let row = this.#byMac.first(hashMac(this.#seed, network, mac)); row >= 0; row = this.#byMac.next()) {
-      if (this.#network[row] === network && this.mac(row) === mac) return row;
+      if (this.#network.get(row) === network && this.mac(row) === mac) return row;
     }
     return -1;
   }
@@ -499,7 +499,7 @@ export class PortStore {
 
   #rowOfIp(network: number, ip: IpNumber, except = -1): number {
     for (let row = this.#byIp.first(hashIp(this.#seed, network, ip)); row >= 0; row = this.#byIp.next()) {
-      if (row === except || this.#network[row] !== network || !this.#hasIp(row, ip)) continue;
+      if (row === except || this.#network.get(row) !== network || !this.#hasIp(row, ip)) continue;
       if (!this.#isLater(row, ipKey, network, ip)) return row;
     }
     return -1;
@@ -610,8 +610,8 @@ export class PortStore {
   /** Where a row was written, when that is all that changed. */
   relocate(row: number, file: number, line: number): void {
     this.version++;
-    this.#file[row] = file;
-    this.#line[row] = line;
+    this.#file.set(row, file);
+    this.#line.set(row, line);
   }
 
   // changing
@@ -676,28 +676,19 @@ export class PortStore {
       return bigger;
     };
     this.#ids.resize(capacity);
-    this.#network = this.#network instanceof Uint16Array ? halves(this.#network) : words(this.#network);
-    this.#macHigh = halves(this.#macHigh);
     this.#macLow = words(this.#macLow);
     const flags = new Uint8Array(capacity);
     flags.set(this.#flags);
     this.#flags = flags;
     this.#ip4 = words(this.#ip4);
     this.#node = this.#node instanceof Uint16Array ? halves(this.#node) : words(this.#node);
-    this.#file = halves(this.#file);
-    this.#line = words(this.#line);
     if (this.#ip6 !== undefined) this.#ip6 = words(this.#ip6, capacity * 4);
     if (this.#interface !== undefined) this.#interface = words(this.#interface);
     if (this.#sequence !== undefined) this.#sequence = words(this.#sequence);
     this.#capacity = capacity;
   }
 
-  /** A number of a network; the column is made wider when it does not fit. */
-  #setNetwork(row: number, number: number): void {
-    if (number > 0xffff && this.#network instanceof Uint16Array) this.#network = Uint32Array.from(this.#network);
-    this.#network[row] = number;
-  }
-
+  /** A number of a node; the column is made wider when it does not fit. */
   #setNode(row: number, number: number): void {
     if (number > 0xffff && this.#node instanceof Uint16Array) this.#node = Uint32Array.from(this.#node);
     this.#node[row] = number;
@@ -713,7 +704,7 @@ export class PortStore {
     const flags = this.#flags[row]!;
     if ((flags & (HAS_EXTRA | HAS_INTERFACE)) !== 0 || this.sequence(row) !== 0) return false;
     if (this.mac(row) !== port.mac) return false;
-    if (this.networks.name(this.#network[row]!) !== port.network) return false;
+    if (this.networks.name(this.#network.get(row)) !== port.network) return false;
     if ((flags & HAS_IP4 ? this.#ip4[row]! : -1) !== port.ip4) return false;
     const { ip6 } = port;
     if (ip6 === undefined) return (flags & HAS_IP6) === 0;
@@ -722,7 +713,7 @@ export class PortStore {
 
   /** Another node for a plain row without an interface: what a move is, and no index need know of it. */
   moveTo(row: number, name: string, file: number, line: number): void {
-    const network = this.#network[row]!;
+    const network = this.#network.get(row);
     const before = this.#node[row]!;
     this.#present(before, network, undefined, -1);
     this.nodes.drop(before);
@@ -743,12 +734,12 @@ export class PortStore {
     const kind = this.#ids.store(row);
     const network = this.networks.take(port.network);
     const node = this.nodes.take(port.node);
-    this.#setNetwork(row, network);
+    this.#network.set(row, network);
     this.#setNode(row, node);
-    this.#macHigh[row] = Math.floor(mac / TWO_32);
+    this.#macHigh.set(row, Math.floor(mac / TWO_32));
     this.#macLow[row] = mac >>> 0;
-    this.#file[row] = file;
-    this.#line[row] = line;
+    this.#file.set(row, file);
+    this.#line.set(row, line);
     if (this.#sequence !== undefined) this.#sequence[row] = 0;
     let flags = kind << ID_SHIFT;
     if (ip4 >= 0) {
@@ -789,11 +780,11 @@ export class PortStore {
   #write(row: number, port: PortRow, file: number, line: number): void {
     this.#ids.encode(port.id);
     const kind = this.#ids.store(row);
-    this.#setNetwork(row, this.networks.take(port.network));
-    this.#macHigh[row] = Math.floor(port.mac / TWO_32);
+    this.#network.set(row, this.networks.take(port.network));
+    this.#macHigh.set(row, Math.floor(port.mac / TWO_32));
     this.#macLow[row] = port.mac >>> 0;
-    this.#file[row] = file;
-    this.#line[row] = line;
+    this.#file.set(row, file);
+    this.#line.set(row, line);
     if (port.sequence > 0) this.#sequence ??= new Uint32Array(this.#capacity);
     if (this.#sequence !== undefined) this.#sequence[row] = port.sequence;
     let flags = this.#writeIps(row, port.ips) | (kind << ID_SHIFT);
@@ -845,7 +836,7 @@ export class PortStore {
 
   #enter(row: number, port: PortRow): void {
     this.#byId.add(this.#ids.hashAt(row, this.#idKind(row)), row);
-    const network = this.#network[row]!;
+    const network = this.#network.get(row);
     const { mac } = port;
     this.#addMac(network, mac, row);
     for (const ip of port.ips) this.#addIp(network, ip, row);
@@ -885,7 +876,7 @@ export class PortStore {
   remove(row: number): void {
     this.version++;
     const port = this.stored(row).row;
-    const network = this.#network[row]!;
+    const network = this.#network.get(row);
     this.#byId.remove(this.#ids.hashAt(row, this.#idKind(row)), row);
     this.#removeKey(this.#byMac, hashMac(this.#seed, network, port.mac), row, () => macKey(network, port.mac));
     for (const ip of port.ips)
@@ -984,14 +975,14 @@ export class PortStore {
     const arrays: Record<string, StoredArray> = {
       cells,
       texts,
-      network: this.#network.subarray(0, rows),
-      macHigh: this.#macHigh.subarray(0, rows),
+      ...namedColumn('network', this.#network),
+      ...namedColumn('macHigh', this.#macHigh),
       macLow: this.#macLow.subarray(0, rows),
       flags: this.#flags.subarray(0, rows),
       ip4: this.#ip4.subarray(0, rows),
       node: this.#node.subarray(0, rows),
-      file: this.#file.subarray(0, rows),
-      line: this.#line.subarray(0, rows),
+      ...namedColumn('file', this.#file),
+      ...namedColumn('line', this.#line),
       ...(this.#ip6 !== undefined && { ip6: this.#ip6.subarray(0, rows * 4) }),
       ...(this.#interface !== undefined && { interface: this.#interface.subarray(0, rows) }),
       ...(this.#sequence !== undefined && { sequence: this.#sequence.subarray(0, rows) }),
@@ -1041,14 +1032,14 @@ export class PortStore {
     const cells = new Uint8Array(capacity * 16);
     cells.set(arrays.cells!);
     store.#ids.restore(cells, arrays.texts as Uint8Array);
-    store.#network = roomy('network');
-    store.#macHigh = roomy('macHigh');
+    store.#network = columnNamed('network', arrays)!;
+    store.#macHigh = columnNamed('macHigh', arrays)!;
     store.#macLow = roomy('macLow');
     store.#flags = roomy('flags');
     store.#ip4 = roomy('ip4');
     store.#node = roomy('node');
-    store.#file = roomy('file');
-    store.#line = roomy('line');
+    store.#file = columnNamed('file', arrays)!;
+    store.#line = columnNamed('line', arrays)!;
     if (arrays.ip6 !== undefined) store.#ip6 = roomy<Uint32Array<ArrayBuffer>>('ip6', 4);
     if (arrays.interface !== undefined) store.#interface = roomy<Uint32Array<ArrayBuffer>>('interface');
     if (arrays.sequence !== undefined) store.#sequence = roomy<Uint32Array<ArrayBuffer>>('sequence');

@@ -173,6 +173,9 @@ export function* ndjsonSteps(
   begin(document);
   const deltas = options.deltas ?? false;
   let records = 0;
+  /** Ports in the usual form, and where the first of them is. */
+  let ports = 0;
+  let first = 0;
   const plain = new PlainLine();
   const take: Take = (bytes, start, end, number, offset) => {
     // The first record is the version, or a mistake.
@@ -180,8 +183,9 @@ export function* ndjsonSteps(
     if (!plain.parse(bytes, start, end) || !sink.plainPort(plain, number)) return false;
     document.mark(number, offset);
     records++;
-    if (records === SAMPLE && source.size !== undefined) {
-      const expected = Math.ceil((source.size / offset) * SAMPLE * 1.005);
+    if (++ports === 1) first = offset;
+    if (ports === SAMPLE && source.size !== undefined) {
+      const expected = Math.ceil(((source.size - first) / (offset - first)) * SAMPLE * 1.005);
       if (expected > LEAST_EXPECTED) sink.expect(expected);
     }
     return true;

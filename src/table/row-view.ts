@@ -63,7 +63,7 @@ export class RowView {
   }
 
   network(row: number): number {
-    return this.#columns.network[row]!;
+    return this.#columns.network.get(row);
   }
 
   node(row: number): number {
@@ -76,7 +76,7 @@ export class RowView {
 
   /** The six bytes of the MAC. */
   macBytes(row: number, into: Uint8Array): void {
-    const high = this.#columns.macHigh[row]!;
+    const high = this.#columns.macHigh.get(row);
     const low = this.#columns.macLow[row]!;
     into[0] = high >>> 8;
     into[1] = high;

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Resumable, readResumePoint, writeResumePoint } from '../../../src/daemon/resume.ts';
 import { readSnapshot, writeSnapshot } from '../../../src/snapshot-file.ts';
 import { applyDelta, type CompactTable, equalTables, parseTable } from '../../../src/table/index.ts';
+import { NumberColumn } from '../../../src/table/number-column.ts';
 import { Random } from '../../support/random.ts';
 import { tableOf } from '../../support/table-object.ts';
 import { RandomTable } from '../compiler/random-table.ts';
@@ -31,7 +32,8 @@ function pointOf(table: CompactTable): Resumable {
     networks: [],
     nodes: [],
   };
-  const rowIds = Uint32Array.from({ length: table.rowLimit }, (_, row) => row + 11);
+  const rowIds = new NumberColumn();
+  for (let row = 0; row < table.rowLimit; row++) rowIds.set(row, row + 11);
   const stamp = { device: 1n, inode: 2n, size: 3n, modified: 1_700_000_000_123_456_789n, changed: 5n };
   return { node: 'n0', source: 'file:x', table, files: [{ path: 'x', stamp }], kernel, rowIds, nextPort: 99 };
 }
@@ -52,7 +54,7 @@ test(`gives tables back, and they can be edited (MAPWIRE_SEED=${SEED})`, async (
     for (const port of table.ports()) {
       const row = table.rowOf(port.id);
       expect(back!.table.rowOf(port.id), why).toBe(row);
-      expect(back!.rowIds[row]).toBe(row + 11);
+      expect(back!.rowIds.get(row)).toBe(row + 11);
       expect(back!.table.portByMac(port.network, port.mac)?.id, why).toBe(port.id);
       for (const ip of port.ips) expect(back!.table.portByIp(port.network, ip)?.id, why).toBe(port.id);
     }
