@@ -123,6 +123,10 @@ export class Dataplane implements AsyncDisposable {
   readonly #unwritten = new Set<number>();
   /** By the node's id in the table; of others the plan says it. */
   #states: ReadonlyMap<string, NodeState> = new Map();
+  /** Nodes of which something was said since the task that is under way began: it may still write what it read before. */
+  readonly #restated = new Set<string>();
+  /** Being filled, to be in force soon. */
+  #filling: Generation | undefined;
   /** What the uplink has to receive for the plan in force. */
   #reception: Reception = NOTHING;
   /** Subjects of the problems that the last look at the uplink's reception had. */
@@ -247,6 +251,14 @@ export class Dataplane implements AsyncDisposable {
     return this.#known;
   }
 
+  /** One after the other. */
+  #alone<T>(task: () => Promise<T>): Promise<T> {
+    return this.#mutex.run(async () => {
+      this.#restated.clear();
+      return task();
+    });
+  }
+
   /** Do networks, nodes and balanced addresses have the ids that they had then? Entries of ports refer to them. */
   #hasKnownIds(): boolean {
     const { known } = this.#options;
@@ -282,10 +294,10 @@ export class Dataplane implements AsyncDisposable {
    * @returns the number of writes
    */
   verify(map: PortMap): Promise<number> {
-    return this.#mutex.run(async () => {
+    return this.#alone(async () => {
       this.#assertOpen();
       if (this.#stale || this.#plan === undefined) return 0;
-      const writer = new MapWriter(this.#present());
+      const writer = this.#writer(this.#present());
       const left = await reconcilePorts(map, this.#plan, this.#around, writer, undefined, pacer());
       await writer.removePacked(map, left.keys, left.count);
       this.#assertWritten(writer);
@@ -314,9 +326,10 @@ export class Dataplane implements AsyncDisposable {
     states?: ReadonlyMap<string, NodeState>,
     trusted = false,
   ): Promise<ApplyReport> {
-    return this.#mutex.run(async () => {
+    // Whatever is said later is newer, also when this has to wait.
+    const restated = states === undefined ? [] : this.#restate(states);
+    return this.#alone(async () => {
       this.#assertOpen();
-      const restated = states === undefined ? [] : this.#restate(states);
       if (plan.ids !== this.ids) {
         throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'the plan was made with ids of its own', {
           hint: 'make it with the ids of the data plane: plan(table, node, dataplane.ids)',
@@ -373,7 +386,7 @@ export class Dataplane implements AsyncDisposable {
   async waitForNextHops(milliseconds: number): Promise<NextHopStatus[]> {
     const end = performance.now() + milliseconds;
     for (;;) {
-      await this.#mutex.run(() => this.#refreshHops());
+      await this.#alone(() => this.#refreshHops());
       const missing = this.#nextHops().filter((hop) => !hop.resolved);
       if (missing.length === 0 || performance.now() >= end) return missing;
       await new Promise((done) => setTimeout(done, Math.min(25, Math.max(1, end - performance.now()))));
@@ -403,7 +416,7 @@ export class Dataplane implements AsyncDisposable {
    * @returns whether it is in force now
    */
   pathMtu(address: string, mtu: number): Promise<boolean> {
-    return this.#mutex.run(() => this.#pathMtu(address, mtu));
+    return this.#alone(() => this.#pathMtu(address, mtu));
   }
 
   async #pathMtu(address: string, mtu: number): Promise<boolean> {
@@ -416,23 +429,18 @@ export class Dataplane implements AsyncDisposable {
 
   /**
    * Which nodes are up, down or drained, by their ids in the table; those not named are as the plan says. One element is
-   * written for each node that changes and has a port in a network of this node, whatever the number of ports. It is in force when
-   * the promise resolves, or, before the first `apply`, with that.
+   * written for each node that changes and has a port in a network of this node, whatever the number of ports. It waits for nothing: a
+   * plan that is being applied goes on behind it, and does not take it back. It is in force when the promise resolves, or, before the
+   * first `apply`, with that.
    *
    * @returns the number of elements written
+   * @throws ERR_MW_SYSCALL when one could not be written; the next `apply` compares everything
    */
-  setStates(states: ReadonlyMap<string, NodeState>): Promise<number> {
-    return this.#mutex.run(async () => {
-      this.#assertOpen();
-      const restated = this.#restate(states);
-      if (this.#stale || this.#readable() === undefined) return 0;
-      const writer = new MapWriter(this.#present());
-      await this.#writeStates(restated, writer);
-      // What could not be written is written by the next plan, which then reads everything.
-      if (writer.problems.length > 0) this.#stale = true;
-      this.#assertWritten(writer);
-      return writer.total;
-    });
+  async setStates(states: ReadonlyMap<string, NodeState>): Promise<number> {
+    this.#assertOpen();
+    const restated = this.#restate(states);
+    for (const node of restated) this.#restated.add(node);
+    return this.#writeStatesNow(restated);
   }
 
   /** Remembers the states; the nodes whose state is another than before. */
@@ -442,9 +450,43 @@ export class Dataplane implements AsyncDisposable {
     return [...new Set([...before.keys(), ...states.keys()])].filter((node) => before.get(node) !== states.get(node));
   }
 
-  /** Brings the entries of nodes to their states: of each the flags alone, and only where they differ. */
-  async #writeStates(nodes: readonly string[], writer: MapWriter): Promise<void> {
-    const map = writer.generation.map('node');
+  /** Where entries of nodes have to be right: what programs read, will read soon, or may read to the end of a switch. */
+  #readByPrograms(): Set<Generation> {
+    const own = [this.#generation, this.#filling, ...this.#old].filter((one) => one?.layout === this.#layout);
+    return new Set(own as Generation[]);
+  }
+
+  /** Brings entries of nodes to their states at once, whatever is under way. The number of elements written. */
+  #writeStatesNow(nodes: readonly string[]): number {
+    if (this.#plan === undefined || nodes.length === 0) return 0;
+    let writes = 0;
+    let failure: unknown;
+    for (const generation of this.#readByPrograms()) {
+      const map = generation.map('node');
+      for (const { key, value } of this.#stateEntries(nodes, generation)) {
+        try {
+          map.update(key, value);
+          writes++;
+        } catch (error) {
+          failure ??= error;
+        }
+      }
+      generation.touch();
+    }
+    if (failure !== undefined) {
+      // What could not be written is written by the next plan, which then reads everything.
+      void this.#alone(async () => {
+        this.#stale = true;
+      });
+      throw failure;
+    }
+    return writes;
+  }
+
+  /** The entries of nodes that are not as their states want them: of each other flags alone. */
+  #stateEntries(nodes: Iterable<string>, generation: Generation): RawEntry[] {
+    const map = generation.map('node');
+    const entries: RawEntry[] = [];
     for (const node of nodes) {
       const id = this.ids.nodes.idOf(node);
       const state = this.#states.get(node) ?? this.#plan?.table.nodes.get(node)?.state ?? 'up';
@@ -454,9 +496,20 @@ export class Dataplane implements AsyncDisposable {
       if (held === undefined) continue;
       const entry = nodeCodec.decode(held);
       const flags = withState(entry.flags, state);
-      if (flags === entry.flags) continue;
-      await writer.put('node', [{ map: 'node', key, value: nodeCodec.encode({ ...entry, flags }) }]);
+      if (flags !== entry.flags) entries.push({ map: 'node', key, value: nodeCodec.encode({ ...entry, flags }) });
     }
+    return entries;
+  }
+
+  /** @param before called before the first write */
+  #writer(generation: Generation, before?: () => void): MapWriter {
+    return new MapWriter(generation, {
+      ...(before !== undefined && { before }),
+      // Values that were worked out before a state was said may have been written after it.
+      put: (map) => {
+        if (map === 'node') this.#writeStatesNow([...this.#restated]);
+      },
+    });
   }
 
   /** How full the maps are, by what the plan put in. */
@@ -526,7 +579,7 @@ export class Dataplane implements AsyncDisposable {
    * @throws ERR_MW_NOT_FOUND when the port or its interface is not here
    */
   trace(question: { readonly port: string; readonly frame: Uint8Array }): Promise<TraceResult> {
-    return this.#mutex.run(async () => {
+    return this.#alone(async () => {
       this.#assertOpen();
       const generation = this.#present();
       const name = this.#devices.interfaceOf(question.port);
@@ -697,7 +750,7 @@ export class Dataplane implements AsyncDisposable {
     const writer = this.#writerFor(plan);
     this.#hops.setGroups(plan.groups(), plan.wire);
     await putChanges(changes.entries, this.#around, writer);
-    await this.#writeStates(restated, writer);
+    await writer.put('node', this.#stateEntries(restated, writer.generation));
     const names = new Set<string>();
     for (const id of changes.localPorts) {
       for (const name of this.#devices.setPort(id, plan.localPort(id))) names.add(name);
@@ -722,7 +775,7 @@ export class Dataplane implements AsyncDisposable {
    */
   #writerFor(plan: Plan): MapWriter {
     const generation = this.#present();
-    return new MapWriter(generation, () => generation.setRevision(plan.revision));
+    return this.#writer(generation, () => generation.setRevision(plan.revision));
   }
 
   /** The pair that cuts super-packets, if the plan needs one and the host lets us have it. */
@@ -843,7 +896,8 @@ export class Dataplane implements AsyncDisposable {
         if (from !== undefined && from.id !== to.id && sameLayout(map, from)) await copyCounters(from, to);
       }
       await step('fill');
-      const writer = new MapWriter(generation);
+      this.#filling = generation;
+      const writer = this.#writer(generation);
       await reconcile(plan, this.#around, writer, readable);
       this.#assertWritten(writer);
       await step('programs');
@@ -867,10 +921,13 @@ export class Dataplane implements AsyncDisposable {
       return writer;
     } catch (error) {
       if (this.#generation !== generation) {
+        this.#filling = undefined;
         generation.unpin();
         generation.close();
       }
       throw error;
+    } finally {
+      this.#filling = undefined;
     }
   }
 
@@ -923,7 +980,7 @@ export class Dataplane implements AsyncDisposable {
     const generation = this.#readable();
     if (this.#closed || this.#stale || generation === undefined || this.#generic?.of === generation) return;
     const generic = await GenericPrograms.load(generation, wanted, this.#objects);
-    await this.#mutex.run(async () => {
+    await this.#alone(async () => {
       if (this.#closed || this.#generation !== generation || this.#meanwhile) {
         generic.close();
         return;
@@ -950,7 +1007,7 @@ export class Dataplane implements AsyncDisposable {
     try {
       pinPrograms(generation, this.#objects, config);
       await this.#bindAgain(before, generation);
-      await this.#mutex.run(async () => {
+      await this.#alone(async () => {
         const fits = this.#config !== undefined && covers(config, this.#config);
         if (this.#closed || this.#stale || this.#generation !== before || !fits) {
           generation.unpin();
@@ -972,7 +1029,7 @@ export class Dataplane implements AsyncDisposable {
         await step('retire');
         this.#retireOld();
         this.#follow();
-        const writer = new MapWriter(generation);
+        const writer = this.#writer(generation);
         for (const name of this.#deferred) await this.#attach(name, writer);
         this.#deferred.clear();
         for (const problem of writer.problems) this.#report(problem);
@@ -1216,7 +1273,7 @@ export class Dataplane implements AsyncDisposable {
   }
 
   async #writeNodes(nodes: Iterable<number>): Promise<void> {
-    const writer = new MapWriter(this.#present());
+    const writer = this.#writer(this.#present());
     await this.#writeHops(nodes, writer);
     for (const problem of writer.problems) this.#report(problem);
   }
@@ -1249,7 +1306,7 @@ export class Dataplane implements AsyncDisposable {
 
   async #refreshDevices(): Promise<void> {
     if (this.#closed || this.#stale || this.#readable() === undefined) return;
-    const writer = new MapWriter(this.#present());
+    const writer = this.#writer(this.#present());
     await this.#syncDevices(writer);
     for (const problem of writer.problems) this.#report(problem);
   }
@@ -1257,7 +1314,7 @@ export class Dataplane implements AsyncDisposable {
   /** Something that nobody waits for. An error is told, and everything is compared at the next `apply`. */
   async #background(task: () => Promise<unknown>): Promise<void> {
     try {
-      await this.#mutex.run(async () => task());
+      await this.#alone(async () => task());
     } catch (error) {
       if (!this.#closed) this.#emit({ type: 'error', error });
     }

@@ -34,24 +34,30 @@ export async function readEntry(
   return value !== undefined && isListMap(map) ? readList(map, value) : value;
 }
 
+export interface WriterHooks {
+  /** Called once, before the first write. */
+  readonly before?: () => void;
+  /** Called when entries were put into a map, before anything else is written. */
+  readonly put?: (map: EntryMap) => void;
+}
+
 /** Writes entries, counting each; an entry that the kernel refuses becomes a problem and does not keep back the rest. */
 export class MapWriter {
   readonly generation: Generation;
   readonly writes: Record<string, number> = {};
   readonly problems: Problem[] = [];
 
-  readonly #before: (() => void) | undefined;
+  readonly #hooks: WriterHooks;
   #begun = false;
 
-  /** @param before called once, before the first write */
-  constructor(generation: Generation, before?: () => void) {
+  constructor(generation: Generation, hooks: WriterHooks) {
     this.generation = generation;
-    this.#before = before;
+    this.#hooks = hooks;
   }
 
   /** Every write: what CPUs remember of the entries before it ends with it, also when it fails half way. */
   async #writing(write: () => Promise<void>): Promise<void> {
-    if (!this.#begun) this.#before?.();
+    if (!this.#begun) this.#hooks.before?.();
     this.#begun = true;
     try {
       await write();
@@ -70,7 +76,9 @@ export class MapWriter {
    * @throws ERR_MW_MAP_FULL: grow it and begin again
    */
   async put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {
-    if (entries.length > 0) await this.#writing(() => this.#put(map, entries));
+    if (entries.length === 0) return;
+    await this.#writing(() => this.#put(map, entries));
+    this.#hooks.put?.(map);
   }
 
   async #put(map: EntryMap, entries: readonly RawEntry[]): Promise<void> {

@@ -3,9 +3,12 @@
  * on standard input, answers JSON lines on standard output. It runs compiled, inside a network namespace.
  */
 import { createInterface } from 'node:readline';
-import { type Plan, plan, replan } from '../../src/compiler/index.ts';
+import { u32 } from '../../src/bintools/codec.ts';
+import { type Plan, plan, replan, STATE_FLAGS, stateFlags } from '../../src/compiler/index.ts';
 import { Dataplane, type DataplaneOptions } from '../../src/dataplane/index.ts';
 import { MapwireError } from '../../src/errors.ts';
+import { node as nodeCodec } from '../../src/generated/layout.ts';
+import { RawMap } from '../../src/libbpf/index.ts';
 import { diffTables, type NodeState, tableFromObject } from '../../src/table/index.ts';
 
 let plane: Dataplane | undefined;
@@ -21,6 +24,8 @@ interface Command {
     | 'finish'
     | 'hops'
     | 'states'
+    | 'verdicts'
+    | 'overtaken'
     | 'pathMtu'
     | 'status'
     | 'dump'
@@ -41,6 +46,8 @@ interface Command {
   /** By node: up, down or drain. */
   readonly states?: Record<string, NodeState>;
   readonly address?: string;
+  /** Where the map of nodes is pinned. */
+  readonly map?: string;
   readonly mtu?: number;
 }
 
@@ -85,6 +92,10 @@ async function run(command: Command): Promise<unknown> {
       return plane.waitForNextHops(command.ms ?? 2000);
     case 'states':
       return plane.setStates(new Map(Object.entries(command.states ?? {})));
+    case 'verdicts':
+      return verdicts(plane, command);
+    case 'overtaken':
+      return overtaken(plane, command);
     case 'pathMtu':
       return plane.pathMtu(command.address ?? '', command.mtu ?? 0);
     case 'status':
@@ -101,6 +112,68 @@ async function run(command: Command): Promise<unknown> {
       return { ...result, frame: Buffer.from(result.frame).toString('hex') };
     }
   }
+}
+
+/**
+ * Applies a whole table, and meanwhile says again and again that a node is down, drained or up. After each word the kernel is asked.
+ *
+ * @returns how often something was said before the plan was applied, how often the kernel held something else then, what was said last,
+ * and how long the longest of them took
+ */
+async function verdicts(plane: Dataplane, { table, node = 'b', map = '' }: Command): Promise<object> {
+  using held = RawMap.openPinned(map);
+  current = plan(tableFromObject(table ?? {}), 'a', plane.ids);
+  let applied = false;
+  const apply = plane.apply(current).finally(() => {
+    applied = true;
+  });
+  const [said, wrong]: NodeState[][] = [[], []];
+  let longest = 0;
+  for (let turn = 0; !applied; turn++) {
+    const state = (['down', 'drain', 'up'] as const)[turn % 3]!;
+    const begin = performance.now();
+    await plane.setStates(new Map([[node, state]]));
+    longest = Math.max(longest, performance.now() - begin);
+    const entry = held.lookup(u32.encode(plane.ids.nodes.idOf(node)!));
+    if (entry === undefined || (nodeCodec.decode(entry).flags & STATE_FLAGS) !== stateFlags(state)) wrong!.push(state);
+    if (!applied) said!.push(state);
+    await new Promise((done) => setTimeout(done, turn % 7));
+  }
+  const report = await apply;
+  return { said: said!.length, wrong: wrong!.length, last: said!.at(-1), longest, report };
+}
+
+/**
+ * Applies a table that has another address for every node, and says of the node written last that it is down while the first is written
+ * already and it is not.
+ *
+ * @returns whether that moment was met
+ */
+async function overtaken(plane: Dataplane, { table, node = '', map = '' }: Command): Promise<object> {
+  using held = RawMap.openPinned(map);
+  const ids = [...(current?.entries('node') ?? [])].map(({ key }) => key as number);
+  const remoteOf = (id: number): string =>
+    Buffer.from(nodeCodec.decode(held.lookup(u32.encode(id))!).remote).toString('hex');
+  const last = plane.ids.nodes.idOf(node)!;
+  const before = new Map(ids.map((id) => [id, remoteOf(id)]));
+  current = plan(tableFromObject(table ?? {}), 'a', plane.ids);
+  const first = plane.ids.nodes.idOf('n0')!;
+  let met = false;
+  let applied = false;
+  const apply = plane.apply(current).finally(() => {
+    applied = true;
+  });
+  while (!applied && !met) {
+    await new Promise((done) => setImmediate(done));
+    if (remoteOf(first) === before.get(first) || remoteOf(last) !== before.get(last)) continue;
+    met = true;
+    await plane.setStates(new Map([[node, 'down']]));
+  }
+  await apply;
+  const { flags } = nodeCodec.decode(held.lookup(u32.encode(last))!);
+  const isDown = (flags & STATE_FLAGS) === stateFlags('down');
+  await plane.setStates(new Map());
+  return { met, isDown };
 }
 
 function answer(value: unknown): void {

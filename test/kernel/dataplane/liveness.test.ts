@@ -32,6 +32,23 @@ function standbys(count: number, states: Readonly<Record<string, string>> = {}):
   return { ...table, nodes: nodes as TableObject['nodes'] };
 }
 
+/** More than are written in one go. */
+const MANY = 12_000;
+
+/** Many nodes with a port each. @param prefix of their addresses */
+function manyNodes(prefix: string): TableObject & { mapwire: 1 } {
+  const table = standbys(10);
+  const nodes: Record<string, object> = { ...table.nodes };
+  const ports: Record<string, object> = { ...table.ports };
+  for (let n = 0; n < MANY; n++) {
+    nodes[`n${n}`] = { underlay: `${prefix}.${n >> 8}.${n & 255}` };
+    ports[`on-${n}`] = { network: 'blue', mac: `02:00:02:00:${hex(n >> 8)}:${hex(n & 255)}`, at: { node: `n${n}` } };
+  }
+  return { ...table, nodes: nodes as TableObject['nodes'], ports: ports as TableObject['ports'] };
+}
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
+
 const frameHex = (text: string): string => Buffer.from(frameOf(text)).toString('hex');
 
 describe('the state of a node', () => {
@@ -129,6 +146,62 @@ describe('the state of a node', () => {
     // Taken back: the table counts again.
     expect(await plane.ask('states', { states: {} })).toBe(2);
     expect(await flags()).toEqual([0, 1, 8]);
+    await plane.close();
+    await scene.reset();
+  });
+
+  it('does not wait for a plan that is being applied, and is not taken back by it', {
+    timeout: 300 * SECONDS,
+  }, async () => {
+    const plane = scene.worker();
+    await plane.open(scene.options);
+    await plane.ask('apply', { table: standbys(10) });
+    interface Verdicts {
+      readonly said: number;
+      readonly wrong: number;
+      readonly last: string;
+      readonly report: Report;
+    }
+    const wanted = { down: 1, drain: 8, up: 0 };
+    const last = async ({ last }: Verdicts): Promise<void> => {
+      expect((await flags()).filter((flag) => flag !== 0)).toEqual(last === 'up' ? [] : [wanted[last as 'down']]);
+    };
+    // Into the maps that are there, the entry of the node among them: its address changes.
+    for (const [count, address] of [
+      [1_500, '192.0.2.22'],
+      [1_600, '192.0.2.2'],
+      [1_700, '192.0.2.22'],
+    ] as const) {
+      const table = standbys(count);
+      const told = await plane.ask<Verdicts>('verdicts', {
+        table: { ...table, nodes: { ...table.nodes, b: { underlay: address } } },
+        map: scene.mapPath('node'),
+      });
+      expect(told.report.switched).toBeUndefined();
+      expect(told.said).toBeGreaterThan(2);
+      expect(told.wrong).toBe(0);
+      await last(told);
+    }
+    // Into new ones, of nodes too.
+    const before = scene.mapPath('node');
+    const told = await plane.ask<Verdicts>('verdicts', { table: manyNodes('198.18'), map: before });
+    expect(told.report.switched).toBeDefined();
+    expect(scene.mapPath('node')).not.toBe(before);
+    expect(told.said).toBeGreaterThan(2);
+    await last(told);
+    // Between the writes of a batch that leaves the event loop free.
+    let met = 0;
+    for (let i = 0; i < 12 && met < 2; i++) {
+      const asked = await plane.ask<{ met: boolean; isDown: boolean }>('overtaken', {
+        table: manyNodes(i % 2 === 0 ? '198.19' : '198.18'),
+        node: `n${MANY - 1}`,
+        map: scene.mapPath('node'),
+      });
+      if (!asked.met) continue;
+      met++;
+      expect(asked.isDown).toBe(true);
+    }
+    expect(met).toBeGreaterThan(0);
     await plane.close();
     await scene.reset();
   });
