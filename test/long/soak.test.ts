@@ -183,7 +183,9 @@ test(`edits by the thousand and a restart every ${LIFE} s, ${EDIT_SECONDS} s (se
   for (const stream of streams) await stream.flowing();
   // the first ones make what is made once
   await Promise.all([storm.run(2_000), steady.run(2_000)]);
-  await storm.clear();
+  await Promise.all([storm.clear(), steady.clear()]);
+  // with the programs that are made for the plan, which come a little later
+  await Promise.all([hosts.a.settled(), hosts.b.settled()]);
   const first = await holdings(hosts.a);
   const descriptors = await holdings(hosts.b);
   const until = Date.now() + EDIT_SECONDS * 1_000;
