@@ -1,6 +1,7 @@
 /**
  * How a table file is read by format: the first load, which is in one go, and a change of the file, which is not: how long it takes
- * from the rename to the new version, and how long at most the event loop was blocked meanwhile. No root, no kernel.
+ * from the rename to the new version, how long at most the event loop was blocked meanwhile, and the longest step of reading by
+ * processor time, which other work on the machine does not lengthen. No root, no kernel.
  *
  *   node dist/bench/reading.js [--ports 10000,100000] [--formats yaml,odd-yaml,broken-yaml,json,ndjson] [--rounds 3] [CHECKOUT …]
  *
@@ -13,7 +14,8 @@ import { join, resolve } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { SourceSetEvent } from '../src/sources/index.ts';
+import type { MappingSource, Offer, SourceSetEvent, SourceSink } from '../src/sources/index.ts';
+import type { Steps } from '../src/table/index.ts';
 import { nodeOf, portOf, underlayOf } from './daemon-table.ts';
 
 const NODES = 50;
@@ -28,6 +30,7 @@ interface Reading {
   readonly firstMs: number;
   readonly changeMs: number;
   readonly blockedMs: number;
+  readonly stepMs: number;
 }
 
 /** A table; at another `offset` every port is at another node. */
@@ -75,6 +78,46 @@ function tableText(format: ReadFormat, ports: number, offset: number): string {
   return `${head}${segment}ports:\n${records.join('')}${end}`;
 }
 
+/** Processor time of the process so far, in milliseconds. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** A source of which the longest step of reading is kept, by the processor time of the process. */
+class TimedSource implements MappingSource {
+  readonly name: string;
+  readonly #source: MappingSource;
+  longest = 0;
+
+  constructor(source: MappingSource) {
+    this.#source = source;
+    this.name = source.name;
+  }
+
+  start(sink: SourceSink): Promise<void> {
+    return this.#source.start({ ...sink, offerSlowly: (offer) => sink.offerSlowly(this.#timed(offer)) });
+  }
+
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+
+  #timed(offer: Offer): Offer {
+    return { ...offer, steps: (edit) => this.#steps(offer.steps!(edit)) };
+  }
+
+  *#steps(steps: Steps<boolean>): Steps<boolean> {
+    for (;;) {
+      const start = processorMs();
+      const step = steps.next();
+      this.longest = Math.max(this.longest, processorMs() - start);
+      if (step.done) return step.value;
+      yield;
+    }
+  }
+}
+
 /** In a process of its own: reads the file, then what takes its place. */
 async function measure(checkout: string, format: ReadFormat, ports: number): Promise<Reading> {
   const { FileSource, SourceSet } = (await import(
@@ -95,7 +138,8 @@ async function measure(checkout: string, format: ReadFormat, ports: number): Pro
       events.push(event);
       came();
     });
-    set.add(new FileSource(path));
+    const source = new TimedSource(new FileSource(path));
+    set.add(source);
     await new Promise((done) => setTimeout(done, 100));
     const start = performance.now();
     await set.start();
@@ -116,7 +160,13 @@ async function measure(checkout: string, format: ReadFormat, ports: number): Pro
     delay.disable();
     if (events[1]?.type !== (format === 'broken-yaml' ? 'refused' : 'table')) throw new Error('the change went wrong');
     await set.close();
-    return { bytes: text.length, firstMs, changeMs, blockedMs: delay.max / 1e6 - RESOLUTION_MS };
+    return {
+      bytes: text.length,
+      firstMs,
+      changeMs,
+      blockedMs: delay.max / 1e6 - RESOLUTION_MS,
+      stepMs: source.longest,
+    };
   } finally {
     clearInterval(alive);
     rmSync(folder, { recursive: true });
@@ -153,7 +203,7 @@ async function main(): Promise<void> {
         .join(' ')
         .trimEnd(),
     );
-  row(['checkout', 'format', 'ports', 'MiB', 'first ms', 'change ms', 'blocked ms']);
+  row(['checkout', 'format', 'ports', 'MiB', 'first ms', 'change ms', 'blocked ms', 'step ms']);
   for (const checkout of checkouts) {
     for (const format of formats) {
       for (const count of ports) {
@@ -165,7 +215,16 @@ async function main(): Promise<void> {
         const of = (key: keyof Reading, digits: number): string =>
           median(rounds.map((each) => each[key])).toFixed(digits);
         const size = (rounds[0]!.bytes / 2 ** 20).toFixed(1);
-        row([checkout, format, String(count), size, of('firstMs', 0), of('changeMs', 0), of('blockedMs', 1)]);
+        row([
+          checkout,
+          format,
+          String(count),
+          size,
+          of('firstMs', 0),
+          of('changeMs', 0),
+          of('blockedMs', 1),
+          of('stepMs', 1),
+        ]);
       }
     }
   }
