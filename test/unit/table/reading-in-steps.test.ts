@@ -141,3 +141,18 @@ describe.each<[string, Oddity, boolean]>([
     if (broken) expect(refused / (RUNS / 5)).toBeGreaterThan(0.3);
   });
 });
+
+it('what stands below a key without a colon is no section, though it looks like one', () => {
+  const fields = [
+    '    network: blue',
+    '    mac: 02:00:00:00:00:01',
+    '    ips: []',
+    '    role: router',
+    '    at: { node: a }',
+  ];
+  const text = ['ports:', '  port-1:', '@      # no colon', ...fields, '  port-2: {}', ''].join('\n');
+  const library = steps((pieces, sink, show) => libraryYamlSteps(pieces, sink, show, { step: 1, items: 4 }));
+  const wanted = told((sink, show) => readWholeYaml(text, sink, show));
+  expect((wanted[0] as unknown[]).length).toBeGreaterThan(2);
+  expect(told(library(text))).toEqual(wanted);
+});
