@@ -1,6 +1,7 @@
 /** Bytes of a table that can be read again from any place: a file that stays open, or memory. */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { Steps } from './steps.ts';
 
 export interface ByteSource {
   /** Bytes in all, where that is known. */
@@ -72,16 +73,24 @@ export function openFile(path: string): OpenFile {
   }
 }
 
+const READ_AT_ONCE = 256 * 1024;
+
 /** The whole content, or undefined when it is more than `limit` bytes. */
-export function readWhole(source: ByteSource, limit: number): Buffer | undefined {
-  const parts: Buffer[] = [];
+export function* wholeSteps(source: ByteSource, limit: number): Steps<Buffer | undefined> {
+  // One byte more, so that the end is found without making room once more.
+  let bytes = Buffer.allocUnsafeSlow(Math.min(source.size ?? READ_AT_ONCE, limit) + 1);
   let total = 0;
   for (;;) {
-    const part = Buffer.allocUnsafe(256 * 1024);
+    if (total === bytes.length) {
+      if (total > limit) return undefined;
+      const more = Buffer.allocUnsafeSlow(Math.min(total * 2, limit + 1));
+      more.set(bytes);
+      bytes = more;
+    }
+    const part = bytes.subarray(total, total + READ_AT_ONCE);
     const got = source.read(part, part.length, total);
-    if (got === 0) return Buffer.concat(parts, total);
+    if (got === 0) return bytes.subarray(0, total);
     total += got;
-    if (total > limit) return undefined;
-    parts.push(part.subarray(0, got));
+    yield;
   }
 }

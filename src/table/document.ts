@@ -11,6 +11,9 @@ export const SECTION_OF = { node: 'nodes', network: 'networks', port: 'ports', a
 
 export const RECORD_KINDS = Object.keys(SECTION_OF) as readonly RecordKind[];
 
+/** Room for ports is made at once if there are more than this. */
+export const LEAST_EXPECTED = 20_000;
+
 /** A text whose values can be found again. */
 export interface Document {
   /** Where the value at the path is, or the key at its end; the nearest thing that exists. */

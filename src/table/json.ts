@@ -35,8 +35,9 @@ export function emptyMapping(): Mapping {
   return Object.create(null) as Mapping;
 }
 
-class Parser {
-  readonly text: string;
+/** Reads values from a text one after the other. Throws JsonMistake. */
+export class JsonParser {
+  text: string;
   at = 0;
   depth = 0;
   readonly #onRepeat: ((repeat: RepeatedKey) => void) | undefined;
@@ -236,7 +237,7 @@ const ESCAPES: Readonly<Record<string, string>> = Object.assign(Object.create(nu
 
 /** The value of a JSON text; mappings have no prototype. The last of repeated keys counts. Throws JsonMistake. */
 export function parseJson(text: string, onRepeat?: (repeat: RepeatedKey) => void): unknown {
-  return new Parser(text, onRepeat).whole();
+  return new JsonParser(text, onRepeat).whole();
 }
 
 interface Member {
@@ -246,7 +247,7 @@ interface Member {
 
 /** Every member of the object whose first member begins at `opening`, in a text that is known to be JSON so far. */
 function* members(text: string, opening: number): Generator<Member & { readonly name: string }> {
-  const parser = new Parser(text, undefined);
+  const parser = new JsonParser(text, undefined);
   parser.at = opening;
   for (;;) {
     parser.space();
@@ -272,7 +273,7 @@ function memberOf(text: string, opening: number, name: string): Member | undefin
 }
 
 function itemOf(text: string, opening: number, wanted: number): Span | undefined {
-  const parser = new Parser(text, undefined);
+  const parser = new JsonParser(text, undefined);
   parser.at = opening;
   for (let index = 0; ; index++) {
     parser.space();
@@ -295,11 +296,14 @@ export class JsonLocator {
     this.#text = text;
   }
 
-  /** The span of the value at a path, or of the key at its end; of the last value on the way that exists otherwise. */
-  locate(path: Path, key: boolean): Span {
-    const parser = new Parser(this.#text, undefined);
+  /**
+   * The span of the value at a path, or of the key at its end; of the last value on the way that exists otherwise.
+   * @param whole of the outermost value, where more of it than its beginning is meant
+   */
+  locate(path: Path, key: boolean, whole?: Span): Span {
+    const parser = new JsonParser(this.#text, undefined);
     parser.space();
-    let span: Span = { start: parser.at, end: parser.at + 1 };
+    let span: Span = whole ?? { start: parser.at, end: parser.at + 1 };
     let atKey = span;
     for (const step of path) {
       const opening = this.#text.charCodeAt(span.start);

@@ -10,18 +10,17 @@ import {
   type FileStamp,
   type OpenFile,
   openFile,
-  readWhole,
   sameStamp,
+  wholeSteps,
 } from './byte-source.ts';
 import type { Document, RecordSink, TableFile } from './document.ts';
 import type { TableEdit } from './edit.ts';
 import { compareText } from './mistakes.ts';
-import { readJson } from './read-json.ts';
+import { jsonSteps } from './read-json.ts';
 import { NdjsonDocument, ndjsonSteps } from './read-ndjson.ts';
-import { readYaml } from './read-yaml.ts';
+import { yamlSteps } from './read-yaml.ts';
 import { atOnce, type Steps } from './steps.ts';
-import { TextPositions } from './text-position.ts';
-import { decodeUtf8 } from './utf8.ts';
+import { TextPieces, textSteps } from './text-pieces.ts';
 
 export type TableFormat = 'yaml' | 'json' | 'ndjson';
 
@@ -73,7 +72,7 @@ export function readContent(
   atOnce(contentSteps(source, format, sink, show));
 }
 
-/** `readContent` with pauses; YAML and JSON are read in one go. */
+/** `readContent` with pauses. */
 function* contentSteps(
   source: ByteSource,
   format: TableFormat,
@@ -84,7 +83,7 @@ function* contentSteps(
     yield* ndjsonSteps(source, sink, show);
     return;
   }
-  const bytes = readWhole(source, MAX_WHOLE_BYTES);
+  const bytes = yield* wholeSteps(source, MAX_WHOLE_BYTES);
   if (bytes === undefined) {
     sink.mistakeAt('MW176', undefined, `the file has more than ${MAX_WHOLE_BYTES} bytes`, {
       hint: 'write big tables as NDJSON',
@@ -92,21 +91,19 @@ function* contentSteps(
     sink.incomplete();
     return;
   }
-  const text = decodeUtf8(bytes);
-  if (typeof text !== 'string') {
-    const before = bytes.toString('utf8', 0, text.offset).length;
-    const position = new TextPositions(bytes.toString('utf8')).position({ start: before, end: before + 1 });
-    sink.mistakeAt('MW171', position, text.message, { hint: text.hint });
+  const text = yield* textSteps(bytes);
+  if (!(text instanceof TextPieces)) {
+    sink.mistakeAt('MW171', text.position, text.mistake.message, { hint: text.mistake.hint });
     sink.incomplete();
     return;
   }
-  if (/^\s*$/.test(text)) {
+  if (text.begin < 0) {
     sink.mistakeAt('MW173', undefined, 'the file is empty', { hint: "a table begins with 'mapwire: 1'" });
     sink.incomplete();
     return;
   }
-  if (format === 'json') readJson(text, sink, show);
-  else readYaml(text, sink, show);
+  if (format === 'json') yield* jsonSteps(text, sink, show);
+  else yield* yamlSteps(text, sink, show);
 }
 
 export interface FileOptions {

@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { ByteSource } from './byte-source.ts';
 import { quote } from './diagnostics.ts';
-import { type Document, RECORD_KINDS, type RecordKind, type RecordSink } from './document.ts';
+import { type Document, LEAST_EXPECTED, RECORD_KINDS, type RecordKind, type RecordSink } from './document.ts';
 import { JsonLocator, JsonMistake, parseJson } from './json.ts';
 import { PlainLine } from './plain-line.ts';
 import { checkVersion } from './read-tree.ts';
@@ -19,10 +19,8 @@ import { badByte, byteOrderMark, type EncodingMistake, firstBadByte } from './ut
 export const MAX_LINE_BYTES = 1024 * 1024;
 const CHUNK = 64 * 1024;
 const LINES_A_MARK = 1024;
-/** After so many lines it is guessed how many there are, */
+/** After so many lines it is guessed how many there are. */
 const SAMPLE = 4096;
-/** and room is made at once if they are more than this. */
-const LEAST_EXPECTED = 20_000;
 const NEWLINE = 0x0a;
 const KINDS_TEXT = `${RECORD_KINDS.slice(0, -1).join(', ')} and ${RECORD_KINDS.at(-1)}`;
 

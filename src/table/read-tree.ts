@@ -1,11 +1,15 @@
-/** A whole table as one value — from YAML, JSON or a program — into records. */
+/** A whole table as one value — from YAML or JSON — into records. */
 
 import { quote } from './diagnostics.ts';
-import { RECORD_KINDS, type RecordKind, type RecordSink, SECTION_OF } from './document.ts';
-import { describe, idMistake, isMapping } from './row.ts';
+import { LEAST_EXPECTED, RECORD_KINDS, type RecordKind, type RecordSink, SECTION_OF } from './document.ts';
+import { describe, idMistake } from './row.ts';
+import type { Steps } from './steps.ts';
 import { nearest } from './suggest.ts';
+import { EntryList, TableTree } from './table-tree.ts';
 
 export const FORMAT_VERSION = 1;
+/** Records between two pauses. */
+const STEP = 64;
 const TOP_KEYS = ['mapwire', ...Object.values(SECTION_OF)];
 
 /** Reports a missing or wrong version; true when it is right. */
@@ -24,9 +28,9 @@ export function checkVersion(version: unknown, sink: RecordSink, path: readonly 
   return false;
 }
 
-/** The sections of a table; `line` gives the line of a record. */
-export function readTree(root: unknown, sink: RecordSink, line: (kind: RecordKind, id: string) => number): void {
-  if (!isMapping(root)) {
+/** The sections of a table. */
+export function* readTreeSteps(root: unknown, sink: RecordSink): Steps<void> {
+  if (!(root instanceof TableTree)) {
     if (root === null || root === undefined) {
       sink.mistake('MW173', [], 'the table is empty', { hint: "a table begins with 'mapwire: 1'" });
     } else {
@@ -35,12 +39,13 @@ export function readTree(root: unknown, sink: RecordSink, line: (kind: RecordKin
     sink.incomplete();
     return;
   }
-  if (!checkVersion(root.mapwire, sink, ['mapwire']) && root.mapwire !== undefined) {
+  const version = root.entries.get('mapwire')?.content;
+  if (!checkVersion(version, sink, ['mapwire']) && version !== undefined) {
     // Another version may mean something else by the same words.
     sink.incomplete();
     return;
   }
-  for (const key in root) {
+  for (const key of root.entries.keys()) {
     if (TOP_KEYS.includes(key)) continue;
     const meant = nearest(key, TOP_KEYS);
     sink.mistake('MW101', [key], `the table has the unknown key ${quote(key)}`, {
@@ -49,30 +54,29 @@ export function readTree(root: unknown, sink: RecordSink, line: (kind: RecordKin
     });
     sink.incomplete();
   }
-  for (const kind of RECORD_KINDS) readSection(kind, root[SECTION_OF[kind]], sink, line);
+  for (const kind of RECORD_KINDS) yield* sectionSteps(kind, root, sink);
 }
 
-function readSection(
-  kind: RecordKind,
-  value: unknown,
-  sink: RecordSink,
-  line: (kind: RecordKind, id: string) => number,
-): void {
-  if (value === undefined || value === null) return;
+function* sectionSteps(kind: RecordKind, root: TableTree, sink: RecordSink): Steps<void> {
   const section = SECTION_OF[kind];
-  if (!isMapping(value)) {
-    sink.mistake('MW103', [section], `'${section}' must be a mapping of ids, not ${describe(value)}`, {
-      hint: Array.isArray(value) ? `write '${section}:' and below it 'ID: { … }'` : undefined,
+  const list = root.entries.get(section)?.content;
+  if (list === undefined || list === null) return;
+  if (!(list instanceof EntryList)) {
+    sink.mistake('MW103', [section], `'${section}' must be a mapping of ids, not ${describe(list)}`, {
+      hint: Array.isArray(list) ? `write '${section}:' and below it 'ID: { … }'` : undefined,
     });
     sink.incomplete();
     return;
   }
-  for (const id in value) {
+  if (kind === 'port' && list.length > LEAST_EXPECTED) sink.expect(list.length);
+  for (let i = 0; i < list.length; i++) {
+    if (i % STEP === STEP - 1) yield;
+    const id = list.ids[i]!;
     const mistake = idMistake(id);
     if (mistake !== undefined) {
       sink.mistake('MW108', [section, id], `the ${kind} id ${quote(id)} ${mistake}`, { key: true });
       continue;
     }
-    sink.record(kind, id, value[id], line(kind, id));
+    sink.record(kind, id, list.values[i], root.lineOf(section, list, i));
   }
 }

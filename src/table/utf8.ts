@@ -52,15 +52,6 @@ export function byteOrderMark(bytes: Uint8Array): EncodingMistake | undefined {
   return undefined;
 }
 
-/** The text, or why there is none. */
-export function decodeUtf8(bytes: Buffer): string | EncodingMistake {
-  const mark = byteOrderMark(bytes);
-  if (mark !== undefined) return mark;
-  const bad = firstBadByte(bytes);
-  if (bad >= 0) return badByte(bytes, bad);
-  return bytes.toString('utf8');
-}
-
 export function badByte(bytes: Uint8Array, offset: number): EncodingMistake {
   const byte = bytes[offset]!.toString(16).padStart(2, '0');
   return { message: `the byte 0x${byte} is not UTF-8 text`, hint: 'save the file as UTF-8', offset };

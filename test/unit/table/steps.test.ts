@@ -72,3 +72,31 @@ it(`an edit in steps is not seen before it is over (seed ${SEED})`, () => {
     expect(equalTables(before, copy), why).toBe(true);
   }
 });
+
+it('what a refused change took out is put back in steps, and not missed meanwhile', () => {
+  const hex = (n: number): string => n.toString(16).padStart(2, '0');
+  const ports = Array.from(
+    { length: 3_000 },
+    (_, n) => `  p${n}: { network: blue, mac: "02:00:00:00:${hex(n >> 8)}:${hex(n & 255)}", at: { node: a } }\n`,
+  ).join('');
+  const good = `mapwire: 1\nnodes: { a: { underlay: 192.0.2.1 } }\nnetworks: { blue: { segment: 1 } }\nports:\n${ports}`;
+  const before = parseTable(good, { name: 'x.yaml' }).table!;
+  const copy = parseTable(good, { name: 'x.yaml' }).table!;
+  const edit = new TableEdit(before);
+  const file = before.parts.files.byNumber[0]!;
+  edit.replaceFile(file);
+  edit.mistakeAt('MW172', undefined, 'nothing can be read');
+  const finishing = edit.finishSteps();
+  let steps = 0;
+  let step = finishing.next();
+  for (; !step.done; step = finishing.next()) {
+    steps++;
+    expect(before.portCount).toBe(3_000);
+    expect(before.rowOf('p7')).toBeGreaterThanOrEqual(0);
+    expect(equalTables(before, copy)).toBe(true);
+  }
+  expect(steps).toBeGreaterThan(4);
+  expect(step.value.table).toBeUndefined();
+  expect(before.isNewest).toBe(true);
+  expect(equalTables(before, copy)).toBe(true);
+});
