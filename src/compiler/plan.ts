@@ -219,6 +219,8 @@ interface State {
   readonly index: Map<string, NetworkPorts>;
   readonly active: Map<string, ActiveNetwork>;
   readonly nodeUse: Map<string, NodeUse>;
+  /** During an edit: nodes of which that changed, with whether tunnels led to them before; undefined: nothing did. */
+  usedBefore: Map<string, boolean | undefined> | undefined;
   /** Entries in force of every node of the table. */
   readonly nodes: Map<string, Entry[]>;
   /** By address. */
@@ -598,6 +600,7 @@ function exclude(state: State, network: ActiveNetwork, stored: StoredRow, change
 
 function addUse(state: State, node: string, encap: Encap, change: 1 | -1): void {
   let use = state.nodeUse.get(node);
+  if (state.usedBefore?.has(node) === false) state.usedBefore.set(node, use && use.tunnels > 0);
   if (use === undefined) {
     use = { all: 0, tunnels: 0 };
     state.nodeUse.set(node, use);
@@ -741,6 +744,7 @@ export function* planSteps(given: Table, node: string, ids: IdBook): Generator<u
     index: new Map(),
     active: new Map(),
     nodeUse: new Map(),
+    usedBefore: undefined,
     nodes: new Map(),
     groups: new Map(),
     balanced: new Map(),
@@ -973,7 +977,8 @@ class Edit {
 
   run(): void {
     this.#bindIds(this.#before);
-    const peersBefore = this.#peersNow();
+    const usedBefore = new Map<string, boolean | undefined>();
+    this.#state.usedBefore = usedBefore;
     this.#noteAddresses();
     const freed = this.#withdrawPorts();
     const rebuilt = this.#closeNetworks(freed);
@@ -985,7 +990,8 @@ class Edit {
     this.#enterPorts();
     this.#openNetworks(rebuilt);
     this.#touchNetworks();
-    this.#refresh(peersBefore);
+    this.#refresh(usedBefore);
+    this.#state.usedBefore = undefined;
     this.#refreshAddresses();
     this.#releaseNodes();
   }
@@ -1005,14 +1011,6 @@ class Edit {
     const { ids } = this.#state;
     ids.ports.bind(table);
     this.#state.rowIds = ids.ports.byRow;
-  }
-
-  /**
-   * Peers, with whether tunnels lead to them. Who is one changes seldom and the nodes are few beside the ports; comparing
-   * the whole is the simple way.
-   */
-  #peersNow(): Map<string, boolean> {
-    return new Map([...this.#state.nodeUse].map(([node, use]) => [node, use.tunnels > 0]));
   }
 
   #enlist(definition: TableNetwork): void {
@@ -1199,7 +1197,8 @@ class Edit {
     }
   }
 
-  #refresh(peersBefore: ReadonlyMap<string, boolean>): void {
+  /** @param usedBefore as in the state: who becomes a peer, or is none any more, is among them */
+  #refresh(usedBefore: ReadonlyMap<string, boolean | undefined>): void {
     const state = this.#state;
     for (const name of this.#dirty) {
       const network = state.active.get(name);
@@ -1208,8 +1207,10 @@ class Edit {
       if (group !== undefined) this.#groups.add(group);
     }
     const nodes = new Set(this.#nodes);
-    for (const node of peersBefore.keys()) if (!state.nodeUse.has(node)) nodes.add(node);
-    for (const [node, use] of state.nodeUse) if (peersBefore.get(node) !== use.tunnels > 0) nodes.add(node);
+    for (const [node, before] of usedBefore) {
+      const use = state.nodeUse.get(node);
+      if (before !== (use && use.tunnels > 0)) nodes.add(node);
+    }
     // The outer source of every peer's and every group's entry is this node's own address.
     if (this.#nodes.has(state.node)) {
       for (const node of state.nodeUse.keys()) nodes.add(node);
@@ -1220,7 +1221,7 @@ class Edit {
     if (refreshWire(state, this.#changed)) this.#groupsChanged = true;
     for (const node of nodes) {
       refreshNode(state, node, this.#changed);
-      if (peersBefore.has(node) || state.nodeUse.has(node)) this.#peers.add(node);
+      if (usedBefore.get(node) !== undefined || state.nodeUse.has(node)) this.#peers.add(node);
     }
     this.#peers.delete(state.node);
   }

@@ -354,7 +354,7 @@ export class Daemon {
   /** The states in force from now on; the log tells of changes, and the next return is waited for. */
   #tellStates(): ReadonlyMap<string, NodeState> {
     const states = this.#liveness.states();
-    for (const [node, state] of states) {
+    for (const [node, state] of states === this.#states ? [] : states) {
       if ((this.#states.get(node) ?? 'up') === state) continue;
       this.#log.info({ node, ...this.#liveness.standing(node) }, `node is ${state}`);
     }

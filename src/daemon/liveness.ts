@@ -47,6 +47,10 @@ export class Liveness {
   readonly #probed = new Map<string, 'up' | 'down'>();
   #unwritten = false;
   #nodes: ReadonlyMap<string, TableNode> = new Map();
+  /** Nodes that are probed. */
+  #expected: ReadonlySet<string> = NOBODY;
+  /** Of every node of the table, until something is said. */
+  #states: ReadonlyMap<string, NodeState> | undefined;
 
   constructor(options: LivenessOptions) {
     this.#file = options.file;
@@ -67,7 +71,13 @@ export class Liveness {
 
   /** The table to come into force, and those of its nodes that are probed. @throws ERR_MW_STATE when what it changes cannot be kept; it counts all the same */
   setTable(nodes: ReadonlyMap<string, TableNode>, probed: ReadonlySet<string> = NOBODY): void {
+    if (nodes === this.#nodes && probed === this.#expected) {
+      if (this.#waiting.size > 0 || this.#unwritten) this.#look();
+      return;
+    }
+    this.#states = undefined;
     this.#nodes = nodes;
+    this.#expected = probed;
     for (const node of this.#probed.keys()) if (!probed.has(node)) this.#probed.delete(node);
     // Of a node that was down before this process began, a probe has yet to say that it is up.
     for (const node of probed) if (this.#down.has(node) && !this.#probed.has(node)) this.#probed.set(node, 'down');
@@ -82,6 +92,7 @@ export class Liveness {
    * by `keep`, after the states are in force.
    */
   setProbes(states: ReadonlyMap<string, 'up' | 'down'>): void {
+    this.#states = undefined;
     for (const [node, state] of states) this.#probed.set(node, state);
     if (this.#follow()) this.#unwritten = true;
   }
@@ -105,6 +116,7 @@ export class Liveness {
       waits: this.#waiting.has(node),
       until: this.#waiting.get(node),
     };
+    this.#states = undefined;
     const waited = command === 'up' && this.#waiting.delete(node);
     if (command === 'clear' || waited) this.#commands.delete(node);
     else this.#commands.set(node, command);
@@ -115,6 +127,7 @@ export class Liveness {
       if (before.command === undefined) this.#commands.delete(node);
       else this.#commands.set(node, before.command);
       if (before.waits) this.#waiting.set(node, before.until);
+      this.#states = undefined;
       throw error;
     }
   }
@@ -133,9 +146,10 @@ export class Liveness {
     return { state: 'drain', by: 'return', ...(until !== undefined && { until }) };
   }
 
-  /** Of every node of the table. */
-  states(): Map<string, NodeState> {
-    return new Map([...this.#nodes.keys()].map((node) => [node, this.standing(node).state]));
+  /** Of every node of the table; the same map as before when nothing was said since. */
+  states(): ReadonlyMap<string, NodeState> {
+    this.#states ??= new Map([...this.#nodes.keys()].map((node) => [node, this.standing(node).state]));
+    return this.#states;
   }
 
   /** When `tick` has something to do, milliseconds since 1970. */
@@ -187,6 +201,7 @@ export class Liveness {
     for (const [node, until] of this.#waiting) {
       if (until !== undefined && until <= now) write = this.#waiting.delete(node);
     }
+    if (write) this.#states = undefined;
     return write;
   }
 

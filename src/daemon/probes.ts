@@ -34,6 +34,8 @@ export class Probes {
   #prober: Prober | undefined;
   #specs: readonly ProbeSpec[] = [];
   #nodes: ReadonlyMap<string, TableNode> | undefined;
+  #expectedOf: CompactTable['nodes'] | undefined;
+  #expected: ReadonlySet<string> = new Set();
   #said = new Map<string, 'up' | 'down'>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -51,7 +53,11 @@ export class Probes {
 
   /** Nodes of the table whose state a probe is to tell. */
   expected(table: CompactTable): ReadonlySet<string> {
-    return probedNodes(table.nodes.values(), this.#options.config.node, this.#defaults);
+    if (table.nodes !== this.#expectedOf) {
+      this.#expectedOf = table.nodes;
+      this.#expected = probedNodes(table.nodes.values(), this.#options.config.node, this.#defaults);
+    }
+    return this.#expected;
   }
 
   /** Sessions for the nodes of this plan. @param changed entries of nodes were written */

@@ -314,7 +314,7 @@ export class Dataplane implements AsyncDisposable {
    * Brings the kernel to a plan.
    *
    * @param changes what `replan` said: only that is written. Without it everything is read and compared.
-   * @param states as `setStates` takes them, to come into force together with the plan; without them those in force stay
+   * @param states as `setStates` takes them (not to be changed afterwards), to come into force together with the plan; without them those in force stay
    * @param trusted the maps of ports hold the plan (`isKnown`): they are not read; `verify` does it later
    * @throws ERR_MW_VERIFIER, ERR_MW_SYSCALL, ERR_MW_MAP_FULL (no memory for larger maps); ERR_MW_PRIVILEGE and others when an
    * entry could not be written, after the rest was. What was in force stays, perhaps
@@ -428,7 +428,8 @@ export class Dataplane implements AsyncDisposable {
   }
 
   /**
-   * Which nodes are up, down or drained, by their ids in the table; those not named are as the plan says. One element is
+   * Which nodes are up, down or drained, by their ids in the table; those not named are as the plan says. Not to be changed
+   * afterwards: the same map again says nothing new. One element is
    * written for each node that changes and has a port in a network of this node, whatever the number of ports. It waits for nothing: a
    * plan that is being applied goes on behind it, and does not take it back. It is in force when the promise resolves, or, before the
    * first `apply`, with that.
@@ -446,7 +447,8 @@ export class Dataplane implements AsyncDisposable {
   /** Remembers the states; the nodes whose state is another than before. */
   #restate(states: ReadonlyMap<string, NodeState>): string[] {
     const before = this.#states;
-    this.#states = new Map(states);
+    if (states === before) return [];
+    this.#states = states;
     return [...new Set([...before.keys(), ...states.keys()])].filter((node) => before.get(node) !== states.get(node));
   }
 

@@ -1,6 +1,6 @@
 /** What a table's file or folder looks like from outside: enough to see that something changed, without reading it. */
 
-import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { type BigIntStats, lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type FileStamp, sameStamp } from '../table/byte-source.ts';
 import { HOLD_FILE, listFolder } from '../table/read-file.ts';
@@ -17,11 +17,14 @@ export interface FileState {
 
 export function stampOf(path: string): FileStamp | undefined {
   try {
-    const stat = statSync(path, { bigint: true });
-    return { device: stat.dev, inode: stat.ino, size: stat.size, modified: stat.mtimeNs, changed: stat.ctimeNs };
+    return stampFrom(statSync(path, { bigint: true }));
   } catch {
     return undefined;
   }
+}
+
+function stampFrom({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileStamp {
+  return { device: dev, inode: ino, size, modified: mtimeNs, changed: ctimeNs };
 }
 
 /** The folders on whose entries the meaning of a path depends: its own, and that of each symbolic link on the way. */
@@ -80,8 +83,11 @@ export function lookAt(path: string): FileState {
   const { names, ignored, held } = listFolder(path);
   for (const name of names) {
     const file = join(path, name);
-    files.set(file, stampOf(file));
-    if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) for (const at of foldersOf(file)) folders.add(at);
+    // There may be thousands, and every look is at all of them: one question each.
+    const own = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+    const isLink = own?.isSymbolicLink() === true;
+    files.set(file, own === undefined || isLink ? stampOf(file) : stampFrom(own));
+    if (isLink) for (const at of foldersOf(file)) folders.add(at);
   }
   return { kind: 'folder', files, ignored, held, folders: [...folders] };
 }

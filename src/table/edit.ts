@@ -32,6 +32,7 @@ import {
   portOf,
   type RowReport,
 } from './row.ts';
+import { RowSet } from './row-set.ts';
 import { atOnce, type Steps } from './steps.ts';
 import { nearest } from './suggest.ts';
 import type { Position } from './text-position.ts';
@@ -169,7 +170,8 @@ export class TableEdit implements RecordSink {
   readonly #deltaFiles = new Set<number>();
   readonly #brokenPorts = new Map<string, Origin>();
   readonly #documents = new Map<number, Document | undefined>();
-  #seen = new Uint8Array(1024);
+  /** Rows that the files of this edit give. */
+  readonly #seen = new RowSet();
   #file = -1;
   #deltas = false;
   #restoring = false;
@@ -321,7 +323,7 @@ export class TableEdit implements RecordSink {
     const origin = { file: this.#file, line };
     const broken = this.#brokenPorts.get(id);
     const before = row >= 0 ? { file: this.store.file(row), line: this.store.line(row) } : broken;
-    const taken = broken !== undefined || (row >= 0 && this.#seen[row] === 1);
+    const taken = broken !== undefined || (row >= 0 && this.#seen.has(row));
     if (before !== undefined && this.#isDuplicate('port', id, before, origin, taken)) return;
     if (port === undefined) {
       if (row >= 0) this.#take(row);
@@ -413,7 +415,7 @@ export class TableEdit implements RecordSink {
   /** Is there no question whether a port of this file may stand in the place of the one in the row? */
   #mayReplace(row: number): boolean {
     if (this.#deltas) return this.file(this.store.file(row)).source === this.file(this.#file).source;
-    return this.#seen[row] !== 1 && this.#replaced.has(this.store.file(row));
+    return !this.#seen.has(row) && this.#replaced.has(this.store.file(row));
   }
 
   #relocate(row: number, line: number): void {
@@ -440,7 +442,7 @@ export class TableEdit implements RecordSink {
   #take(row: number): void {
     this.#replace(row);
     if (this.#base !== undefined) this.#undo.rows.leave(row);
-    if (row < this.#seen.length) this.#seen[row] = 0;
+    this.#seen.delete(row);
   }
 
   /** The same, when it is put back there at once. */
@@ -459,12 +461,7 @@ export class TableEdit implements RecordSink {
   }
 
   #mark(row: number): void {
-    if (row >= this.#seen.length) {
-      const bigger = new Uint8Array(Math.max(this.#seen.length * 2, row + 1));
-      bigger.set(this.#seen);
-      this.#seen = bigger;
-    }
-    this.#seen[row] = 1;
+    this.#seen.add(row);
   }
 
   /** Reports a second definition; true when the new one must be passed over. */

@@ -12,6 +12,7 @@ import type { TableLocator, TableMove, TablePort } from './model.ts';
 import { type NameDump, NameTable } from './name-table.ts';
 import { columnNamed, NumberColumn, namedColumn } from './number-column.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT, NEVER_USED, type PortRow } from './row.ts';
+import type { RowSet } from './row-set.ts';
 import type { Steps } from './steps.ts';
 import { TextHeap } from './text-heap.ts';
 import { isViewed } from './view.ts';
@@ -411,13 +412,13 @@ export class PortStore {
     return this.#file.get(row);
   }
 
-  /** Live rows of these files that are not marked (1) in `seen`. */
-  rowsOfFiles(files: ReadonlySet<number>, seen: Uint8Array): number[] {
+  /** Live rows of these files that are not in `seen`. */
+  rowsOfFiles(files: ReadonlySet<number>, seen: RowSet): number[] {
     const wanted = new Uint8Array(0x1_0000);
     for (const file of files) wanted[file] = 1;
     const found: number[] = [];
     this.#file.rowsOf(wanted, this.#limit, (row) => {
-      if (seen[row] !== 1 && this.isLive(row)) found.push(row);
+      if (!seen.has(row) && this.isLive(row)) found.push(row);
     });
     return found;
   }
