@@ -151,7 +151,7 @@ static long mw_flood_near_step(__u32 step, struct mw_flood_walk *walk)
 	if (!mw_flood_target_at(walk, step, &one))
 		return MW_WALK_END;
 	if (one.kind == MW_FLOOD_PORT) {
-		if (one.id == run->from)
+		if (one.id == run->from || (!run->from && (one.flags & MW_FLOOD_OWN)))
 			return MW_WALK_ON;
 		made = mw_flood_port(walk->ctx, one.id, run->network, run->size);
 	} else if (one.kind == MW_FLOOD_NODE && run->from) {

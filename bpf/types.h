@@ -388,6 +388,7 @@ enum mw_flood_kind {
 
 enum mw_flood_flags {
 	MW_FLOOD_IP6 = 1 << 0,	/* kind node: reached over IPv6, as its entry says too */
+	MW_FLOOD_OWN = 1 << 1,	/* kind port: of this node alone; gets nothing that comes from the underlay */
 };
 
 struct mw_flood_target {

@@ -10,7 +10,7 @@ import {
 import { macBytes } from '../table/address.ts';
 import { defaultMtu, groupOf, isTunnel, pairFamily, wantsChecksum } from '../table/encapsulation.ts';
 import type { Encap as EncapName, TableNetwork, TableNode, TablePort } from '../table/model.ts';
-import { viewOf } from '../table/view.ts';
+import { isForItself, viewOf } from '../table/view.ts';
 import type { Entry } from './entries.ts';
 import { keyText } from './entries.ts';
 import { isIpv6, PRIORITY_NEVER, segmentOf } from './port-entries.ts';
@@ -57,8 +57,8 @@ export class ActiveNetwork {
   definition: TableNetwork;
   /** node -> segment -> how many locators. */
   readonly #reach = new Map<string, Map<number, Reach>>();
-  /** Ports with a usable locator here. */
-  readonly #floodPorts = new Set<string>();
+  /** Ports with a usable locator here, and the flags of their copies. */
+  readonly #floodPorts = new Map<string, number>();
   readonly #sharedMacs = new Map<string, Set<string>>();
   /** What is in force, by key text. */
   #entries = new Map<string, Entry>();
@@ -66,8 +66,8 @@ export class ActiveNetwork {
   #all = true;
   /** Places (`node segment`) that came or went, with what was true of them at the last `refresh`. */
   readonly #places = new Map<string, { readonly reached: boolean; readonly used: boolean }>();
-  /** Ports that were taken in or out, with whether they were in `#floodPorts` then. */
-  readonly #members = new Map<string, boolean>();
+  /** Ports that were taken in or out, with what `#floodPorts` said of them then. */
+  readonly #members = new Map<string, number | undefined>();
   readonly #macsChanged = new Set<string>();
 
   constructor(id: number, definition: TableNetwork) {
@@ -111,7 +111,7 @@ export class ActiveNetwork {
       reach.used++;
       if (at.node === self.id) {
         this.#touchMember(port.id);
-        this.#floodPorts.add(port.id);
+        this.#floodPorts.set(port.id, isForItself(at) ? FloodFlags.OWN : 0);
       }
     }
     for (const mac of port.macs) {
@@ -144,7 +144,7 @@ export class ActiveNetwork {
     }
     for (const port of locals) {
       this.#touchMember(port);
-      this.#floodPorts.add(port);
+      this.#floodPorts.set(port, 0);
     }
     return fresh;
   }
@@ -191,7 +191,7 @@ export class ActiveNetwork {
   }
 
   #touchMember(port: string): void {
-    if (!this.#members.has(port)) this.#members.set(port, this.#floodPorts.has(port));
+    if (!this.#members.has(port)) this.#members.set(port, this.#floodPorts.get(port));
   }
 
   /** What is other than at the last `refresh`; an edit takes a port out and in again, which often changes neither. */
@@ -204,7 +204,7 @@ export class ActiveNetwork {
       if (before.reached !== (now !== undefined)) reach = true;
       if (before.used !== (now?.used ?? 0) > 0) flood = true;
     }
-    for (const [port, before] of this.#members) if (before !== this.#floodPorts.has(port)) flood = true;
+    for (const [port, before] of this.#members) if (before !== this.#floodPorts.get(port)) flood = true;
     this.#all = false;
     this.#places.clear();
     this.#members.clear();
@@ -308,8 +308,8 @@ export class ActiveNetwork {
     const { definition } = this;
     if (definition.flood === 'none' && definition.unknown !== 'flood') return undefined;
     const targets: FloodTarget[] = [];
-    for (const port of this.#floodPorts) {
-      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0, flags: 0 });
+    for (const [port, flags] of this.#floodPorts) {
+      targets.push({ kind: FloodKind.PORT, id: context.portId(port), segment: 0, flags });
     }
     const group = groupOf(definition);
     if (!isTunnel(definition.encap)) {

@@ -5,6 +5,7 @@ import {
   ENCAP_NAMES,
   type EncapName,
   encapName,
+  FloodFlags,
   FloodKind,
   IpFlags,
   LocatorFlags,
@@ -175,8 +176,8 @@ export function renderEntry(entry: Entry, names: Names): Row {
         network: network(entry.key),
         targets: entry.value
           .filter((target) => target.kind !== FloodKind.COUNT)
-          .map(({ kind, id, segment }) => {
-            if (kind === FloodKind.PORT) return `port ${port(id)}`;
+          .map(({ kind, id, segment, flags }) => {
+            if (kind === FloodKind.PORT) return `${(flags & FloodFlags.OWN) === 0 ? 'port' : 'own port'} ${port(id)}`;
             if (id === NODE_WIRE) return segment === 0 ? 'wire' : `wire:${segment}`;
             // A group's name says itself that it is one.
             return `${names.isGroup(id) ? '' : 'node '}${node(id)}:${segment}`;

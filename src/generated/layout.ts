@@ -144,12 +144,15 @@ export function eventKindName(value: number): EventKindName | `unknown-${number}
 /** enum mw_flood_flags */
 export const FloodFlags = {
   IP6: 1,
+  OWN: 2,
 } as const;
 export type FloodFlags = (typeof FloodFlags)[keyof typeof FloodFlags];
 export type FloodFlagsName =
-  | 'ip6';
+  | 'ip6'
+  | 'own';
 export const FLOOD_FLAGS_NAMES: ReadonlyMap<number, FloodFlagsName> = new Map([
   [1, 'ip6'],
+  [2, 'own'],
 ]);
 /** The names of the bits that are set. */
 export function floodFlagsNames(flags: number): FloodFlagsName[] {

@@ -43,7 +43,9 @@ export function flood(run: Run, request: Flood): Decision {
 /** One a member of the list, in its order. */
 function copiesFor(run: Run, request: Flood, members: FloodMembers): (OutputFrame | undefined)[] {
   const { sender, inner } = request;
-  const here = members.ports.map((port) => (port === sender ? undefined : copyForPort(run, request, port)));
+  const here = members.ports.map(({ port, own }) =>
+    port === sender || (own && sender === undefined) ? undefined : copyForPort(run, request, port),
+  );
   if (inner === undefined) return here;
   return [...here, ...members.targets.map(({ to, segment }) => copyForTarget(run, request, inner, to, segment))];
 }

@@ -65,8 +65,8 @@ export type AddressOwner =
   | { readonly kind: 'group'; readonly address: string };
 
 export interface FloodMembers {
-  /** Ids of the local ports. */
-  readonly ports: readonly string[];
+  /** The local ports. `own`: of this node alone. */
+  readonly ports: readonly { readonly port: string; readonly own: boolean }[];
   /** The others, with the segment that a copy for them carries. */
   readonly targets: readonly { readonly to: FloodTarget; readonly segment: number }[];
 }
@@ -454,12 +454,12 @@ export class World {
   flood(network: string): Lookup<FloodMembers> {
     const entry = this.table.networks.get(network);
     if (entry === undefined || (entry.flood === 'none' && entry.unknown !== 'flood')) return MISSING;
-    const ports: string[] = [];
+    const ports: FloodMembers['ports'][number][] = [];
     const segments = new Map<string, Set<number>>();
     for (const port of this.#portsOfNetwork.get(network) ?? []) {
       for (const at of this.viewOf(port)) {
         if (at.priority === PRIORITY_NEVER && at.pending !== true) continue;
-        if (this.isSelf(at.node)) ports.push(port.id);
+        if (this.isSelf(at.node)) ports.push({ port: port.id, own: isOwn(at) });
         else segments.set(at.node, (segments.get(at.node) ?? new Set()).add(this.segmentOf(port, at)));
       }
     }
@@ -486,4 +486,9 @@ function namedSlots(level: BalanceLevel): LevelSlots {
 /** Over IPv6: does this node take no packet without an outer UDP checksum? */
 function wantsChecksum({ kind, udp6Checksum }: TableNode): boolean {
   return udp6Checksum === 'auto' ? kind === 'foreign' : udp6Checksum === 'computed';
+}
+
+/** Does `for` name the node of the locator and nobody else? */
+function isOwn({ node, for: named }: TableLocator): boolean {
+  return named !== undefined && named.every((name) => name === node);
 }

@@ -17,6 +17,11 @@ export function hasLocator(at: TableLocator, node: Pick<TableNode, 'id' | 'regio
   return at.for === undefined || at.node === node.id || isNamed(at.for, node);
 }
 
+/** Is this locator for the node that it is at, and no other? */
+export function isForItself(at: TableLocator): boolean {
+  return at.for?.every((name) => name === at.node) ?? false;
+}
+
 /** True when nodes see these locators differently. */
 export function isViewed(locators: readonly TableLocator[]): boolean {
   return locators.some((at) => at.for !== undefined || at.prefer !== undefined);

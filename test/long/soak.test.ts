@@ -121,6 +121,8 @@ test.each(['tc', 'xdp'] as const)(`hook: %s, ${MINUTES} minutes (seed ${SEED})`,
   for (let i = 0; i < 2; i++) await cycle(storm, random);
   // the daemon of host-b is never restarted
   const instances = [hosts.a, hosts.b];
+  // with the programs that are made for the plan, which come a little later
+  await Promise.all(instances.map((one) => one.settled()));
   const first = await Promise.all(instances.map(holdings));
   const memory = [await residentMiB(hosts.b)];
   const until = Date.now() + MINUTES * 60_000;

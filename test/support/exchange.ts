@@ -54,18 +54,19 @@ export async function resolves(from: OverlayGuest, to: OverlayGuest, family: Fam
 
 const ALL = { 4: '255.255.255.255', 6: 'ff02::1' } as const;
 
-/** Three datagrams to everybody: each of `others` hears each exactly once, and nothing comes back to the sender. */
+/** Three datagrams to everybody: each of `others` hears each exactly once, none of `deaf` any, and nothing comes back to the sender. */
 export async function broadcasts(
   from: OverlayGuest,
   others: readonly OverlayGuest[],
   family: Family,
   to: string = ALL[family],
+  deaf: readonly OverlayGuest[] = [],
 ): Promise<void> {
   const groups = to === '255.255.255.255' || to === 'ff02::1' ? [] : [to];
   const name = `everybody ${unique()}`;
   const port = 20_000 + number;
   const texts = [1, 2, 3].map((n) => `${from.name} ${name} ${n}`);
-  const all = [from, ...others];
+  const all = [from, ...others, ...deaf];
   for (const guest of all)
     await guest.agent.ask('listen', { name, family, port, groups, device: 'eth0', address: guest.ip4 });
   try {
@@ -74,6 +75,10 @@ export async function broadcasts(
       const heard = await guest.agent.hears(name, texts);
       for (const text of texts)
         if (heard[text] !== 1) throw new Error(`${guest.name} heard '${text}' ${heard[text] ?? 0} times`);
+    }
+    for (const guest of deaf) {
+      const heard = Object.keys(await guest.agent.heard(name));
+      if (heard.length > 0) throw new Error(`${guest.name} heard ${heard.join(', ')}`);
     }
     // The stack itself lets a host hear its own broadcast (not its multicast, where the socket says so): once, not twice.
     const own = to === ALL[4] ? 1 : 0;

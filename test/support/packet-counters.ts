@@ -57,7 +57,10 @@ export function membersFor(scene: Scene, from: string, network: string, hasList 
   return here + (encap === 'flat' || flood === 'multicast' ? 1 : others);
 }
 
-/** Ports of the network here but the sender, and the other nodes that have one; places that this node never uses do not count. */
+/**
+ * Ports of the network here but the sender (from the underlay: but those that are for this node alone), and the other nodes that have one;
+ * places that this node never uses do not count.
+ */
 function placesOf(table: Table, node: string, network: string, sender: string | undefined) {
   let here = 0;
   const names = [node, `region:${table.nodes.get(node)?.region}`];
@@ -68,7 +71,7 @@ function placesOf(table: Table, node: string, network: string, sender: string | 
       if (at.priority === NEVER && at.pending !== true) continue;
       if (at.node !== node && at.for?.some((name) => names.includes(name)) === false) continue;
       if (at.node !== node) others.add(at.node);
-      else if (port.id !== sender) here++;
+      else if (sender === 'underlay' ? !at.for?.every((name) => name === node) : port.id !== sender) here++;
     }
   }
   return { here, others: others.size };

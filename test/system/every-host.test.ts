@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { answersOf, datagramAnswers, hold, serveAddresses, tally } from '../support/balanced.ts';
+import { broadcasts } from '../support/exchange.ts';
 import { Overlay, type OverlayGuest } from '../support/overlay.ts';
 import { eventually } from '../support/process.ts';
 import { ping, receivers } from '../support/traffic.ts';
@@ -151,6 +152,15 @@ describe.each([
     for (const family of FAMILIES) {
       for (const host of SERVING) expect(await reached(host, METADATA[family])).toEqual([host]);
       expect(await reached('d', METADATA[family])).toEqual(['a']);
+    }
+    // as the first question of DHCP: the instances that are for their own hosts alone hear their own hosts only
+    for (const family of FAMILIES) {
+      for (const host of HOSTS) {
+        const hears = (name: string) => name === 'a' || name === host;
+        const hear = SERVING.filter(hears).map((name) => services[name]);
+        const deaf = SERVING.filter((name) => !hears(name)).map((name) => services[name]);
+        await broadcasts(clients[host], hear, family, undefined, deaf);
+      }
     }
     for (const name of limited) delete overlay.table.ports[services[name].device]!.at[0]!.for;
     await overlay.applyTable();

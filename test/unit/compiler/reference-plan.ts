@@ -233,7 +233,9 @@ export function referencePlan(table: Table, node: string): string[] {
     }
     if (network.flood !== 'none' || network.unknown === 'flood') {
       const usable = places.filter((place) => place.priority !== 255 || place.pending === true);
-      const targets = new Set(usable.filter((place) => place.node === node).map((place) => `port ${place.port}`));
+      const here = usable.filter((place) => place.node === node);
+      const alone = (named: readonly string[] | undefined) => named?.every((name) => name === node) ?? false;
+      const targets = new Set(here.map((place) => `${alone(place.for) ? 'own ' : ''}port ${place.port}`));
       for (const other of new Set(usable.map((place) => place.node))) {
         if (other === node || network.encap === 'flat' || network.flood === 'multicast') continue;
         const segments = usable.filter((place) => place.node === other).map((place) => place.segment);
