@@ -490,5 +490,5 @@ function wantsChecksum({ kind, udp6Checksum }: TableNode): boolean {
 
 /** Does `for` name the node of the locator and nobody else? */
 function isOwn({ node, for: named }: TableLocator): boolean {
-  return named !== undefined && named.every((name) => name === node);
+  return named?.every((name) => name === node) ?? false;
 }
