@@ -6,14 +6,25 @@
  */
 
 import { type FSWatcher, statSync, watch } from 'node:fs';
+import { basename } from 'node:path';
 import { MapwireError } from '../errors.ts';
+import { pacer } from '../pace.ts';
 import { assertTrustedFile } from '../safe-file.ts';
 import type { FileStamp } from '../table/byte-source.ts';
 import type { TableFile } from '../table/document.ts';
 import type { TableEdit } from '../table/edit.ts';
 import { systemMessage, tableFileSteps, warnOfIgnored } from '../table/read-file.ts';
-import { atOnce, type Steps } from '../table/steps.ts';
-import { ageOf, type FileState, lookAt, sameStamps, sameState, stampOf } from './file-state.ts';
+import { atOnce, inSteps, type Steps } from '../table/steps.ts';
+import {
+  ageOf,
+  type FileState,
+  lookAt,
+  lookSteps,
+  sameStamps,
+  sameState,
+  stampOf,
+  type WatchedNames,
+} from './file-state.ts';
 import { FolderEvents } from './folder-events.ts';
 import type { MappingSource, Offer, SourceSink, Verdict } from './source.ts';
 
@@ -30,10 +41,15 @@ export interface FileSourceOptions {
   readonly trusted?: boolean;
 }
 
+/** Of a look at everything without an event; nothing waits for it. */
+const POLL_SLICE_MS = 2;
+
 /** A watch is of a folder that may have been replaced by another of the same name. */
 interface Watched {
   readonly watcher: FSWatcher;
   readonly inode: bigint | undefined;
+  /** Of the entries that matter; undefined: all. */
+  names: ReadonlySet<string> | undefined;
 }
 
 /** A file of which the content is in force, or was offered. */
@@ -68,6 +84,10 @@ export class FileSource implements MappingSource {
   #heldTold = false;
   /** An offer is being read. */
   #reading = false;
+  /** A look at all is under way, in steps. */
+  #polling = false;
+  /** Events came, and the look at what they are of is to come. */
+  #noted = false;
   /** What the last look saw. */
   #seen: FileState | undefined;
   /** What the kernel told since: which files of the folder, and whether they were written to. */
@@ -114,10 +134,7 @@ export class FileSource implements MappingSource {
     const state = this.#look();
     if (!state.held && this.#isInForce(state)) this.#judged = state;
     else await this.#begin(state);
-    this.#pollTimer = setInterval(() => {
-      this.#events.lookAtAll();
-      this.#check();
-    }, this.#poll);
+    this.#pollTimer = setInterval(() => void this.#lookNow(), this.#poll);
     this.#pollTimer.unref();
   }
 
@@ -160,31 +177,75 @@ export class FileSource implements MappingSource {
       return lookAt(this.#path);
     } catch {
       // It changed under our eyes, or may not be looked at: reading will tell.
-      return { kind: 'missing', files: new Map(), ignored: [], held: false, folders: [] };
+      return { kind: 'missing', files: new Map(), ignored: [], held: false, folders: new Map() };
     }
   }
 
-  /** Watches these folders and no others; true when one was added. */
-  #watch(folders: readonly string[]): boolean {
+  /** Without an event: looks at everything, in steps, and once more, in one go, where something is other than it was. */
+  async #lookNow(): Promise<void> {
+    if (this.#sink === undefined || this.#timer !== undefined || this.#reading || this.#polling) return;
+    this.#polling = true;
+    let state: FileState | undefined;
+    try {
+      state = await inSteps(lookSteps(this.#path), pacer(POLL_SLICE_MS));
+    } catch {
+      // the look in one go copes with it
+    } finally {
+      this.#polling = false;
+    }
+    const seen = this.#seen;
+    const watched = seen !== undefined && state !== undefined && !this.#changedFolders(state.folders);
+    if (watched && sameState(seen, state!) && this.#judged === seen) return;
+    this.#events.lookAtAll();
+    this.#check();
+  }
+
+  /** Are these other folders than those that are watched? */
+  #changedFolders(folders: WatchedNames): boolean {
     if (!this.#watching) return false;
-    for (const [folder, { watcher, inode }] of this.#watchers) {
-      if (folders.includes(folder) && inodeOf(folder) === inode) continue;
-      watcher.close();
+    for (const [folder, { inode }] of this.#watchers)
+      if (!folders.has(folder) || inodeOf(folder) !== inode) return true;
+    for (const folder of folders.keys()) if (!this.#watchers.has(folder)) return true;
+    return false;
+  }
+
+  /** Watches these folders and no others; true when one was added. */
+  #watch(folders: WatchedNames): boolean {
+    if (!this.#watching) return false;
+    for (const [folder, watched] of this.#watchers) {
+      if (folders.has(folder) && inodeOf(folder) === watched.inode) {
+        watched.names = folders.get(folder);
+        continue;
+      }
+      watched.watcher.close();
       this.#watchers.delete(folder);
     }
     let added = false;
-    for (const folder of folders) {
-      if (!this.#watchers.has(folder) && this.#watchFolder(folder)) added = true;
+    for (const [folder, names] of folders) {
+      if (!this.#watchers.has(folder) && this.#watchFolder(folder, names)) added = true;
     }
     return added;
   }
 
-  #watchFolder(folder: string): boolean {
+  /** What came together is looked at once. */
+  #checkSoon(): void {
+    if (this.#noted) return;
+    this.#noted = true;
+    setImmediate(() => {
+      this.#noted = false;
+      this.#check();
+    });
+  }
+
+  #watchFolder(folder: string, names: ReadonlySet<string> | undefined): boolean {
     try {
       const inode = inodeOf(folder);
       const watcher = watch(folder, { persistent: false }, (type, name) => {
+        // What befalls the folder itself is told by its own name.
+        const entries = this.#watchers.get(folder)?.names;
+        if (name !== null && name !== basename(folder) && entries?.has(name) === false) return;
         this.#events.note(folder, type, name);
-        this.#check();
+        this.#checkSoon();
       });
       // A folder that goes away, or no more watches: the next look finds out what is left.
       watcher.on('error', () => {
@@ -192,7 +253,7 @@ export class FileSource implements MappingSource {
         if (this.#watchers.get(folder)?.watcher === watcher) this.#watchers.delete(folder);
         this.#events.lookAtAll();
       });
-      this.#watchers.set(folder, { watcher, inode });
+      this.#watchers.set(folder, { watcher, inode, names });
       return true;
     } catch {
       // Without a watch the poll finds changes.

@@ -43,7 +43,9 @@ export class FolderEvents {
    * name that was not there, a hold, a symbolic link.
    */
   few(path: string, before: FileState): FileState | undefined {
-    if (this.#all || before.kind !== 'folder' || before.held) return undefined;
+    if (this.#all || before.kind !== 'folder') return undefined;
+    // Nothing is read before the hold goes, and that is a look at everything.
+    if (before.held) return this.#fresh.has(join(path, HOLD_FILE)) ? undefined : before;
     let files: Map<string, FileStamp | undefined> | undefined;
     for (const told of this.#fresh) {
       const name = basename(told);

@@ -76,6 +76,11 @@ const STEP = 1_024;
 const RECORD = (): Path => [];
 const NO_FILES: FileList = { byNumber: [] };
 
+/** What tells files apart. */
+function nameOfFile(file: TableFile | undefined): string {
+  return file === undefined ? '' : `${file.source}\0${file.name}`;
+}
+
 /** What `report` may add to a mistake. */
 export interface ReportExtra extends Pick<FoundMistake, 'hint' | 'related'> {
   /** The mistake is the key at the end of the path, not its value. */
@@ -157,6 +162,8 @@ export class TableEdit implements RecordSink {
   readonly #base: CompactTable | undefined;
   readonly #options: EditOptions;
   readonly #files: (TableFile | undefined)[];
+  /** Of files, by `nameOfFile`. */
+  #numbers: Map<string, number> | undefined;
   readonly #undo: Undo = {
     rows: new FormerRows(),
     nodes: new Set(),
@@ -249,9 +256,13 @@ export class TableEdit implements RecordSink {
 
   #register(file: TableFile): number {
     const files = this.#files;
-    let number = files.findIndex((other) => other?.name === file.name && other.source === file.source);
-    if (number < 0) {
+    this.#numbers ??= new Map(files.map((one, number) => [nameOfFile(one), number]));
+    const name = nameOfFile(file);
+    let number = this.#numbers.get(name);
+    if (number === undefined) {
       number = files.length < MAX_FILES ? files.length : this.#unusedFile();
+      this.#numbers.delete(nameOfFile(files[number]));
+      this.#numbers.set(name, number);
     }
     files[number] = file;
     return number;

@@ -331,6 +331,36 @@ describe('a folder', () => {
     expect(set!.table?.portCount).toBe(1);
   });
 
+  test('does not wait for what is written beside it: a file that was, and is renamed into it, is whole', async () => {
+    const inner = join(folder, 'inner');
+    mkdirSync(inner);
+    writeFileSync(join(inner, 'one.yaml'), table(1));
+    await start(inner, { settle: 4000, settleRenamed: 20 });
+    await address(1);
+    for (let last = 2; last < 5; last++) {
+      writeFileSync(join(folder, 'fresh.yaml'), table(last));
+      await sleep(30);
+      renameSync(join(folder, 'fresh.yaml'), join(inner, 'one.yaml'));
+      const settled = sleep(3500).then(() => 'as anything that is being written');
+      expect(await Promise.race([address(last).then(() => 'at once'), settled])).toBe('at once');
+    }
+  });
+
+  test('without events the poll finds changes, and a folder that took the place of another', async () => {
+    const inner = join(folder, 'inner');
+    mkdirSync(inner);
+    writeFileSync(join(inner, 'one.yaml'), table(1));
+    await start(inner, { poll: 20, watch: false });
+    await address(1);
+    writeFileSync(join(inner, 'one.yaml'), table(2));
+    await address(2);
+    mkdirSync(`${inner}-next`);
+    writeFileSync(join(`${inner}-next`, 'one.yaml'), table(3));
+    renameSync(inner, `${inner}-before`);
+    renameSync(`${inner}-next`, inner);
+    await address(3);
+  });
+
   test('reads only the files that changed', async () => {
     await start(folder);
     await address(1);
