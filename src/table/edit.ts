@@ -70,6 +70,8 @@ export interface EditResult {
 }
 
 const MAX_FILES = 0xffff;
+/** Files of an edit that are looked for one by one. */
+const FEW_FILES = 8;
 /** Ports between two pauses. */
 const STEP = 1_024;
 /** The path of a record itself. */
@@ -164,6 +166,7 @@ export class TableEdit implements RecordSink {
   readonly #files: (TableFile | undefined)[];
   /** Of files, by `nameOfFile`. */
   #numbers: Map<string, number> | undefined;
+  #registered = 0;
   readonly #undo: Undo = {
     rows: new FormerRows(),
     nodes: new Set(),
@@ -256,13 +259,20 @@ export class TableEdit implements RecordSink {
 
   #register(file: TableFile): number {
     const files = this.#files;
-    this.#numbers ??= new Map(files.map((one, number) => [nameOfFile(one), number]));
     const name = nameOfFile(file);
-    let number = this.#numbers.get(name);
-    if (number === undefined) {
+    // A small edit has one file or two: an index of all would cost more than it saves.
+    if (++this.#registered > FEW_FILES) {
+      this.#numbers ??= new Map(files.map((one, number) => [nameOfFile(one), number]));
+    }
+    let number =
+      this.#numbers?.get(name) ??
+      (this.#numbers === undefined
+        ? files.findIndex((one) => one?.name === file.name && one.source === file.source)
+        : -1);
+    if (number < 0) {
       number = files.length < MAX_FILES ? files.length : this.#unusedFile();
-      this.#numbers.delete(nameOfFile(files[number]));
-      this.#numbers.set(name, number);
+      this.#numbers?.delete(nameOfFile(files[number]));
+      this.#numbers?.set(name, number);
     }
     files[number] = file;
     return number;

@@ -116,9 +116,9 @@ describe.each<[string, Oddity, boolean]>([
     }
     // The tables are what they are meant to be.
     const share = (count: number): number => count / (RUNS / 5);
-    if (odd === 0 && !broken) expect(share(asPlain)).toBeGreaterThan(0.3);
+    if (odd === 0 && !broken) expect(share(asPlain)).toBeGreaterThan(0.2);
     if (odd === 0.2 || broken) expect(share(refused)).toBeGreaterThan(0.3);
-    if (odd === 0.02) expect(share(refused)).toBeLessThan(0.95);
+    if (odd === 0.02 && !broken) expect(share(refused)).toBeLessThan(0.95);
   });
 
   it(`in JSON (seed ${SEED})`, { timeout: RUNS * 100 }, () => {
