@@ -76,7 +76,13 @@ export class Pair {
     const inner = mtu - 50;
     const guest = async (host: Namespace, which: keyof typeof GUESTS) => {
       const { mac, address } = GUESTS[which];
-      return await lab.guest(host, `${name}-${which}`, 'c0', { mac, addresses: [`${address}/24`], mtu: inner });
+      const namespace = await lab.guest(host, `${name}-${which}`, 'c0', {
+        mac,
+        addresses: [`${address}/24`],
+        mtu: inner,
+      });
+      await host.ip(`link set c0 mtu ${inner}`);
+      return namespace;
     };
     const guests = [await guest(a, 'client'), await guest(b, 'server')] as const;
     const stop = await setUp(lab, hosts, mtu, peer);
@@ -107,7 +113,7 @@ export function bridgeNetfilter(host: Namespace, on: boolean): Promise<void> {
 async function setUp(lab: Lab, hosts: readonly Namespace[], mtu: number, role: Role): Promise<() => Promise<void>> {
   if (role === 'kernel') await asKernel(hosts, mtu);
   else if (role === 'bridge') await asBridge(hosts);
-  else return asMapwire(lab, hosts, role);
+  else return asMapwire(lab, hosts, mtu, role);
   return async () => {};
 }
 
@@ -132,7 +138,12 @@ async function asKernel(hosts: readonly Namespace[], mtu: number): Promise<void>
   }
 }
 
-async function asMapwire(lab: Lab, hosts: readonly Namespace[], variant: MapwireVariant): Promise<() => Promise<void>> {
+async function asMapwire(
+  lab: Lab,
+  hosts: readonly Namespace[],
+  mtu: number,
+  variant: MapwireVariant,
+): Promise<() => Promise<void>> {
   const path = join(await lab.folder(), 'table.json');
   const port = ({ mac, address }: { mac: string; address: string }, node: string) => ({
     network: 'blue',
@@ -142,7 +153,7 @@ async function asMapwire(lab: Lab, hosts: readonly Namespace[], variant: Mapwire
   });
   const table = {
     mapwire: 1,
-    nodes: { a: { underlay: '192.0.2.1' }, b: { underlay: '192.0.2.2' } },
+    nodes: { a: { underlay: '192.0.2.1', mtu }, b: { underlay: '192.0.2.2', mtu } },
     networks: { blue: { encap: 'vxlan', segment: SEGMENT } },
     ports: { client: port(GUESTS.client, 'a'), server: port(GUESTS.server, 'b') },
   };
