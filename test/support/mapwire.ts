@@ -10,6 +10,9 @@ import { type Background, eventually, type RunOptions, type RunResult, run } fro
 /** The launcher of a built checkout. */
 export const launcher = join(support, '../../bin/mapwire');
 
+/** `MAPWIRE_LAYOUT=compact`: of all instances whose test says nothing else. */
+const LAYOUT = process.env.MAPWIRE_LAYOUT;
+
 export interface MapwireOptions {
   readonly node: string;
   /** Path of the table. */
@@ -57,6 +60,7 @@ export class Mapwire {
       `hook: ${options.hook ?? 'auto'}`,
       `guard: ${options.guard ?? 'full'}`,
       options.extra ?? '',
+      ...(LAYOUT === undefined || options.extra?.includes('layout:') ? [] : [`layout: ${LAYOUT}`]),
     ];
     await writeFile(mapwire.config, `${lines.join('\n')}\n`, { mode: 0o600 });
     return mapwire;

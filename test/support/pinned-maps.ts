@@ -13,9 +13,31 @@ export async function pinnedMap(mapwire: Mapwire, name: string): Promise<string>
   return paths[0]!;
 }
 
-export async function dumpMap(mapwire: Mapwire, name: string): Promise<DumpedEntry[]> {
-  const { stdout } = await run(['bpftool', '-j', 'map', 'dump', 'pinned', await pinnedMap(mapwire, name)]);
+async function dump(path: string): Promise<DumpedEntry[]> {
+  const { stdout } = await run(['bpftool', '-j', 'map', 'dump', 'pinned', path]);
   return JSON.parse(stdout) as DumpedEntry[];
+}
+
+/** The mappings that `layout: compact` has in buckets, and their keys beside the network. */
+const IN_BUCKETS: Readonly<Record<string, string>> = { ip4: 'addr_be', ip6: 'addr', mac: 'mac' };
+/** MW_MARK_FLAGS of bpf/types.h */
+const MARK_FLAGS = 0xf;
+
+/** A map by its name without version; the address mappings whatever the layout is, as hashes have them. */
+export async function dumpMap(mapwire: Mapwire, name: string): Promise<DumpedEntry[]> {
+  const entries = await dump(await pinnedMap(mapwire, name));
+  const address = IN_BUCKETS[name];
+  if (address === undefined) return entries;
+  // two empty ones, with hashes
+  for (const { formatted } of await dump(await pinnedMap(mapwire, `${name}_bucket`))) {
+    for (const slot of formatted.value.slot as Record<string, unknown>[]) {
+      if (slot.port === 0) continue;
+      const key = { network: slot.network, [address]: slot[address] };
+      const flags = Number(slot.mark) & MARK_FLAGS;
+      entries.push({ formatted: { key, value: { port: slot.port, ...key, flags } } });
+    }
+  }
+  return entries;
 }
 
 /** An array of bytes as bpftool prints it. */
