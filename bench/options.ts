@@ -108,7 +108,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
     peers: word('peers') === undefined ? undefined : list(word('peers')!),
     variants: [...VARIANTS, ...((values.variant as string[] | undefined) ?? []).map(parseVariant)],
     rounds: counts('rounds', [quick ? 1 : 5])[0]!,
-    ms: counts('ms', [quick ? 200 : 400])[0]!,
+    ms: counts('ms', [quick ? 120 : 400])[0]!,
     quick,
     json: word('json'),
     output: word('output'),
