@@ -134,7 +134,7 @@ export class FileSource implements MappingSource {
     const state = this.#look();
     if (!state.held && this.#isInForce(state)) this.#judged = state;
     else await this.#begin(state);
-    this.#pollTimer = setInterval(() => void this.#lookNow(), this.#poll);
+    this.#pollTimer = setInterval(() => void this.#lookInSteps(), this.#poll);
     this.#pollTimer.unref();
   }
 
@@ -182,22 +182,26 @@ export class FileSource implements MappingSource {
   }
 
   /** Without an event: looks at everything, in steps, and once more, in one go, where something is other than it was. */
-  async #lookNow(): Promise<void> {
+  async #lookInSteps(): Promise<void> {
     if (this.#sink === undefined || this.#timer !== undefined || this.#reading || this.#polling) return;
     this.#polling = true;
-    let state: FileState | undefined;
     try {
-      state = await inSteps(lookSteps(this.#path), pacer(POLL_SLICE_MS));
+      if (this.#isAsSeen(await inSteps(lookSteps(this.#path), pacer(POLL_SLICE_MS)))) return;
     } catch {
       // the look in one go copes with it
     } finally {
       this.#polling = false;
     }
-    const seen = this.#seen;
-    const watched = seen !== undefined && state !== undefined && !this.#changedFolders(state.folders);
-    if (watched && sameState(seen, state!) && this.#judged === seen) return;
     this.#events.lookAtAll();
     this.#check();
+  }
+
+  /** Is there nothing in this look that was not seen before, and judged or held? */
+  #isAsSeen(state: FileState): boolean {
+    const seen = this.#seen;
+    if (seen === undefined || !sameState(seen, state) || this.#changedFolders(state.folders)) return false;
+    if (state.held || this.#heldTold) return state.held === this.#heldTold;
+    return this.#judged !== undefined && sameState(this.#judged, state);
   }
 
   /** Are these other folders than those that are watched? */
