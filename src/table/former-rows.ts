@@ -6,6 +6,7 @@
 import { equalIp, type IpNumber } from './address.ts';
 import { HASH_SEED, HashIndex } from './hash-index.ts';
 import { IdCells, type IdKind } from './id-cells.ts';
+import { lengthened } from './lengthened.ts';
 import { NameTable } from './name-table.ts';
 import type { PortStore, StoredRow } from './port-store.ts';
 import { DEFAULT_PRIORITY, DEFAULT_WEIGHT } from './row.ts';
@@ -92,30 +93,18 @@ export class FormerRows {
   }
 
   #resize(capacity: number): void {
-    const words = (old: Words, length = capacity): Words => {
-      const bigger = new Uint32Array(length);
-      bigger.set(old);
-      return bigger;
-    };
-    const halves = (old: Uint16Array): Uint16Array<ArrayBuffer> => {
-      const bigger = new Uint16Array(capacity);
-      bigger.set(old);
-      return bigger;
-    };
-    const flags = new Uint8Array(capacity);
-    flags.set(this.#flags);
-    this.#flags = flags;
-    this.#row = words(this.#row);
-    this.#network = words(this.#network);
-    this.#macHigh = halves(this.#macHigh);
-    this.#macLow = words(this.#macLow);
-    this.#ip4 = words(this.#ip4);
-    this.#node = words(this.#node);
-    this.#file = halves(this.#file);
-    this.#line = words(this.#line);
-    if (this.#ip6 !== undefined) this.#ip6 = words(this.#ip6, capacity * 4);
-    if (this.#sequence !== undefined) this.#sequence = words(this.#sequence);
-    if (this.#interface !== undefined) this.#interface = words(this.#interface);
+    this.#flags = lengthened(this.#flags, capacity);
+    this.#row = lengthened(this.#row, capacity);
+    this.#network = lengthened(this.#network, capacity);
+    this.#macHigh = lengthened(this.#macHigh, capacity);
+    this.#macLow = lengthened(this.#macLow, capacity);
+    this.#ip4 = lengthened(this.#ip4, capacity);
+    this.#node = lengthened(this.#node, capacity);
+    this.#file = lengthened(this.#file, capacity);
+    this.#line = lengthened(this.#line, capacity);
+    if (this.#ip6 !== undefined) this.#ip6 = lengthened(this.#ip6, capacity * 4);
+    if (this.#sequence !== undefined) this.#sequence = lengthened(this.#sequence, capacity);
+    if (this.#interface !== undefined) this.#interface = lengthened(this.#interface, capacity);
     this.#ids.resize(capacity);
     this.#capacity = capacity;
   }
@@ -132,11 +121,7 @@ export class FormerRows {
     }
     if (this.#few !== undefined) this.#few.set(row, at + 1);
     else {
-      if (row >= this.#many.length) {
-        const bigger = new Uint32Array(Math.max(capacity, row + 1));
-        bigger.set(this.#many);
-        this.#many = bigger;
-      }
+      if (row >= this.#many.length) this.#many = lengthened(this.#many, Math.max(capacity, row + 1));
       this.#many[row] = at + 1;
     }
     return at;

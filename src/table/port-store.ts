@@ -8,6 +8,7 @@
 import { equalIp, formatIp, formatMac, type Ip6Words, type IpNumber } from './address.ts';
 import { finish, HASH_SEED, HashIndex, mix } from './hash-index.ts';
 import { ID_LONG, IdCells, type IdKind } from './id-cells.ts';
+import { lengthened } from './lengthened.ts';
 import type { TableLocator, TableMove, TablePort } from './model.ts';
 import { type NameDump, NameTable } from './name-table.ts';
 import { columnNamed, NumberColumn, namedColumn } from './number-column.ts';
@@ -666,26 +667,14 @@ export class PortStore {
   }
 
   #resize(capacity: number): void {
-    const words = (old: Uint32Array, length = capacity): Uint32Array<ArrayBuffer> => {
-      const bigger = new Uint32Array(length);
-      bigger.set(old);
-      return bigger;
-    };
-    const halves = (old: Uint16Array): Uint16Array<ArrayBuffer> => {
-      const bigger = new Uint16Array(capacity);
-      bigger.set(old);
-      return bigger;
-    };
     this.#ids.resize(capacity);
-    this.#macLow = words(this.#macLow);
-    const flags = new Uint8Array(capacity);
-    flags.set(this.#flags);
-    this.#flags = flags;
-    this.#ip4 = words(this.#ip4);
-    this.#node = this.#node instanceof Uint16Array ? halves(this.#node) : words(this.#node);
-    if (this.#ip6 !== undefined) this.#ip6 = words(this.#ip6, capacity * 4);
-    if (this.#interface !== undefined) this.#interface = words(this.#interface);
-    if (this.#sequence !== undefined) this.#sequence = words(this.#sequence);
+    this.#macLow = lengthened(this.#macLow, capacity);
+    this.#flags = lengthened(this.#flags, capacity);
+    this.#ip4 = lengthened(this.#ip4, capacity);
+    this.#node = lengthened(this.#node, capacity);
+    if (this.#ip6 !== undefined) this.#ip6 = lengthened(this.#ip6, capacity * 4);
+    if (this.#interface !== undefined) this.#interface = lengthened(this.#interface, capacity);
+    if (this.#sequence !== undefined) this.#sequence = lengthened(this.#sequence, capacity);
     this.#capacity = capacity;
   }
 
