@@ -2,12 +2,12 @@
 import type { Lab } from '../test/support/hosts.ts';
 import { nodesOf } from './addressing.ts';
 import { MapWriteWatch } from './map-writes.ts';
-import type { MapwireVariant } from './peers/mapwire.ts';
+import { configure, type MapwireVariant, start } from './peers/mapwire.ts';
 import { Probe } from './probe.ts';
 import { Site } from './site.ts';
 import { quantile } from './statistics.ts';
 import { standbyLine, writeTable } from './table.ts';
-import { configure, start } from './updates.ts';
+import { type UpdateOptions, wait } from './updates.ts';
 
 export interface FailoverRow {
   readonly peer: string;
@@ -24,24 +24,13 @@ export interface FailoverRow {
   readonly requestMs: number;
 }
 
-export interface FailoverOptions {
-  readonly object: string;
-  readonly variants: readonly MapwireVariant[];
-  readonly names: ReadonlySet<string>;
-  readonly endpoints: readonly number[];
-  readonly quick: boolean;
-  readonly say: (text: string) => void;
-}
-
 /** Microseconds between two packets of the guest. */
 const GAP = 100;
 /** A node and its standby. */
 const LEAST_ENDPOINTS = 2;
 
-const wait = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
-
 /** In the largest of the sizes. */
-export async function measureFailover(lab: Lab, options: FailoverOptions): Promise<FailoverRow[]> {
+export async function measureFailover(lab: Lab, options: UpdateOptions): Promise<FailoverRow[]> {
   const endpoints = Math.max(LEAST_ENDPOINTS, ...options.endpoints);
   const rows: FailoverRow[] = [];
   for (const variant of options.variants) {
@@ -56,7 +45,7 @@ async function failover(
   lab: Lab,
   variant: MapwireVariant,
   endpoints: number,
-  { object, quick }: FailoverOptions,
+  { object, quick }: UpdateOptions,
 ): Promise<FailoverRow> {
   const site = await Site.build(lab, `f-${variant.name}`, object, nodesOf(endpoints), false);
   const table = await writeTable(lab, { encap: 'vxlan', endpoints }, standbyLine);

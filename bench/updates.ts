@@ -4,12 +4,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ask } from '../test/support/api.ts';
 import type { Lab } from '../test/support/hosts.ts';
-import { Mapwire } from '../test/support/mapwire.ts';
+import type { Mapwire } from '../test/support/mapwire.ts';
 import { run } from '../test/support/process.ts';
-import { endpointAddress, endpointId, endpointMac, HOST, nodesOf } from './addressing.ts';
+import { endpointAddress, endpointId, endpointMac, nodesOf } from './addressing.ts';
 import { LoopProbe } from './loop-probe.ts';
 import { fdbCommands, kernelHost } from './peers/kernel.ts';
-import type { MapwireVariant } from './peers/mapwire.ts';
+import { configure, type MapwireVariant, start } from './peers/mapwire.ts';
 import { Probe } from './probe.ts';
 import { Site } from './site.ts';
 import { quantile } from './statistics.ts';
@@ -88,13 +88,12 @@ export interface UpdateOptions {
   readonly say: (text: string) => void;
 }
 
-const READY_MS = 300_000;
 const MIB = 2 ** 20;
 const PER_FILE = 1000;
 /** Microseconds between a bystander's packets. */
 const GAP = 200;
 
-const wait = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
+export const wait = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
 export async function measureTables(lab: Lab, options: UpdateOptions): Promise<TableRow[]> {
   const rows: TableRow[] = [];
@@ -144,31 +143,6 @@ async function mapwireTable(
     await instance.down();
     await site.remove();
   }
-}
-
-/** A daemon of a site that is not yet started; it goes with the lab. */
-export async function configure(
-  site: Site,
-  table: string,
-  { hook, settings = [], checkout }: MapwireVariant,
-): Promise<Mapwire> {
-  const instance = await Mapwire.configure(site.here, {
-    node: HOST.id,
-    table,
-    hook,
-    extra: settings.join('\n'),
-    ...(checkout === undefined ? {} : { launcher: `${checkout}/bin/mapwire` }),
-  });
-  site.here.lab.atClose(() => instance.down());
-  return instance;
-}
-
-/** Seconds to `ready`. @param prefix what the daemon runs under */
-export async function start(instance: Mapwire, prefix: readonly string[] = []): Promise<number> {
-  const began = performance.now();
-  const daemon = await instance.run(false, prefix);
-  await daemon.waitFor(/\bready\b/, READY_MS);
-  return (performance.now() - began) / 1000;
 }
 
 function processMemory({ daemon }: Mapwire): { residentMiB: number; peakMiB: number } {

@@ -3,10 +3,11 @@ import { readdirSync } from 'node:fs';
 import { Link } from '../../src/libbpf/index.ts';
 import { Mapwire } from '../../test/support/mapwire.ts';
 import { HOST } from '../addressing.ts';
+import type { Site } from '../site.ts';
 import { type Peer, type ProgramTime, timeOf } from './peer.ts';
 
 /** A million ports on a slow machine. */
-const READY_MS = 180_000;
+const READY_MS = 300_000;
 
 export interface MapwireVariant {
   /** `mapwire-` and what distinguishes it. */
@@ -37,23 +38,38 @@ export function variantsFor(
   return variants.filter(({ parts }) => parts === undefined || parts.includes(part));
 }
 
-export function mapwire({ name, hook, settings = [], checkout }: MapwireVariant): Peer {
+/** A daemon of a site that is not yet started; it goes with the lab. */
+export async function configure(
+  { here }: Site,
+  table: string,
+  { hook, settings = [], checkout }: MapwireVariant,
+): Promise<Mapwire> {
+  const instance = await Mapwire.configure(here, {
+    node: HOST.id,
+    table,
+    hook,
+    extra: settings.join('\n'),
+    ...(checkout === undefined ? {} : { launcher: `${checkout}/bin/mapwire` }),
+  });
+  here.lab.atClose(() => instance.down());
+  return instance;
+}
+
+/** Seconds to `ready`. @param prefix what the daemon runs under */
+export async function start(instance: Mapwire, prefix: readonly string[] = []): Promise<number> {
+  const began = performance.now();
+  const daemon = await instance.run(false, prefix);
+  await daemon.waitFor(/\bready\b/, READY_MS);
+  return (performance.now() - began) / 1000;
+}
+
+export function mapwire(variant: MapwireVariant): Peer {
+  const { name, hook } = variant;
   return {
     names: [name],
     async start({ site, table }) {
-      const path = await table();
-      const instance = await Mapwire.configure(site.here, {
-        node: HOST.id,
-        table: path,
-        hook,
-        extra: settings.join('\n'),
-        ...(checkout === undefined ? {} : { launcher: `${checkout}/bin/mapwire` }),
-      });
-      site.here.lab.atClose(() => instance.down());
-      const start = performance.now();
-      const daemon = await instance.run(false);
-      await daemon.waitFor(/\bready\b/, READY_MS);
-      const loadSeconds = (performance.now() - start) / 1000;
+      const instance = await configure(site, await table(), variant);
+      const loadSeconds = await start(instance);
       await instance.settled();
       return {
         loadSeconds,
