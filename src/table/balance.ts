@@ -52,10 +52,13 @@ function isFar({ prefer }: TableAddress, port: TablePort, { nodes }: Places, sel
   return prefer === 'local' || self.region === undefined || nodes.get(at.node)?.region !== self.region;
 }
 
-/** Undefined: nobody of them is up. Who is down counts for the size, so that it is the same when it comes back. */
+/**
+ * Undefined: nobody of them is up. Who is alone has all flows in one slot: whoever comes beside it takes only what is its
+ * part of the larger table.
+ */
 function levelOf(address: TableAddress, members: readonly TableMember[]): BalanceLevel | undefined {
   const up = members.filter(({ state }) => state === 'up');
-  return up.length === 0 ? undefined : { members: up, size: slotsFor(weighted(members), address.slots) };
+  return up.length === 0 ? undefined : { members: up, size: up.length === 1 ? 1 : slotsFor(address.slots) };
 }
 
 function weighted(members: readonly TableMember[]) {

@@ -1,12 +1,20 @@
 /** Balanced addresses beside the ports, nodes and networks of the table. */
 
 import { formatMac, parseIp, parseMac } from './address.ts';
-import { inOrder, originOfRow, pathOfIp, pathOfMember, pathOfPrefix, pathOfSharedMac } from './check-places.ts';
+import {
+  inOrder,
+  originOfRow,
+  pathOfIp,
+  pathOfMember,
+  pathOfPrefix,
+  pathOfSharedMac,
+  pathOfSlots,
+} from './check-places.ts';
 import { underlayOwner } from './checks.ts';
 import { type DiagnosticCode, quote } from './diagnostics.ts';
 import type { TableEdit } from './edit.ts';
 import { isIpOnly } from './encapsulation.ts';
-import { fairSlots, MAX_SLOTS } from './maglev.ts';
+import { MAX_SLOTS, slotsFor, slotsNeeded } from './maglev.ts';
 import type { TableAddress } from './model.ts';
 import type { Path } from './row.ts';
 import { nearest } from './suggest.ts';
@@ -56,7 +64,7 @@ export function checkAddresses(edit: TableEdit): void {
     checkNetwork(edit, address);
     checkMembers(edit, address);
     checkOwners(edit, address, index, reported);
-    checkShares(edit, address);
+    checkSlots(edit, address);
   }
 }
 
@@ -242,13 +250,18 @@ function twice(
   }
 }
 
-/** Weights so far apart that no table of slots gives each its share. */
-function checkShares(edit: TableEdit, address: TableAddress): void {
-  const up = address.members.filter(({ state }) => state === 'up');
-  for (const priority of new Set(up.map((member) => member.priority))) {
-    const level = up.filter((member) => member.priority === priority);
-    if (fairSlots(level.map(({ port, weight }) => ({ id: port, weight }))) <= MAX_SLOTS) continue;
-    const message = `the members of address ${quote(address.id)} with priority ${priority} have weights so far apart that the least of them get more or less than their shares by over 1 %`;
-    report(edit, 'MW211', address, () => ['members'], message, { hint: 'take larger weights for the least' });
+/** More members, or weights further apart, than its slots serve. Who is down counts: it must be able to come back. */
+function checkSlots(edit: TableEdit, address: TableAddress): void {
+  const size = slotsFor(address.slots);
+  for (const priority of new Set(address.members.map((member) => member.priority))) {
+    const level = address.members.filter((member) => member.priority === priority);
+    const needed = slotsNeeded(level.map(({ port, weight }) => ({ id: port, weight })));
+    if (needed <= size) continue;
+    const message = `the ${level.length} members of address ${quote(address.id)} with priority ${priority} need ${needed} slots, and it has ${size}`;
+    const hint =
+      needed <= MAX_SLOTS
+        ? `write 'slots: ${slotsFor(needed)}'; most connections move once, with this change`
+        : 'take larger weights for the least: no table of slots is large enough for its share';
+    report(edit, 'MW189', address, pathOfSlots, message, { hint });
   }
 }

@@ -51,6 +51,11 @@ export function pathOfLocator(
   return [...path, key];
 }
 
+/** Of an address: it says how many slots it has, or who wants them. */
+export function pathOfSlots(value: unknown): Path {
+  return isMapping(value) && value.slots !== undefined ? ['slots'] : ['members'];
+}
+
 function itemPath(value: unknown, key: string, matches: (item: unknown) => boolean): Path {
   const list = isMapping(value) ? value[key] : undefined;
   if (!Array.isArray(list)) return [key];

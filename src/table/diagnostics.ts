@@ -158,6 +158,11 @@ export const DIAGNOSTICS = {
     name: 'too-many-members',
     meaning: 'more members, or more priorities of them, than possible',
   },
+  MW189: {
+    severity: 'error',
+    name: 'too-few-slots',
+    meaning: 'more members of an address, or weights further apart, than its table of slots serves',
+  },
   // MW190 was: part of the format, but not of that version of Mapwire
   // moves
   MW191: { severity: 'error', name: 'move-target', meaning: 'a port moves to a node where it is already' },
@@ -208,11 +213,7 @@ export const DIAGNOSTICS = {
     meaning: 'a file tells of an older move of a port than the one in force, which is kept',
   },
   MW210: { severity: 'warning', name: 'no-member-up', meaning: 'all members of a balanced address are down' },
-  MW211: {
-    severity: 'warning',
-    name: 'coarse-shares',
-    meaning: 'members whose weights are so far apart that shares are not within 1 %',
-  },
+  // MW211 was: weights too far apart, before the number of slots stood still (MW189)
 } as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
 
 export type Severity = 'error' | 'warning';

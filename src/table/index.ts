@@ -36,7 +36,7 @@ export {
 export type { RecordKind, TableFile } from './document.ts';
 export { type EditOptions, type EditResult, TableEdit } from './edit.ts';
 export { type Family, overhead, pairFamily } from './encapsulation.ts';
-export { maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from './maglev.ts';
+export { DEFAULT_SLOTS, maglev, SLOT_SIZES, type Slots, slotsFor, slotsNeeded, type Weighted } from './maglev.ts';
 export type {
   Encap,
   NodeState,

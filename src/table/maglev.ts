@@ -11,23 +11,34 @@ export interface Weighted {
   readonly weight: number;
 }
 
-/** Sizes of a table of slots. Primes: every step through one meets all of its slots. */
+/** Sizes of a table of slots that members share. Primes: every step through one meets all of its slots. */
 export const SLOT_SIZES = [4093, 32749, 262139, 1048573] as const;
 
-/** So many slots, at least, for a member of the least weight: its share is then within 1 % of what it should be. */
-export const LEAST_SLOTS = 100;
+/** Slots of an address that does not say how many: 48 equal members, or weights up to a 327th of their sum. */
+export const DEFAULT_SLOTS = 32749;
 
 /** Largest table of slots. */
 export const MAX_SLOTS = SLOT_SIZES[SLOT_SIZES.length - 1] as number;
 
-/** No member. */
-const NOBODY = -1;
+/** So many slots, at least, for a member of the least weight: its share is then within 1 % of what it should be. */
+export const LEAST_SLOTS = 100;
 
 /** So many slots, at least, for the square of the number of members: less, and more flows move than those of who comes or goes. */
 export const LEAST_SQUARE = 14;
 
-/** What shares within 1 % need: so many slots. */
-export function fairSlots(members: readonly Weighted[]): number {
+/** No member. */
+const NOBODY = -1;
+
+/**
+ * Slots in a table of "at least so many": the next size, or the largest. It follows from what the address says and from
+ * nothing that may change with its members: most flows move when the number of slots does.
+ */
+export function slotsFor(least = DEFAULT_SLOTS): number {
+  return SLOT_SIZES.find((size) => size >= least) ?? MAX_SLOTS;
+}
+
+/** So many slots these members need, for shares within 1 % and under 1.5/N of the flows that move. Fewer members never need more. */
+export function slotsNeeded(members: readonly Weighted[]): number {
   if (members.length < 2) return 1;
   let sum = 0;
   let smallest = Number.POSITIVE_INFINITY;
@@ -35,13 +46,7 @@ export function fairSlots(members: readonly Weighted[]): number {
     sum += weight;
     smallest = Math.min(smallest, weight);
   }
-  return Math.ceil((LEAST_SLOTS * sum) / smallest);
-}
-
-/** Size of the table for these members: the next one that serves them, of at least `least` slots; or else the largest. */
-export function slotsFor(members: readonly Weighted[], least = 0): number {
-  const wanted = Math.max(least, fairSlots(members), LEAST_SQUARE * members.length ** 2);
-  return SLOT_SIZES.find((size) => size >= wanted) ?? MAX_SLOTS;
+  return Math.max(Math.ceil((LEAST_SLOTS * sum) / smallest), LEAST_SQUARE * members.length ** 2);
 }
 
 /** FNV-1a over the UTF-8 bytes of a text, mixed; 32 bits. Two seeds give two independent numbers. */
@@ -84,7 +89,7 @@ export interface Slots {
 }
 
 /**
- * Fills a table of `size` slots, one of `SLOT_SIZES`. Members take turns, each as often as its weight says, and take the
+ * Fills a table of `size` slots, one of `SLOT_SIZES`; one slot is enough for one member. Members take turns, each as often as its weight says, and take the
  * first free slot of their own permutation, until they have their shares.
  *
  * @param members in the order of their ids, each id once
@@ -92,7 +97,7 @@ export interface Slots {
 export function maglev(members: readonly Weighted[], size: number): Slots {
   const first = new Int32Array(size).fill(NOBODY);
   const second = new Int32Array(size).fill(NOBODY);
-  if (members.length === 0) return { first, second };
+  if (members.length < 2) return { first: members.length === 0 ? first : first.fill(0), second };
   const quota = quotas(members, size);
   const place = members.map(({ id }) => hashText(id, 0x6d617077) % size);
   const step = members.map(({ id }) => 1 + (hashText(id, 0x736c6f74) % (size - 1)));
@@ -121,7 +126,7 @@ export function maglev(members: readonly Weighted[], size: number): Slots {
     turn[0] = (had + 0.5) / (members[member] as Weighted).weight;
     sink(turns);
   }
-  if (members.length > 1) fillSecond(first, second);
+  fillSecond(first, second);
   return { first, second };
 }
 

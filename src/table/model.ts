@@ -122,7 +122,7 @@ export interface TableAddress {
   readonly affinity: 'flow' | 'source';
   /** Of equal priority first: members at the sender's node, or in its region. */
   readonly prefer: 'none' | 'local' | 'region';
-  /** At least so many slots. */
+  /** At least so many slots, whoever the members are; `DEFAULT_SLOTS` when left out. */
   readonly slots?: number;
   /** In the order of their ports' ids. */
   readonly members: readonly TableMember[];

@@ -145,7 +145,7 @@ export function facts(plan: Plan): ReturnType<typeof referenceFacts> {
 
 /** The slots of each member, level by level: shares by weight, what is left over to the largest remainders. */
 function levels(table: Table, node: string, id: string): string[] {
-  const { members, prefer } = table.addresses.get(id) as TableAddress;
+  const { members, prefer, slots } = table.addresses.get(id) as TableAddress;
   const self = table.nodes.get(node) as TableNode;
   const { region } = self;
   const far = (port: string): boolean => {
@@ -160,11 +160,9 @@ function levels(table: Table, node: string, id: string): string[] {
   return ranks.map((rank) => {
     const level = up.filter((member) => `${member.priority}${far(member.port) ? 'b' : 'a'}` === rank);
     const sum = level.reduce((total, { weight }) => total + weight, 0);
-    const wanted = Math.max(
-      ...level.map(({ weight }) => (level.length > 1 ? (100 * sum) / weight : 1)),
-      10 * level.length * level.length,
-    );
-    const size = [4093, 32749, 262139, 1048573].find((one) => one >= wanted) as number;
+    // who is alone needs one; else what the address says, whoever its members are
+    const size =
+      level.length === 1 ? 1 : ([4093, 32749, 262139, 1048573].find((one) => one >= (slots ?? 32749)) as number);
     const shares = level.map(({ port, weight }) => ({ port, exact: (size * weight) / sum }));
     const order = [...shares].sort((a, b) => (b.exact % 1) - (a.exact % 1) || (a.port < b.port ? -1 : 1));
     const left = size - shares.reduce((total, { exact }) => total + Math.floor(exact), 0);

@@ -1,12 +1,29 @@
 /** Shares and movements of balanced addresses. What docs/packet-rules.md and docs/decisions say of them is printed here. */
 import { describe, expect, test } from 'vitest';
 import { hashWords } from '../../../src/simulator/hash.ts';
-import { balanceOf, tableFromObject } from '../../../src/table/index.ts';
-import { MAX_SLOTS, maglev, SLOT_SIZES, type Slots, slotsFor, type Weighted } from '../../../src/table/maglev.ts';
+import { type BalanceLevel, balanceOf, slotsOfLevel } from '../../../src/table/balance.ts';
+import { tableFromObject } from '../../../src/table/index.ts';
+import {
+  DEFAULT_SLOTS,
+  MAX_SLOTS,
+  maglev,
+  SLOT_SIZES,
+  type Slots,
+  slotsFor,
+  slotsNeeded,
+  type Weighted,
+} from '../../../src/table/maglev.ts';
 import { randomFrom } from '../compiler/random-table.ts';
 
 function members(count: number, weight: (i: number) => number = () => 1): Weighted[] {
   return Array.from({ length: count }, (_, i) => ({ id: `m${String(i).padStart(3, '0')}`, weight: weight(i) }));
+}
+
+/** The least table that the checks of a table let these members have. */
+function leastFor(list: readonly Weighted[]): number {
+  const needed = slotsNeeded(list);
+  expect(needed).toBeLessThanOrEqual(MAX_SLOTS);
+  return slotsFor(needed);
 }
 
 function counts(slots: Int32Array, members: number): number[] {
@@ -45,7 +62,7 @@ describe('shares', () => {
     ['20 equals', members(20)],
     ['100 with weights 1 to 100', members(100, (i) => i + 1)],
   ])('%s: every share is that of its weight, within a hundredth', (...[, list]) => {
-    const { first, second } = maglev(list, slotsFor(list));
+    const { first, second } = maglev(list, leastFor(list));
     const sum = list.reduce((total, { weight }) => total + weight, 0);
     for (const [i, count] of counts(first, list.length).entries()) {
       const share = (first.length * (list[i] as Weighted).weight) / sum;
@@ -58,7 +75,7 @@ describe('shares', () => {
 
   test('what a member leaves is spread over the others by weight', () => {
     const list = members(5, (i) => i + 1);
-    const { first, second } = maglev(list, slotsFor(list));
+    const { first, second } = maglev(list, leastFor(list));
     const heirs = new Array<number>(5).fill(0);
     first.forEach((member, slot) => {
       if (member === 4) (heirs[second[slot] as number] as number)++;
@@ -68,10 +85,10 @@ describe('shares', () => {
     for (let i = 0; i < 4; i++) expect(Math.abs((heirs[i] as number) / left - (i + 1) / 10)).toBeLessThan(0.03);
   });
 
-  test('one member has them all, and there is no second', () => {
-    const { first, second } = maglev(members(1), slotsFor(members(1)));
-    expect(new Set(first)).toEqual(new Set([0]));
-    expect(new Set(second)).toEqual(new Set([-1]));
+  test.each([1, 4093])('one member has them all, and there is no second: %i', (size) => {
+    const { first, second } = maglev(members(1), size);
+    expect([...first]).toEqual(new Array(size).fill(0));
+    expect([...second]).toEqual(new Array(size).fill(-1));
   });
 
   test('the order of filling is that of the ids alone: twice the same', () => {
@@ -79,18 +96,32 @@ describe('shares', () => {
     expect(maglev(list, 4093)).toEqual(maglev(structuredClone(list), 4093));
   });
 
-  test('sizes are primes, and grow with members and weights', () => {
+  test('sizes are primes, and what an address says decides', () => {
     for (const size of SLOT_SIZES) for (let i = 2; i * i <= size; i++) expect(size % i).not.toBe(0);
-    expect(slotsFor(members(17))).toBe(4093);
-    expect(slotsFor(members(18))).toBe(32749);
-    expect(slotsFor(members(2), 5000)).toBe(32749);
-    expect(slotsFor(members(256, (i) => (i === 0 ? 1 : 100)))).toBe(MAX_SLOTS);
+    expect([undefined, 1, 4093, 4094, 262140, MAX_SLOTS].map((least) => slotsFor(least))).toEqual([
+      ...[DEFAULT_SLOTS, 4093, 4093, 32749, MAX_SLOTS, MAX_SLOTS],
+    ]);
+  });
+
+  test('what members need: fewer of them never need more', () => {
+    expect(slotsNeeded(members(1))).toBe(1);
+    expect(slotsNeeded(members(17))).toBeLessThanOrEqual(4093);
+    expect(slotsNeeded(members(18))).toBeGreaterThan(4093);
+    expect(slotsNeeded(members(48))).toBeLessThanOrEqual(DEFAULT_SLOTS);
+    expect(slotsNeeded(members(49))).toBeGreaterThan(DEFAULT_SLOTS);
+    expect(slotsNeeded(members(256))).toBeLessThanOrEqual(MAX_SLOTS);
+    const random = randomFrom(11);
+    for (let round = 0; round < 200; round++) {
+      const list = members(2 + random(60), () => 1 + random(100));
+      const some = list.filter(() => random(3) > 0);
+      expect(slotsNeeded(some)).toBeLessThanOrEqual(slotsNeeded(list));
+    }
   });
 });
 
 test('100,000 flows agree with the slots (chi-square)', () => {
   const list = members(10, (i) => [1, 1, 2, 3, 5, 8, 13, 21, 34, 55][i] as number);
-  const { first } = maglev(list, slotsFor(list));
+  const { first } = maglev(list, leastFor(list));
   const random = randomFrom(5);
   const word = (): number => random(0x1_0000_0000);
   const hits = new Array<number>(10).fill(0);
@@ -108,34 +139,82 @@ test('100,000 flows agree with the slots (chi-square)', () => {
   expect(p).toBeGreaterThan(0.001);
 });
 
-test('a member that is down counts for the number of slots: when it is back, theirs is as it was', () => {
-  const names = members(18).map(({ id }) => id);
-  const levels = (down: string | undefined, weights: Readonly<Record<string, number>> = {}) => {
-    const table = tableFromObject({
-      nodes: { a: { underlay: '192.0.2.1' } },
-      networks: { blue: { segment: 5 } },
-      ports: Object.fromEntries(
-        names.map((id, i) => [id, { network: 'blue', mac: `02:00:00:00:00:${i + 10}`, at: [{ node: 'a' }] }]),
-      ),
-      addresses: {
-        web: {
-          ...{ network: 'blue', mac: '02:00:00:00:0a:01' },
-          members: names.map((port) => ({
-            ...{ port, weight: weights[port] ?? 1, state: port === down ? ('down' as const) : ('up' as const) },
-          })),
-        },
+/** An address with equal members, but for those that are down or have another weight, as a node that they are all at sees it. */
+function addressOf(
+  names: readonly string[],
+  down: readonly string[] = [],
+  weights: Readonly<Record<string, number>> = {},
+) {
+  const table = tableFromObject({
+    nodes: { a: { underlay: '192.0.2.1' } },
+    networks: { blue: { segment: 5 } },
+    ports: Object.fromEntries(
+      names.map((id, i) => [
+        id,
+        { network: 'blue', mac: `02:00:00:00:00:${(i + 16).toString(16)}`, at: [{ node: 'a' }] },
+      ]),
+    ),
+    addresses: {
+      web: {
+        ...{ network: 'blue', mac: '02:00:00:00:0a:01' },
+        members: names.map((port) => ({
+          ...{ port, weight: weights[port] ?? 1, state: down.includes(port) ? ('down' as const) : ('up' as const) },
+        })),
       },
-    });
-    const { levels: found, here } = balanceOf(table.addresses.get('web')!, table, 'a');
-    expect(here).toEqual(found[0]);
-    return found.map((level) => [level.members.length, level.size]);
-  };
-  expect(levels(undefined)).toEqual([[18, 32749]]);
-  expect(levels('m004')).toEqual([[17, 32749]]);
-  // the only small one
-  const weights = Object.fromEntries(names.map((id) => [id, id === 'm000' ? 1 : 100]));
-  expect(levels(undefined, weights)).toEqual([[18, 262139]]);
-  expect(levels('m000', weights)).toEqual([[17, 262139]]);
+    },
+  });
+  const { levels, here } = balanceOf(table.addresses.get('web')!, table, 'a');
+  expect(levels).toHaveLength(1);
+  expect(here).toEqual(levels[0]);
+  return levels[0]!;
+}
+
+/** Part of all flows, by their hashes, that get another member. */
+function flowsMoved(before: BalanceLevel, after: BalanceLevel): number {
+  const [a, b] = [before, after].map((level) => {
+    const { first } = slotsOfLevel(level);
+    const ids = level.members.map(({ port }) => port);
+    return (hash: number): string => ids[first[Math.floor((hash * level.size) / 2 ** 32)] as number] as string;
+  }) as [(hash: number) => string, (hash: number) => string];
+  const hashes = 100_000;
+  let moved = 0;
+  for (let i = 0; i < hashes; i++) {
+    const hash = Math.floor(((i + 0.5) * 2 ** 32) / hashes);
+    if (a(hash) !== b(hash)) moved++;
+  }
+  return moved / hashes;
+}
+
+describe('the number of slots stands still', () => {
+  const names = members(48).map(({ id }) => id);
+
+  test('whoever is removed, of any number that the table accepts: under 1.5 / N of the flows move', () => {
+    for (let count = names.length; count > 1; count--) {
+      const all = addressOf(names.slice(0, count));
+      const share = flowsMoved(all, addressOf(names.slice(1, count))) * count;
+      expect([count, share]).toEqual([count, expect.toSatisfy((found: number) => found > 0.98 && found < 1.5)]);
+    }
+  });
+
+  test('who is down and comes back has what it had', () => {
+    const all = addressOf(names);
+    expect(all.size).toBe(DEFAULT_SLOTS);
+    expect(addressOf(names, ['m004']).size).toBe(DEFAULT_SLOTS);
+    expect(flowsMoved(all, addressOf(names, ['m004'])) * 48).toBeLessThan(1.5);
+    // all but one: it has one slot, and keeps its flows when another comes back
+    const alone = addressOf(names, names.slice(1));
+    expect(alone.size).toBe(1);
+    expect(flowsMoved(alone, addressOf(names, names.slice(2)))).toBeCloseTo(0.5, 3);
+  });
+
+  test('weights do not alter it', () => {
+    const three = ['a', 'b', 'c'];
+    const before = addressOf(three, [], { a: 100, b: 100, c: 100 });
+    const after = addressOf(three, [], { a: 100, b: 100, c: 99 });
+    expect([before.size, after.size]).toEqual([DEFAULT_SLOTS, DEFAULT_SLOTS]);
+    expect(addressOf(three, [], { a: 1, b: 100, c: 100 }).size).toBe(DEFAULT_SLOTS);
+    expect(flowsMoved(before, after)).toBeLessThan(0.01);
+  });
 });
 
 describe('who moves', () => {
@@ -143,8 +222,7 @@ describe('who moves', () => {
     '%i equals: one comes or goes, under 1.5 / N of the flows move',
     (count) => {
       const all = members(count + 1);
-      // one size for both: it changes at few numbers of members
-      const size = slotsFor(all);
+      const size = leastFor(all);
       let most = 0;
       const whole = maglev(all, size);
       for (const gone of new Set([0, Math.floor(count / 2), count])) {
