@@ -1,13 +1,17 @@
-import { AllowFlags, BalanceFlags, type BalanceLevel, balanceHead, IpFlags, MacFlags } from '../generated/layout.ts';
+import {
+  AllowFlags,
+  BalanceFlags,
+  type BalanceHead,
+  type BalanceLevel,
+  balanceHead,
+  IpFlags,
+  MacFlags,
+} from '../generated/layout.ts';
 import { macBytes } from '../table/address.ts';
 import { balanceOf, type BalanceLevel as Level, levelKey, slotsOfLevel } from '../table/balance.ts';
-import type { Slots } from '../table/maglev.ts';
 import type { Table, TableAddress, TablePort } from '../table/model.ts';
 import type { BalanceTable, Entry } from './entries.ts';
 import { addressEntry, allowEntry, isLocal } from './port-entries.ts';
-
-/** Tables of slots that were filled before, by `levelKey`. */
-export type SlotCache = Map<string, Slots>;
 
 /** What the entries of a balanced address need to know about the rest of the plan. */
 export interface BalanceContext {
@@ -23,12 +27,12 @@ export interface BalanceContext {
 
 const HEAD_ELEMENTS = balanceHead.size / 8;
 
-/** All entries that belong to one address. `cache` is left with the slots that are in use. */
-export function balanceEntries(address: TableAddress, context: BalanceContext, cache: SlotCache): Entry[] {
+/** All entries that belong to one address. `before`: those that it had; a table of slots that stays the same is taken from them. */
+export function balanceEntries(address: TableAddress, context: BalanceContext, before: readonly Entry[] = []): Entry[] {
   const { id, network, table, node } = context;
   const mac = macBytes(address.mac);
   const entries: Entry[] = [
-    { map: 'balance', key: id, value: balanceTable(address, context, cache) },
+    { map: 'balance', key: id, value: balanceTable(address, context, before) },
     { map: 'mac', key: { network, mac }, value: { port: id, network, mac, flags: MacFlags.BALANCED } },
   ];
   for (const ip of address.ips) entries.push(addressEntry(ip, id, network, IpFlags.ANSWER | IpFlags.BALANCED));
@@ -42,41 +46,64 @@ export function balanceEntries(address: TableAddress, context: BalanceContext, c
   return entries;
 }
 
-function balanceTable(address: TableAddress, context: BalanceContext, cache: SlotCache): BalanceTable {
+/** Slots that levels share: its members, with their kernel ids. */
+interface Part {
+  readonly level: Level;
+  readonly ids: readonly number[];
+}
+
+/** A table of slots that is filled when it is written or compared: full ones are large, and there may be thousands of addresses. */
+class PlannedTable implements BalanceTable {
+  readonly head: BalanceHead;
+  readonly levels: readonly BalanceLevel[];
+  /** All that it follows from. */
+  readonly key: string;
+  readonly #parts: readonly Part[];
+
+  constructor(head: BalanceHead, levels: readonly BalanceLevel[], parts: readonly Part[], key: string) {
+    this.head = head;
+    this.levels = levels;
+    this.key = key;
+    this.#parts = parts;
+  }
+
+  get slots(): Uint32Array {
+    const slots = new Uint32Array(this.#parts.reduce((sum, { level }) => sum + 2 * level.size, 0));
+    let at = 0;
+    for (const { level, ids } of this.#parts) {
+      const { first, second } = slotsOfLevel(level);
+      for (let slot = 0; slot < level.size; slot++) {
+        slots[at++] = ids[first[slot] as number] ?? 0;
+        slots[at++] = ids[second[slot] as number] ?? 0;
+      }
+    }
+    return slots;
+  }
+}
+
+function balanceTable(address: TableAddress, context: BalanceContext, before: readonly Entry[]): BalanceTable {
   const { levels, here } = balanceOf(address, context.table, context.node);
   const all = here === undefined ? levels : [...levels, here];
-  const known = new Map(cache);
-  cache.clear();
-  const parts = new Map<string, { readonly level: Level; readonly slots: Slots; readonly start: number }>();
+  const parts = new Map<string, Part & { readonly start: number }>();
   let end = HEAD_ELEMENTS + all.length;
   const places: BalanceLevel[] = all.map((level) => {
     const key = levelKey(level);
     let part = parts.get(key);
     if (part === undefined) {
-      const slots = known.get(key) ?? slotsOfLevel(level);
-      cache.set(key, slots);
-      part = { level, slots, start: end };
+      part = { level, ids: level.members.map(({ port }) => context.portId(port)), start: end };
       parts.set(key, part);
       end += level.size;
     }
     return { start: part.start, slots: level.size };
   });
-  const slots = new Uint32Array(2 * (end - HEAD_ELEMENTS - all.length));
-  let at = 0;
-  for (const { level, slots: filled } of parts.values()) {
-    const ids = level.members.map(({ port }) => context.portId(port));
-    for (let slot = 0; slot < level.size; slot++) {
-      slots[at++] = ids[filled.first[slot] as number] ?? 0;
-      slots[at++] = ids[filled.second[slot] as number] ?? 0;
-    }
-  }
   const flags = (address.affinity === 'source' ? BalanceFlags.SOURCE : 0) | (here ? BalanceFlags.HERE : 0);
-  const head = {
-    address: context.id,
-    network: context.network,
-    mac: macBytes(address.mac),
-    flags,
-    levels: levels.length,
-  };
-  return { head, levels: places, slots };
+  const { id, network } = context;
+  const key = JSON.stringify([
+    ...[id, network, address.mac, flags, levels.length, places],
+    ...[...parts].map(([level, { ids }]) => [level, ids]),
+  ]);
+  const had = before.find(({ map }) => map === 'balance')?.value;
+  if (had instanceof PlannedTable && had.key === key) return had;
+  const head = { address: id, network, mac: macBytes(address.mac), flags, levels: levels.length };
+  return new PlannedTable(head, places, [...parts.values()], key);
 }

@@ -1,4 +1,4 @@
-import { type Entry, type EntryChange, equalBytes, keyText, sortChanges, valueBytes } from './entries.ts';
+import { differs, type Entry, type EntryChange, keyText, sortChanges } from './entries.ts';
 import type { Plan } from './plan.ts';
 
 /**
@@ -17,7 +17,7 @@ export function diffEntries(before: Iterable<Entry>, after: Iterable<Entry>): En
     const key = keyText(entry);
     const had = old.get(key);
     old.delete(key);
-    if (had === undefined || !equalBytes(valueBytes(had), valueBytes(entry))) {
+    if (had === undefined || differs(had, entry)) {
       changes.push({ op: 'put', entry, before: had });
     }
   }

@@ -51,7 +51,7 @@ export interface BalanceTable {
   readonly head: BalanceHead;
   /** And one more, of the members on this node, with `BalanceFlags.HERE`. */
   readonly levels: readonly BalanceLevel[];
-  /** First and second port of every slot, level by level. */
+  /** First and second port of every slot, level by level. Of a plan: worked out each time that it is asked for. */
   readonly slots: Uint32Array;
 }
 
@@ -204,8 +204,13 @@ export function keyText(entry: Entry): string {
   return `${entry.map}:${bytesText(keyBytes(entry))}`;
 }
 
-export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
+}
+
+/** Do two entries with one key have different values? Tables of slots that stay the same are one object, and not filled. */
+export function differs(before: Entry, after: Entry): boolean {
+  return before.value !== after.value && !equalBytes(valueBytes(before), valueBytes(after));
 }
 
 /** Sorts by make-before-break: puts in the order of `WRITE_ORDER`, then deletes in the opposite order. */

@@ -16,17 +16,8 @@ import { portOfRow, type StoredRow } from '../table/port-store.ts';
 import { RowView } from '../table/row-view.ts';
 import { isViewed } from '../table/view.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
-import { balanceEntries, type SlotCache } from './balance-entries.ts';
-import {
-  type Entry,
-  type EntryChange,
-  equalBytes,
-  keyText,
-  type PlanMap,
-  sortChanges,
-  valueBytes,
-  WRITE_ORDER,
-} from './entries.ts';
+import { balanceEntries } from './balance-entries.ts';
+import { differs, type Entry, type EntryChange, keyText, type PlanMap, sortChanges, WRITE_ORDER } from './entries.ts';
 import type { EntryBuffer } from './entry-buffer.ts';
 import { groupNatural, groupOwner, type IdBook, networkNatural, nodeNatural, portNatural, portOwner } from './ids.ts';
 import { groupEntries, nodeEntries, WIRE_ENTRY, wayTo } from './node-entries.ts';
@@ -188,7 +179,6 @@ interface BalancedState {
   readonly network: string;
   /** Owner of its kernel id. */
   readonly owner: string;
-  readonly cache: SlotCache;
   /** In force. */
   entries: Entry[];
 }
@@ -673,13 +663,12 @@ function refreshAddress(state: State, address: TableAddress, changed: Changed): 
   const owner = portOwner(network.id, address.id);
   const id = state.ids.addresses.acquire(owner, portNatural(network.id, address.mac));
   const before = state.balanced.get(address.id);
-  const cache: SlotCache = before?.cache ?? new Map();
   const { table, node, ids } = state;
   const portId = (port: string): number => known(ids.ports.idOf(port), port);
-  const entries = balanceEntries(address, { id, network: network.id, table, node, portId }, cache);
+  const entries = balanceEntries(address, { id, network: network.id, table, node, portId }, before?.entries);
   for (const entry of before?.entries ?? []) changed(entry, undefined);
   for (const entry of entries) changed(undefined, entry);
-  state.balanced.set(address.id, { network: address.network, owner, cache, entries });
+  state.balanced.set(address.id, { network: address.network, owner, entries });
 }
 
 /** The wire has an entry while some network is flat. Returns whether it came or went. */
@@ -779,6 +768,7 @@ export function* planSteps(given: Table, node: string, ids: IdBook): Generator<u
   for (const address of table.addresses.values()) {
     indexAddress(state, address);
     refreshAddress(state, address, changed);
+    yield;
   }
   refreshWire(state, changed);
   for (const space of spaces) space.endPass();
@@ -896,7 +886,7 @@ class ChangeSet {
     const changes: EntryChange[] = [];
     for (const { before, after } of this.#touched.values()) {
       if (after !== undefined) {
-        if (before === undefined || !equalBytes(valueBytes(before), valueBytes(after))) {
+        if (before === undefined || differs(before, after)) {
           changes.push({ op: 'put', entry: after, before });
         }
       } else if (before !== undefined) {

@@ -4,6 +4,7 @@ import { pacer } from '../pace.ts';
 import type { NodeState } from '../table/index.ts';
 import { addHistory } from './former.ts';
 import type { Generation } from './generation.ts';
+import { isListMap } from './inner-lists.ts';
 import { ENTRY_ORDER, type EntryMap, isPlanMap, type RawEntry } from './map-table.ts';
 import { type Held, type MapWriter, readMap, textOf } from './map-writer.ts';
 import { type Leftover, reconcilePorts } from './reconcile-ports.ts';
@@ -102,8 +103,13 @@ export async function reconcile(
       held.delete(text);
       if (had === undefined || Buffer.compare(had.value, entry.value) !== 0) puts.push(entry);
     };
-    if (isPlanMap(map)) for (const entry of plan.sharedEntries(map)) compare(rawEntry(entry, held, around));
-    else for (const entry of runtime.get(map) ?? []) compare(entry);
+    if (isPlanMap(map)) {
+      for (const entry of plan.sharedEntries(map)) {
+        compare(rawEntry(entry, held, around));
+        // a table of slots is filled here
+        if (isListMap(map)) await pause();
+      }
+    } else for (const entry of runtime.get(map) ?? []) compare(entry);
     await writer.put(map, puts);
     const keys = [...held.values()].map(({ key }) => key);
     gone.push(() => writer.remove(map, keys));

@@ -65,9 +65,22 @@ function weighted(members: readonly TableMember[]) {
   return members.map(({ port, weight }) => ({ id: port, weight }));
 }
 
-/** Which members, by index, have the slots of a level. */
-export function slotsOfLevel({ members, size }: BalanceLevel): Slots {
-  return maglev(weighted(members), size);
+/** Levels whose slots were worked out last: they are asked for more than once, for comparing and for writing. */
+const remembered = new Map<string, Slots>();
+const REMEMBERED = 4;
+
+/** Which members, by index, have the slots of a level. Not to be changed. */
+export function slotsOfLevel(level: BalanceLevel): Slots {
+  const key = levelKey(level);
+  let slots = remembered.get(key);
+  if (slots === undefined) slots = maglev(weighted(level.members), level.size);
+  else remembered.delete(key);
+  remembered.set(key, slots);
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= REMEMBERED) break;
+    remembered.delete(oldest);
+  }
+  return slots;
 }
 
 /** The same levels have the same slots. */

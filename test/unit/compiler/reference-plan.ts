@@ -162,7 +162,7 @@ function levels(table: Table, node: string, id: string): string[] {
     const sum = level.reduce((total, { weight }) => total + weight, 0);
     // who is alone needs one; else what the address says, whoever its members are
     const size =
-      level.length === 1 ? 1 : ([4093, 32749, 262139, 1048573].find((one) => one >= (slots ?? 32749)) as number);
+      level.length === 1 ? 1 : ([4093, 16381, 65521, 262139, 1048573].find((one) => one >= (slots ?? 16381)) as number);
     const shares = level.map(({ port, weight }) => ({ port, exact: (size * weight) / sum }));
     const order = [...shares].sort((a, b) => (b.exact % 1) - (a.exact % 1) || (a.port < b.port ? -1 : 1));
     const left = size - shares.reduce((total, { exact }) => total + Math.floor(exact), 0);

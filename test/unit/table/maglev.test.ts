@@ -99,7 +99,7 @@ describe('shares', () => {
   test('sizes are primes, and what an address says decides', () => {
     for (const size of SLOT_SIZES) for (let i = 2; i * i <= size; i++) expect(size % i).not.toBe(0);
     expect([undefined, 1, 4093, 4094, 262140, MAX_SLOTS].map((least) => slotsFor(least))).toEqual([
-      ...[DEFAULT_SLOTS, 4093, 4093, 32749, MAX_SLOTS, MAX_SLOTS],
+      ...[DEFAULT_SLOTS, 4093, 4093, 16381, MAX_SLOTS, MAX_SLOTS],
     ]);
   });
 
@@ -107,8 +107,8 @@ describe('shares', () => {
     expect(slotsNeeded(members(1))).toBe(1);
     expect(slotsNeeded(members(17))).toBeLessThanOrEqual(4093);
     expect(slotsNeeded(members(18))).toBeGreaterThan(4093);
-    expect(slotsNeeded(members(48))).toBeLessThanOrEqual(DEFAULT_SLOTS);
-    expect(slotsNeeded(members(49))).toBeGreaterThan(DEFAULT_SLOTS);
+    expect(slotsNeeded(members(34))).toBeLessThanOrEqual(DEFAULT_SLOTS);
+    expect(slotsNeeded(members(35))).toBeGreaterThan(DEFAULT_SLOTS);
     expect(slotsNeeded(members(256))).toBeLessThanOrEqual(MAX_SLOTS);
     const random = randomFrom(11);
     for (let round = 0; round < 200; round++) {
@@ -186,7 +186,7 @@ function flowsMoved(before: BalanceLevel, after: BalanceLevel): number {
 }
 
 describe('the number of slots stands still', () => {
-  const names = members(48).map(({ id }) => id);
+  const names = members(34).map(({ id }) => id);
 
   test('whoever is removed, of any number that the table accepts: under 1.5 / N of the flows move', () => {
     for (let count = names.length; count > 1; count--) {
@@ -200,7 +200,7 @@ describe('the number of slots stands still', () => {
     const all = addressOf(names);
     expect(all.size).toBe(DEFAULT_SLOTS);
     expect(addressOf(names, ['m004']).size).toBe(DEFAULT_SLOTS);
-    expect(flowsMoved(all, addressOf(names, ['m004'])) * 48).toBeLessThan(1.5);
+    expect(flowsMoved(all, addressOf(names, ['m004'])) * 34).toBeLessThan(1.5);
     // all but one: it has one slot, and keeps its flows when another comes back
     const alone = addressOf(names, names.slice(1));
     expect(alone.size).toBe(1);
@@ -212,13 +212,13 @@ describe('the number of slots stands still', () => {
     const before = addressOf(three, [], { a: 100, b: 100, c: 100 });
     const after = addressOf(three, [], { a: 100, b: 100, c: 99 });
     expect([before.size, after.size]).toEqual([DEFAULT_SLOTS, DEFAULT_SLOTS]);
-    expect(addressOf(three, [], { a: 1, b: 100, c: 100 }).size).toBe(DEFAULT_SLOTS);
+    expect(addressOf(three, [], { a: 2, b: 100, c: 100 }).size).toBe(DEFAULT_SLOTS);
     expect(flowsMoved(before, after)).toBeLessThan(0.01);
   });
 });
 
 describe('who moves', () => {
-  test.each([2, 3, 5, 10, 16, 17, 40, 47, 48, 100, 135, 255])(
+  test.each([2, 3, 5, 10, 16, 17, 33, 34, 40, 67, 68, 100, 135, 255])(
     '%i equals: one comes or goes, under 1.5 / N of the flows move',
     (count) => {
       const all = members(count + 1);
@@ -235,6 +235,20 @@ describe('who moves', () => {
       );
       expect(most).toBeGreaterThanOrEqual(0.99);
       expect(most).toBeLessThan(1.5);
+    },
+  );
+
+  // 4093 slots of 17 are the least for their members. Orders of slots that are multiples of each other gave 1.83 in set 337.
+  test.each([74, 216, 337, 362, 499, ...Array.from({ length: 20 }, (_, i) => 1000 + i)])(
+    'whoever goes of 17, whatever they are called (%i)',
+    (set) => {
+      const all = Array.from({ length: 17 }, (_, i) => ({ id: `${set.toString(36)}-${i * (set + 3)}`, weight: 1 }));
+      const whole = maglev(all, 4093);
+      for (const gone of all) {
+        const rest = all.filter((member) => member !== gone);
+        const share = (moved([all, whole], [rest, maglev(rest, 4093)]) * 17) / 4093;
+        expect([gone.id, share]).toEqual([gone.id, expect.toSatisfy((found: number) => found >= 0.99 && found < 1.5)]);
+      }
     },
   );
 });

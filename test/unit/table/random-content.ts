@@ -188,7 +188,8 @@ function addressesOf(
       ips: own.length > 1 ? [`10.77.0.${n + 1}`, `fd77::${n}`] : undefined,
       affinity: own.length > 2 ? 'source' : undefined,
       prefer: ['none', 'local', 'region'][own.length],
-      slots: own.length > 3 ? 5000 : undefined,
+      // up to six of one priority, with weights from 1 to 100
+      slots: own.length > 3 ? 50_100 : undefined,
       members: own.map((member, i) =>
         given({ ...member, priority: i % 2 === 1 ? 2 : undefined, state: i > 2 ? 'down' : undefined }),
       ),
