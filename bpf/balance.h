@@ -7,7 +7,7 @@
 #include "resolve.h"
 #include "state.h"
 
-/* slots that are asked beside the flow's own, while members are dead */
+/* slots that are asked beside the flow's own, while members are dead: all of a roll */
 #define MW_MAX_PROBES 256
 
 /* Of affinity: source. */
@@ -160,11 +160,12 @@ __noinline int mw_find_member(const struct mw_packet *p, __u32 address, __u32 ne
 	if (!from) {
 		if (!(head.flags & MW_BALANCE_HERE))
 			return MW_REASON_NOT_LOCAL;
-		first = end++;
+		first = end;
+		end += 2;
 	}
 	walk.list = list;
 	walk.member = &state->member;
-	/* all levels, and once more for those that were passed over */
+	/* all levels, each with its roll behind it, and once more for those that were passed over */
 	for (i = 0, place = first; i < 2 * MW_MAX_LEVELS; i++, place++) {
 		const struct mw_balance_level *level;
 

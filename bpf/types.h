@@ -23,7 +23,7 @@
 #define MW_MAX_LOCATORS 4
 #define MW_MAX_SHARED_MAC 4
 #define MW_MAX_NEXTHOPS 2
-#define MW_MAX_LEVELS 8
+#define MW_MAX_LEVELS 16
 /* decisions that a CPU remembers: a power of 2 */
 #define MW_FRONT_SIZE 1024
 
@@ -172,11 +172,12 @@ struct mw_allow_value {
 
 /*
  * balanced address -> array of 8-byte elements, replaced as one value: the head, which takes the place of the first of
- * them; as many levels as it says, and one more with MW_BALANCE_HERE; the slots of all levels.
+ * them; as many levels as it says, and two more with MW_BALANCE_HERE; the slots of all levels. They come in pairs: a level, and
+ * the roll of its members, each with one slot, where the one is found that is live while nearly all are dead.
  */
 enum mw_balance_flags {
 	MW_BALANCE_SOURCE = 1 << 0,	/* affinity: source */
-	MW_BALANCE_HERE = 1 << 1,	/* behind the levels stands that of the members on this node */
+	MW_BALANCE_HERE = 1 << 1,	/* behind the levels stand those of the members on this node */
 };
 
 struct mw_balance_head {
@@ -184,7 +185,7 @@ struct mw_balance_head {
 	__u32 network;
 	__u8 mac[MW_ETH_ALEN];	/* what ARP and ND answer with */
 	__u16 flags;		/* enum mw_balance_flags */
-	__u32 levels;		/* at most MW_MAX_LEVELS */
+	__u32 levels;		/* rolls too; at most MW_MAX_LEVELS */
 	__u32 pad;
 };
 

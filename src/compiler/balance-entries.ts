@@ -68,13 +68,18 @@ class PlannedTable implements BalanceTable {
   }
 
   get slots(): Uint32Array {
-    const slots = new Uint32Array(this.#parts.reduce((sum, { level }) => sum + 2 * level.size, 0));
+    const slots = new Uint32Array(this.#parts.reduce((sum, { level, ids }) => sum + 2 * (level.size + ids.length), 0));
     let at = 0;
     for (const { level, ids } of this.#parts) {
       const { first, second } = slotsOfLevel(level);
       for (let slot = 0; slot < level.size; slot++) {
         slots[at++] = ids[first[slot] as number] ?? 0;
         slots[at++] = ids[second[slot] as number] ?? 0;
+      }
+      // the roll
+      for (const id of ids) {
+        slots[at] = id;
+        at += 2;
       }
     }
     return slots;
@@ -85,16 +90,17 @@ function balanceTable(address: TableAddress, context: BalanceContext, before: re
   const { levels, here } = balanceOf(address, context.table, context.node);
   const all = here === undefined ? levels : [...levels, here];
   const parts = new Map<string, Part & { readonly start: number }>();
-  let end = HEAD_ELEMENTS + all.length;
-  const places: BalanceLevel[] = all.map((level) => {
+  let end = HEAD_ELEMENTS + 2 * all.length;
+  const places: BalanceLevel[] = all.flatMap((level) => {
     const key = levelKey(level);
     let part = parts.get(key);
     if (part === undefined) {
       part = { level, ids: level.members.map(({ port }) => context.portId(port)), start: end };
       parts.set(key, part);
-      end += level.size;
+      end += level.size + level.members.length;
     }
-    return { start: part.start, slots: level.size };
+    const roll = { start: part.start + level.size, slots: level.members.length };
+    return [{ start: part.start, slots: level.size }, roll];
   });
   const flags = (address.affinity === 'source' ? BalanceFlags.SOURCE : 0) | (here ? BalanceFlags.HERE : 0);
   const { id, network } = context;
@@ -104,6 +110,6 @@ function balanceTable(address: TableAddress, context: BalanceContext, before: re
   ]);
   const had = before.find(({ map }) => map === 'balance')?.value;
   if (had instanceof PlannedTable && had.key === key) return had;
-  const head = { address: id, network, mac: macBytes(address.mac), flags, levels: levels.length };
+  const head = { address: id, network, mac: macBytes(address.mac), flags, levels: 2 * levels.length };
   return new PlannedTable(head, places, [...parts.values()], key);
 }

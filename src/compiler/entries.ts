@@ -127,7 +127,7 @@ const balanceTable: Encoder<BalanceTable> = {
   decode(bytes) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const head = balanceHead.read(view, 0);
-    const count = head.levels + ((head.flags & BalanceFlags.HERE) !== 0 ? 1 : 0);
+    const count = head.levels + ((head.flags & BalanceFlags.HERE) !== 0 ? 2 : 0);
     const levels = Array.from({ length: count }, (_, i) =>
       balanceLevel.read(view, balanceHead.size + i * balanceLevel.size),
     );

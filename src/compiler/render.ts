@@ -110,7 +110,11 @@ export function renderEntry(entry: Entry, names: Names): Row {
         network: network(head.network),
         mac: macFromBytes(head.mac),
         affinity: (head.flags & BalanceFlags.SOURCE) !== 0 ? 'source' : 'flow',
-        levels: levels.slice(0, head.levels).map((level) => sharesOf(level, levels, slots, port)),
+        // Behind each stands the roll of its members, which says nothing more.
+        levels: levels
+          .slice(0, head.levels)
+          .filter((_, i) => i % 2 === 0)
+          .map((level) => sharesOf(level, levels, slots, port)),
       };
     }
     case 'port': {

@@ -46,8 +46,8 @@ export function chooseMember(
   for (const drained of [false, true]) {
     for (const level of searched) {
       const size = level.first.length;
-      const slot = Math.floor((hash * size) / TWO_32);
-      for (const [what, id] of candidates(level, slot)) {
+      const slot = slotOf(hash, size);
+      for (const [what, id] of candidates(level, slot, hash)) {
         const port = id === undefined ? undefined : serving(run, id, address.network, asker);
         if (port !== undefined && (drained || !isDrained(run, port, asker))) {
           trace.note('8', `${asked}: slot ${slot} of ${size}`, `${port.id}, ${what}${drained ? ', drained' : ''}`);
@@ -60,11 +60,21 @@ export function chooseMember(
   return asker === 'underlay' ? 'no-interface' : 'no-locator';
 }
 
-function* candidates({ first, second }: LevelSlots, slot: number): Generator<readonly [string, string | undefined]> {
+function slotOf(hash: number, size: number): number {
+  return Math.floor((hash * size) / TWO_32);
+}
+
+function* candidates(
+  { first, second, members }: LevelSlots,
+  slot: number,
+  hash: number,
+): Generator<readonly [string, string | undefined]> {
   yield ['its first', first[slot]];
   yield ['its second', second[slot]];
   for (let more = 1; more < PROBES; more++)
     yield [`the first of ${more} behind it`, first[(slot + more) % first.length]];
+  const start = slotOf(hash, members.length);
+  for (const id of [...members.slice(start), ...members.slice(0, start)]) yield ['found by asking every member', id];
 }
 
 /** The port, when it can have the packet now. */

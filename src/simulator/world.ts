@@ -80,6 +80,8 @@ export type FloodTarget =
 export interface LevelSlots {
   readonly first: readonly (string | undefined)[];
   readonly second: readonly (string | undefined)[];
+  /** Each once, by id. */
+  readonly members: readonly string[];
 }
 
 /** How a balanced address looks from this node. */
@@ -480,7 +482,8 @@ export class World {
 function namedSlots(level: BalanceLevel): LevelSlots {
   const { first, second } = slotsOfLevel(level);
   const name = (index: number): string | undefined => level.members[index]?.port;
-  return { first: Array.from(first, name), second: Array.from(second, name) };
+  const members = level.members.map(({ port }) => port).sort();
+  return { first: Array.from(first, name), second: Array.from(second, name), members };
 }
 
 /** Over IPv6: does this node take no packet without an outer UDP checksum? */

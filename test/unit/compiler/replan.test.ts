@@ -187,7 +187,7 @@ function note(met: Set<string>, plan: Plan): void {
     if (entry.map !== 'balance') continue;
     const { head } = entry.value;
     met.add('balanced');
-    if (head.levels > 1) met.add('levels');
+    if (head.levels > 2) met.add('levels');
     if ((head.flags & BalanceFlags.SOURCE) !== 0) met.add('source');
     met.add((head.flags & BalanceFlags.HERE) !== 0 ? 'members here' : 'members elsewhere');
   }

@@ -13,7 +13,7 @@ const MAC = '02:00:00:00:0a:01';
 const CLIENT = '02:00:00:00:00:01';
 
 /** Member i is alone on node i. */
-function tableOf(members: readonly string[], weight: (member: string) => number = () => 1): Table {
+function tableOf(members: readonly string[], weight: (member: string) => number = () => 1, slots = 4093): Table {
   const nodes = Object.fromEntries(MEMBERS.map((name, i) => [name, { underlay: `192.0.2.${i + 10}` }]));
   const ports = Object.fromEntries(
     MEMBERS.map((name, i) => [
@@ -30,7 +30,7 @@ function tableOf(members: readonly string[], weight: (member: string) => number 
     },
     addresses: {
       web: {
-        ...{ network: 'blue', mac: MAC, ips: ['10.1.0.100'], slots: 4093 },
+        ...{ network: 'blue', mac: MAC, ips: ['10.1.0.100'], slots },
         members: members.map((port) => ({ port, weight: weight(port) })),
       },
     },
@@ -79,6 +79,16 @@ describe('of ten members', () => {
     const after = servers(tableOf(MEMBERS), states);
     expect(new Set(moved(before, after).map((flow) => before[flow]))).toEqual(new Set(['m2', 'm7']));
     expect(after.every((member) => member !== undefined && !states.has(member))).toBe(true);
+  });
+
+  test('the last one that lives, or is not drained, has all, however little its weight is', () => {
+    const table = tableOf(MEMBERS, (member) => (member === 'm3' ? 1 : 30), 32749);
+    for (const state of ['down', 'drain'] as const) {
+      const states = new Map<string, NodeState>(
+        MEMBERS.filter((member) => member !== 'm3').map((member) => [member, state]),
+      );
+      expect(new Set(servers(table, states))).toEqual(new Set(['m3']));
+    }
   });
 
   test('one that is removed, or added, moves under 1.5 / N of all', () => {
