@@ -16,7 +16,7 @@ import type { TableEdit } from './edit.ts';
 import { isIpOnly } from './encapsulation.ts';
 import { MAX_SLOTS, slotsFor, slotsNeeded } from './maglev.ts';
 import type { TableAddress } from './model.ts';
-import type { Path } from './row.ts';
+import { NEVER_USED, type Path } from './row.ts';
 import { nearest } from './suggest.ts';
 
 /** Ids of addresses by what may clash with them. */
@@ -63,6 +63,7 @@ export function checkAddresses(edit: TableEdit): void {
     if (address === undefined) continue;
     checkNetwork(edit, address);
     checkMembers(edit, address);
+    checkServed(edit, address);
     checkOwners(edit, address, index, reported);
     checkSlots(edit, address);
   }
@@ -157,6 +158,22 @@ function checkMembers(edit: TableEdit, address: TableAddress): void {
       });
     }
   }
+}
+
+/** Members that are up, and none of their ports. What they say of themselves was looked at when the record was read. */
+function checkServed(edit: TableEdit, address: TableAddress): void {
+  const { store } = edit;
+  const up = address.members.filter(({ state }) => state === 'up');
+  if (up.length === 0) return;
+  for (const { port } of up) {
+    const row = store.findId(port);
+    if (row < 0) return;
+    const { state, at } = store.port(row);
+    if (state !== 'down' && at.some(({ priority, pending }) => pending === true || priority !== NEVER_USED)) return;
+  }
+  const others = up.length < address.members.length ? ' that are up' : '';
+  const message = `the ports of all members of address ${quote(address.id)}${others} are down, or never reached: nobody serves it`;
+  report(edit, 'MW210', address, () => ['members'], message);
 }
 
 function nearestPort(edit: TableEdit, port: string): string | undefined {

@@ -1,10 +1,11 @@
 /** What follows from the nodes that a network is on: MTU, families, multicast groups. */
 
+import { parseIp } from './address.ts';
 import { inOrder, nodesToCheck, pathOfIp, related } from './check-places.ts';
 import { quote } from './diagnostics.ts';
 import type { TableEdit } from './edit.ts';
 import { defaultMtu, ENCAPS, familyOfAddress, groupOf, isTunnel, overhead, underlayAddress } from './encapsulation.ts';
-import type { TableNetwork, TableNode } from './model.ts';
+import type { TableAddress, TableNetwork, TableNode } from './model.ts';
 
 /** IPv6 needs links of this MTU (RFC 8200 section 5). */
 const IPV6_MIN_MTU = 1280;
@@ -87,6 +88,11 @@ export function checkIpv6Mtu(edit: TableEdit): void {
     const number = store.networks.find(id);
     if (number !== undefined) suspects.add(number);
   }
+  const balanced = balancedIpv6(edit);
+  for (const id of edit.addresses.changed) {
+    const number = store.networks.find(edit.addresses.values.get(id)?.network ?? '');
+    if (number !== undefined) suspects.add(number);
+  }
   const narrow = new Set(factsOf(edit).narrow);
   if (narrow.size > 0) {
     for (const node of suspectNodes(edit))
@@ -95,9 +101,8 @@ export function checkIpv6Mtu(edit: TableEdit): void {
   /** Without an MTU of their own. */
   const open = new Set<number>();
   for (const number of suspects) {
-    if (store.ipv6Ports(number) === 0) continue;
     const network = edit.networks.values.get(store.networks.name(number));
-    if (network === undefined) continue;
+    if (network === undefined || (store.ipv6Ports(number) === 0 && !balanced.has(network.id))) continue;
     if (network.mtu === undefined) open.add(number);
     else if (network.mtu < IPV6_MIN_MTU) smallMtu(edit, network, network.mtu);
   }
@@ -119,7 +124,7 @@ function smallMtu(edit: TableEdit, network: TableNetwork, mtu: number, least?: T
   const message = `the mtu of network ${quote(id)} is ${mtu}${why}; with IPv6 addresses it must be at least ${IPV6_MIN_MTU}`;
   edit.report('MW153', edit.networks.origins.get(id)!, 'network', id, () => (least ? [] : ['mtu']), message, {
     key: least !== undefined,
-    related: () => [...firstIpv6Port(edit, id), ...(least === undefined ? [] : [nodePlace(edit, least, 'mtu')])],
+    related: () => [...firstIpv6(edit, id), ...(least === undefined ? [] : [nodePlace(edit, least, 'mtu')])],
   });
 }
 
@@ -156,15 +161,35 @@ function nodePlace(edit: TableEdit, node: TableNode, key: 'mtu' | 'underlay') {
   return { ...place, message: `node ${quote(node.id)} is defined here` };
 }
 
-/** The first port of a network that has an IPv6 address, as a related place. */
-function firstIpv6Port(edit: TableEdit, network: string) {
+const cachedBalanced = new WeakMap<object, ReadonlyMap<string, TableAddress>>();
+
+/** Network -> a balanced address of it that has an IPv6 address. */
+function balancedIpv6(edit: TableEdit): ReadonlyMap<string, TableAddress> {
+  const { values } = edit.addresses;
+  let found = cachedBalanced.get(values);
+  if (found === undefined) {
+    const with6 = [...values.values()].filter(({ ips }) => ips.some((ip) => ip.includes(':')));
+    found = new Map(with6.map((address) => [address.network, address]));
+    cachedBalanced.set(values, found);
+  }
+  return found;
+}
+
+/** The first port of a network that has an IPv6 address, else a balanced address, as a related place. */
+function firstIpv6(edit: TableEdit, network: string) {
   const { store } = edit;
   const rows: number[] = [];
   for (let row = 0; row < store.limit; row++) {
     if (!store.isLive(row) || store.network(row) !== network) continue;
     if (store.ips(row).some((ip) => typeof ip !== 'number')) rows.push(row);
   }
-  const first = inOrder(edit, rows)[0]!;
+  const [first] = inOrder(edit, rows);
+  if (first === undefined) {
+    const { id, ips } = balancedIpv6(edit).get(network)!;
+    const own = parseIp(ips.find((one) => one.includes(':'))!)!;
+    const place = edit.place(edit.addresses.origins.get(id)!, 'address', id, (value) => pathOfIp(value, own));
+    return [{ ...place, message: `address ${quote(id)} has an IPv6 address` }];
+  }
   const ip = store.ips(first).find((own) => typeof own !== 'number')!;
   return related(edit, first, (value) => pathOfIp(value, ip), `port ${quote(store.id(first))} has an IPv6 address`)();
 }

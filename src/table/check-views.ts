@@ -59,6 +59,7 @@ export function checkViewNames(edit: TableEdit): void {
     const what = region === undefined ? `node ${quote(name)}` : `region ${quote(region)}`;
     const missing = region === undefined ? "which is not in 'nodes'" : 'which no node is in';
     const meant = () => {
+      if (region === undefined && regions.has(name)) return `a region is written '${REGION_PREFIX}${name}'`;
       const candidates = [...nodes.values.keys(), ...[...regions].map((one) => REGION_PREFIX + one)];
       const word = nearest(name, candidates);
       return word === undefined ? undefined : `did you mean '${word}'?`;

@@ -212,7 +212,16 @@ export const DIAGNOSTICS = {
     name: 'newer-kept',
     meaning: 'a file tells of an older move of a port than the one in force, which is kept',
   },
-  MW210: { severity: 'warning', name: 'no-member-up', meaning: 'all members of a balanced address are down' },
+  MW209: {
+    severity: 'warning',
+    name: 'idle-preference',
+    meaning: "'prefer' of a locator that is never used, or not by whom it names",
+  },
+  MW210: {
+    severity: 'warning',
+    name: 'no-member-up',
+    meaning: 'all members of a balanced address are down, or their ports are',
+  },
   // MW211 was: weights too far apart, before the number of slots stood still (MW189)
 } as const satisfies Record<string, { severity: Severity; name: string; meaning: string }>;
 

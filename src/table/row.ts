@@ -851,12 +851,36 @@ function locatorsOf(value: unknown, subject: Subject, report: RowReport, warn: R
       continue;
     }
     found.push(locator);
+    if (locator.prefer !== undefined) idlePreference(locator, ['at', index, 'prefer'], subject, warn);
   }
   if (found.length === value.length && found.every((locator) => locator.priority === NEVER_USED)) {
     unreachable(subject, warn);
   }
   if (found.length > 1) found.sort((a, b) => a.priority - b.priority);
   return found;
+}
+
+/** Told of what is certain without the nodes: whether a region names one that has the locator, only they say. */
+function idlePreference(locator: TableLocator, path: Path, subject: Subject, warn: RowReport): void {
+  const { node, for: limit, prefer = NONE } = locator;
+  if (locator.priority === NEVER_USED) {
+    warn(
+      'MW209',
+      path,
+      `a locator of ${subject} is preferred by some and has priority ${NEVER_USED}: it is never used`,
+      {
+        hint: 'give it another priority, or remove its `prefer`',
+      },
+    );
+    return;
+  }
+  const isRegion = (name: string): boolean => name.startsWith(REGION_PREFIX);
+  if (limit === undefined || limit.some(isRegion)) return;
+  const idle = prefer.find((name) => !isRegion(name) && name !== node && !limit.includes(name));
+  if (idle === undefined) return;
+  warn('MW209', path, `a locator of ${subject} is preferred by node ${quote(idle)}, which does not have it`, {
+    hint: `name it under 'for' too, or remove it here`,
+  });
 }
 
 function unreachable(subject: Subject, warn: RowReport): void {

@@ -129,6 +129,27 @@ describe('a node that is left without a locator', () => {
     expect(warnings(moved.diagnostics)).toEqual([left("'host-c'")]);
   });
 
+  test('a preference without effect is told of', () => {
+    const two = (more: string) => parseTable(p(`[{ node: host-a }, { node: host-b, ${more} }]`)).diagnostics;
+    expect(warnings(two('priority: 255, prefer: host-b'))).toEqual([
+      "MW209 a locator of port 'p' is preferred by some and has priority 255: it is never used",
+    ]);
+    expect(warnings(two('for: host-d, prefer: [host-b, host-c]'))).toEqual([
+      "MW209 a locator of port 'p' is preferred by node 'host-c', which does not have it",
+    ]);
+    for (const right of [
+      'prefer: host-c',
+      'for: host-d, prefer: [host-b, host-d]',
+      "for: 'region:north', prefer: host-c",
+    ])
+      expect(two(right)).toEqual([]);
+  });
+
+  test('a region that is written like a node is shown how', () => {
+    const [only] = parseTable(p('[{ node: host-a }, { node: host-b, for: north }]')).diagnostics;
+    expect(only).toMatchObject({ code: 'MW167', hint: "a region is written 'region:north'" });
+  });
+
   test('and a name that becomes nobody’s is an error of the edit', () => {
     const { table } = parseTable(p("[{ node: host-a, prefer: 'region:south' }, { node: host-b, prefer: host-d }]"));
     const gone = applyDelta(table!, [
