@@ -93,7 +93,8 @@ export class Liveness {
    */
   setProbes(states: ReadonlyMap<string, 'up' | 'down'>): void {
     this.#states = undefined;
-    for (const [node, state] of states) this.#probed.set(node, state);
+    // The last word of a session that has no place in the table any more would stand for ever.
+    for (const [node, state] of states) if (this.#expected.has(node)) this.#probed.set(node, state);
     if (this.#follow()) this.#unwritten = true;
   }
 
@@ -117,7 +118,8 @@ export class Liveness {
       until: this.#waiting.get(node),
     };
     this.#states = undefined;
-    const waited = command === 'up' && this.#waiting.delete(node);
+    // What the table says beside it (drain) is overruled by a word that is kept, as without waiting.
+    const waited = command === 'up' && this.#waiting.delete(node) && this.#said(node).state === 'up';
     if (command === 'clear' || waited) this.#commands.delete(node);
     else this.#commands.set(node, command);
     try {

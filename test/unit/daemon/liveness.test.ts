@@ -62,7 +62,7 @@ describe('who is heard', () => {
                 : ['up', 'default'];
         test(`command ${command}, table ${table}, probe ${probe}: ${state} by ${by}`, () => {
           const desk = new Desk();
-          desk.table(table === undefined ? {} : { b: table });
+          desk.table(table === undefined ? {} : { b: table }, probe && new Set(['b']));
           if (probe !== undefined) desk.liveness.setProbes(new Map([['b', probe]]));
           if (command !== undefined) desk.liveness.command('b', command);
           expect(desk.liveness.standing('b')).toEqual({ state, by });
@@ -183,7 +183,7 @@ describe('the return of a node that was down', () => {
 
   it('is the same for what a probe says', () => {
     const desk = new Desk('by-hand');
-    desk.table();
+    desk.table({}, new Set(['b']));
     desk.liveness.setProbes(new Map([['b', 'down']]));
     expect(desk.b).toBe('down (by probe)');
     desk.liveness.setProbes(new Map([['b', 'up']]));
@@ -193,7 +193,7 @@ describe('the return of a node that was down', () => {
   it('is the same over a restart: a node that was down has to be heard', () => {
     const desk = new Desk('by-hand');
     const probed = new Set(['b']);
-    desk.table();
+    desk.table({}, probed);
     desk.liveness.setProbes(new Map([['b', 'down']]));
     expect(desk.b).toBe('down (by probe)');
     // not written yet: the map comes first
@@ -210,6 +210,28 @@ describe('the return of a node that was down', () => {
     desk.table();
     expect(desk.liveness.standing('b').state).toBe('drain');
     desk.liveness.command('b', 'up');
+    expect(desk.b).toBe('up');
+  });
+
+  it('`up` is kept where the table says something else meanwhile', () => {
+    const desk = new Desk('by-hand');
+    desk.table({ b: 'down' });
+    desk.table();
+    expect(desk.b).toBe('drain (returns by `mapwire node up`)');
+    desk.table({ b: 'drain' });
+    desk.liveness.command('b', 'up');
+    expect(desk.b).toBe('up (by command)');
+    desk.liveness.command('b', 'clear');
+    expect(desk.b).toBe('drain (by table)');
+    desk.table();
+    expect(desk.b).toBe('up');
+  });
+
+  it('does not listen to the last word of a session of a node that is not probed any more', () => {
+    const desk = new Desk();
+    desk.table({}, new Set(['b']));
+    desk.table();
+    desk.liveness.setProbes(new Map([['b', 'down']]));
     expect(desk.b).toBe('up');
   });
 
