@@ -11,7 +11,7 @@
 
 #define MW_CONCAT(a, b, c) a##b##_##c
 #define MW_NAME(version, name) MW_CONCAT(mw, version, name)
-/* mw4_ip4 and so on: the layout version is part of the name */
+/* mw5_ip4 and so on: the layout version is part of the name */
 #define MW_MAP(name) MW_NAME(MW_LAYOUT_VERSION, name)
 
 #define MW_HASH(name, key_t, value_t, entries)		\

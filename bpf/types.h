@@ -16,8 +16,8 @@
 
 #include <linux/types.h>
 
-/* Part of every map's name. Raise it when a struct below changes; see docs/pin-directory.md. */
-#define MW_LAYOUT_VERSION 4
+/* Part of every map's name. Raise it when a struct below, or what one means, changes; see docs/pin-directory.md. */
+#define MW_LAYOUT_VERSION 5
 
 #define MW_ETH_ALEN 6
 #define MW_MAX_LOCATORS 4

@@ -15,7 +15,7 @@ export function fieldName(name: string): string {
   return camel(name.endsWith('_be') ? name.slice(0, -3) : name);
 }
 
-/** `mw4_source_mac` → `sourceMac`: the layout version goes with the prefix. */
+/** `mw5_source_mac` → `sourceMac`: the layout version goes with the prefix. */
 export function mapIdentifier(name: string): string {
   return camel(name.replace(/^mw\d*_/, ''));
 }

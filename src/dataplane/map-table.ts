@@ -64,12 +64,12 @@ export interface RawEntry {
   readonly value: Uint8Array;
 }
 
-/** `mw4_source_mac` → `source_mac`; undefined for a name that is not of this kind. */
+/** `mw5_source_mac` → `source_mac`; undefined for a name that is not of this kind. */
 export function shortName(name: string): string | undefined {
   return /^mw\d+_(\w+)$/.exec(name)?.[1];
 }
 
-/** `mw4_source_mac` → 3. */
+/** `mw5_source_mac` → 5. */
 export function layoutOfName(name: string): number | undefined {
   const digits = /^mw(\d+)_/.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);

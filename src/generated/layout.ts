@@ -55,7 +55,7 @@ export function balanceFlagsNames(flags: number): BalanceFlagsName[] {
   return [...BALANCE_FLAGS_NAMES].filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }
 
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 export const META_MAGIC = 0x4d415057;
 export const MAX_LOCATORS = 4;
 export const MAX_SHARED_MAC = 4;
@@ -2546,7 +2546,7 @@ export const vtepValue: Codec<VtepValue> = defineCodec(
 /** The maps of the objects, by their name without version. */
 export const MAPS = {
   allow4: {
-    name: 'mw4_allow4',
+    name: 'mw5_allow4',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow4Key,
@@ -2555,7 +2555,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow4Key, AllowValue>,
   allow6: {
-    name: 'mw4_allow6',
+    name: 'mw5_allow6',
     type: 'lpm_trie',
     typeNumber: 11,
     key: allow6Key,
@@ -2564,7 +2564,7 @@ export const MAPS = {
     flags: 1,
   } satisfies MapSpec<Allow6Key, AllowValue>,
   balance: {
-    name: 'mw4_balance',
+    name: 'mw5_balance',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2572,7 +2572,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw4_balance.inner',
+      name: 'mw5_balance.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2582,7 +2582,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, BalanceSlot>,
   dev: {
-    name: 'mw4_dev',
+    name: 'mw5_dev',
     type: 'devmap_hash',
     typeNumber: 25,
     key: u32,
@@ -2591,7 +2591,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, DevmapVal>,
   drops: {
-    name: 'mw4_drops',
+    name: 'mw5_drops',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2600,7 +2600,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Counter>,
   events: {
-    name: 'mw4_events',
+    name: 'mw5_events',
     type: 'ringbuf',
     typeNumber: 27,
     key: bytesCodec(0),
@@ -2609,7 +2609,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Uint8Array, Uint8Array>,
   flood: {
-    name: 'mw4_flood',
+    name: 'mw5_flood',
     type: 'hash_of_maps',
     typeNumber: 13,
     key: u32,
@@ -2617,7 +2617,7 @@ export const MAPS = {
     maxEntries: 4096,
     flags: 0,
     inner: {
-      name: 'mw4_flood.inner',
+      name: 'mw5_flood.inner',
       type: 'array',
       typeNumber: 2,
       key: u32,
@@ -2627,7 +2627,7 @@ export const MAPS = {
     },
   } satisfies OuterMapSpec<number, number, FloodTarget>,
   front: {
-    name: 'mw4_front',
+    name: 'mw5_front',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2636,7 +2636,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Front>,
   ip4: {
-    name: 'mw4_ip4',
+    name: 'mw5_ip4',
     type: 'hash',
     typeNumber: 1,
     key: ip4Key,
@@ -2645,7 +2645,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip4Key, Ip4Value>,
   ip4Bucket: {
-    name: 'mw4_ip4_bucket',
+    name: 'mw5_ip4_bucket',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2654,7 +2654,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Ip4Bucket>,
   ip6: {
-    name: 'mw4_ip6',
+    name: 'mw5_ip6',
     type: 'hash',
     typeNumber: 1,
     key: ip6Key,
@@ -2663,7 +2663,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<Ip6Key, Ip6Value>,
   ip6Bucket: {
-    name: 'mw4_ip6_bucket',
+    name: 'mw5_ip6_bucket',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2672,7 +2672,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Ip6Bucket>,
   limit: {
-    name: 'mw4_limit',
+    name: 'mw5_limit',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2681,7 +2681,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Limit>,
   link: {
-    name: 'mw4_link',
+    name: 'mw5_link',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2690,7 +2690,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Link>,
   live: {
-    name: 'mw4_live',
+    name: 'mw5_live',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2699,7 +2699,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Live>,
   local: {
-    name: 'mw4_local',
+    name: 'mw5_local',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2708,7 +2708,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Local>,
   mac: {
-    name: 'mw4_mac',
+    name: 'mw5_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2717,7 +2717,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, MacValue>,
   macBucket: {
-    name: 'mw4_mac_bucket',
+    name: 'mw5_mac_bucket',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2726,7 +2726,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, MacBucket>,
   meta: {
-    name: 'mw4_meta',
+    name: 'mw5_meta',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2735,7 +2735,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, Meta>,
   move: {
-    name: 'mw4_move',
+    name: 'mw5_move',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2744,7 +2744,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Move>,
   network: {
-    name: 'mw4_network',
+    name: 'mw5_network',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2753,7 +2753,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Network>,
   node: {
-    name: 'mw4_node',
+    name: 'mw5_node',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2762,7 +2762,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Node>,
   place: {
-    name: 'mw4_place',
+    name: 'mw5_place',
     type: 'array',
     typeNumber: 2,
     key: u32,
@@ -2771,7 +2771,7 @@ export const MAPS = {
     flags: 1024,
   } satisfies MapSpec<number, PlaceSlot>,
   port: {
-    name: 'mw4_port',
+    name: 'mw5_port',
     type: 'hash',
     typeNumber: 1,
     key: u32,
@@ -2780,7 +2780,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Port>,
   scratch: {
-    name: 'mw4_scratch',
+    name: 'mw5_scratch',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2789,7 +2789,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Scratch>,
   segment: {
-    name: 'mw4_segment',
+    name: 'mw5_segment',
     type: 'hash',
     typeNumber: 1,
     key: segmentKey,
@@ -2798,7 +2798,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<SegmentKey, SegmentValue>,
   sourceMac: {
-    name: 'mw4_source_mac',
+    name: 'mw5_source_mac',
     type: 'hash',
     typeNumber: 1,
     key: macKey,
@@ -2807,7 +2807,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<MacKey, SourceMacValue>,
   traffic: {
-    name: 'mw4_traffic',
+    name: 'mw5_traffic',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2816,7 +2816,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Traffic>,
   verdict: {
-    name: 'mw4_verdict',
+    name: 'mw5_verdict',
     type: 'percpu_array',
     typeNumber: 6,
     key: u32,
@@ -2825,7 +2825,7 @@ export const MAPS = {
     flags: 0,
   } satisfies MapSpec<number, Verdict>,
   vtep: {
-    name: 'mw4_vtep',
+    name: 'mw5_vtep',
     type: 'hash',
     typeNumber: 1,
     key: vtepKey,
@@ -2836,4 +2836,4 @@ export const MAPS = {
 } as const;
 
 /** Of the layout of all maps; see layoutHash in src/bintools. */
-export const LAYOUT_HASH = 'e0b57ecedf429f81';
+export const LAYOUT_HASH = '83222cdc52f9df9b';

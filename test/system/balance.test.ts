@@ -188,6 +188,15 @@ describe.each([
     }
   });
 
+  test('the last that lives has all flows, however few its slots are', async () => {
+    await apply([{ weight: 1 }, { weight: 80 }, { weight: 80 }]);
+    for (const host of ['host-b', 'host-c']) await setDead(overlay, 'host-a', host, true);
+    for (const family of FAMILIES) {
+      expect(tally(await datagramAnswers(client, ADDRESS[family], PORT))).toEqual({ 'host-a': 120 });
+    }
+    for (const host of ['host-b', 'host-c']) await setDead(overlay, 'host-a', host, false);
+  });
+
   test('a drained port, and a port on a drained node, get nothing while another is up', async () => {
     await apply([]);
     const port = overlay.table.ports[members[0]!.device]!;

@@ -161,7 +161,7 @@ describe('enums', () => {
       'has-allow',
       'router',
     ]);
-    expect(layout.LAYOUT_VERSION).toBe(4);
+    expect(layout.LAYOUT_VERSION).toBe(5);
     expect(layout.META_MAGIC).toBe(0x4d415057);
   });
 });
