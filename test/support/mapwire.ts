@@ -167,6 +167,19 @@ export class Mapwire {
     await this.stop();
   }
 
+  /** Programs that run on devices, by attachment (`tc-7`, `xdp-7`): their ids, as bpftool sees them. */
+  async attachedPrograms(): Promise<Map<string, number>> {
+    const ids = new Map<string, number>();
+    for (const path of await this.pinned()) {
+      const [, name] = /\/links\/((?:tc|xdp)-\d+)$/.exec(path) ?? [];
+      if (name === undefined) continue;
+      const { stdout } = await run(['bpftool', '-j', 'link', 'show', 'pinned', path]);
+      const [link] = [JSON.parse(stdout)].flat() as [{ prog_id: number }];
+      ids.set(name, link.prog_id);
+    }
+    return ids;
+  }
+
   /** Paths pinned by this instance. */
   async pinned(): Promise<string[]> {
     if (!existsSync(this.pinDir)) return [];

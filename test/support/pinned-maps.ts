@@ -62,3 +62,12 @@ export function ip6Of(value: unknown): string {
   const hex = Buffer.from(bytesOf(value)).toString('hex');
   return new URL(`http://[${hex.match(/.{4}/g)!.join(':')}]`).hostname.slice(1, -1);
 }
+
+/** How many TC programs of ours are loaded on a pinned map: those in force, and those for any plan. */
+export async function tcProgramsOn(path: string): Promise<number> {
+  const { stdout } = await run(['bpftool', '-j', 'map', 'show', 'pinned', path]);
+  const { id } = JSON.parse(stdout) as { id: number };
+  const shown = await run(['bpftool', '-j', 'prog', 'show']);
+  const all = JSON.parse(shown.stdout) as { name?: string; map_ids?: number[] }[];
+  return all.filter(({ name, map_ids }) => name?.startsWith('mw_tc') && map_ids?.includes(id)).length;
+}

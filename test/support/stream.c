@@ -1,7 +1,7 @@
 /*
  * A stream of numbered datagrams.
  *
- *   stream send ADDRESS PORT RATE COUNT	COUNT datagrams, RATE a second; each holds its number
+ *   stream send ADDRESS PORT RATE COUNT	COUNT datagrams, RATE a second, fewer on SIGTERM; each holds its number
  *   stream receive PORT			prints "ready"; on SIGTERM "NUMBER NANOSECONDS" of each that came, as the kernel took it
  */
 #define _GNU_SOURCE
@@ -41,6 +41,7 @@ static void send_all(const char *address, int port, long rate, long count)
 	struct sockaddr *to = six ? (struct sockaddr *)&to6 : (struct sockaddr *)&to4;
 	socklen_t size = six ? sizeof(to6) : sizeof(to4);
 	int fd = socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+	struct sigaction action = { .sa_handler = end };
 	struct timespec next;
 	long i, lost = 0;
 
@@ -50,8 +51,9 @@ static void send_all(const char *address, int port, long rate, long count)
 		fail("address");
 	if (connect(fd, to, size))
 		fail("connect");
+	sigaction(SIGTERM, &action, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &next);
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count && !over; i++) {
 		uint32_t number = i;
 
 		if (send(fd, &number, sizeof(number), 0) != sizeof(number))
@@ -63,7 +65,7 @@ static void send_all(const char *address, int port, long rate, long count)
 		}
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
 	}
-	printf("sent %ld, refused %ld\n", count, lost);
+	printf("sent %ld, refused %ld\n", i, lost);
 }
 
 static void receive_all(int port)

@@ -33,7 +33,7 @@ export class Receiver {
   }
 }
 
-/** Sends `count` datagrams, `rate` a second. */
+/** Sends `count` datagrams, `rate` a second; fewer when it is told to stop. */
 export async function startStream(
   from: Namespace,
   to: string,
@@ -42,4 +42,12 @@ export async function startStream(
   count: number,
 ): Promise<Background> {
   return from.start([await compiled('stream'), 'send', to, String(port), String(rate), String(count)]);
+}
+
+/** Ends a stream early. Gives how many datagrams were sent; rejects when the sender's own stack refused one. */
+export async function endStream(stream: Background): Promise<number> {
+  await stream.stop();
+  const [, sent, refused] = /sent (\d+), refused (\d+)/.exec(stream.stdout) ?? [];
+  if (refused !== '0') throw new Error(`the stream was not sent: ${stream.stdout}${stream.stderr}`);
+  return Number(sent);
 }

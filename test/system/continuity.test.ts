@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { LAYOUT_VERSION } from '../../src/generated/layout.ts';
 import { support } from '../support/hosts.ts';
-import type { Mapwire } from '../support/mapwire.ts';
 import { run } from '../support/process.ts';
 import { addresses, type Guest, ThreeHosts } from '../support/three-hosts.ts';
 import { PingStream, ping } from '../support/traffic.ts';
@@ -71,14 +70,14 @@ describe.each(['tc', 'xdp'] as const)('hook: %s, a ping every 2 ms from host-a t
 
   test('the programs are replaced: another specialisation', async () => {
     for (const one of [hosts.a, hosts.b]) {
-      const before = await attachedPrograms(one);
+      const before = await one.attachedPrograms();
       await one.stop();
       const config = await readFile(one.config, 'utf8');
       await writeFile(one.config, `${config}unknown-segment: stack\n`);
       await one.run();
-      const after = await attachedPrograms(one);
-      expect(after.length).toBe(before.length);
-      expect(after.filter((id) => before.includes(id))).toEqual([]);
+      const after = await one.attachedPrograms();
+      expect([...after.keys()]).toEqual([...before.keys()]);
+      for (const [name, id] of after) expect(id).not.toBe(before.get(name));
     }
     await nothingLost();
   });
@@ -169,18 +168,6 @@ describe.each(['tc', 'xdp'] as const)('hook: %s, a ping every 2 ms from host-a t
     }
   });
 });
-
-/** Ids of the programs in the pinned links, as bpftool sees them. */
-async function attachedPrograms(one: Mapwire): Promise<number[]> {
-  const ids: number[] = [];
-  for (const path of await one.pinned()) {
-    if (!/\/links\/(tc|xdp)-\d+$/.test(path)) continue;
-    const { stdout } = await run(['bpftool', '-j', 'link', 'show', 'pinned', path]);
-    const [link] = [JSON.parse(stdout)].flat() as [{ prog_id: number }];
-    ids.push(link.prog_id);
-  }
-  return ids;
-}
 
 /** Builds this checkout with layout version 2, in which a port's entry has grown, into `folder`. */
 async function otherLayout(folder: string): Promise<void> {

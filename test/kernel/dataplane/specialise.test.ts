@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DataplaneStatus } from '../../../src/dataplane/index.ts';
 import { frame as frameOf } from '../../support/packet.ts';
+import { tcProgramsOn } from '../../support/pinned-maps.ts';
 import type { Plane } from '../../support/plane.ts';
-import { run } from '../../support/process.ts';
 import type { TableObject } from '../../support/table-object.ts';
 import { type Report, Scene, twoHosts } from './scene.ts';
 
@@ -60,14 +60,7 @@ describe('programs for a plan', () => {
     }
   }
 
-  /** Programs of ours that are loaded on the maps of the newest generation. */
-  async function loaded(): Promise<number> {
-    const { stdout } = await run(['bpftool', '-j', 'map', 'show', 'pinned', scene.mapPath('port')]);
-    const { id } = JSON.parse(stdout) as { id: number };
-    const shown = await run(['bpftool', '-j', 'prog', 'show']);
-    const all = JSON.parse(shown.stdout) as { name?: string; map_ids?: number[] }[];
-    return all.filter(({ name, map_ids }) => name?.startsWith('mw_tc') && map_ids?.includes(id)).length;
-  }
+  const loaded = (): Promise<number> => tcProgramsOn(scene.mapPath('port'));
 
   it.each(['tc', 'xdp'] as const)(
     'are replaced in place when its shape changes (%s)',
