@@ -153,6 +153,13 @@ export function covers(loaded: Config, wanted: Config): boolean {
   return configHex({ ...wanted, ...kept }) === configHex(loaded);
 }
 
+/** `config` with the features of another one as well: right for maps that hold the plan of either. */
+export function widened(config: Config, other: Config): Config {
+  const both: Record<string, number> = {};
+  for (const feature of FEATURES) both[feature] = config[feature] | other[feature];
+  return { ...config, ...both };
+}
+
 /** As it stands in the name of a marker folder. */
 export function configHex(config: Config): string {
   return Buffer.from(configCodec.encode(config)).toString('hex');

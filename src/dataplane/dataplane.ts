@@ -19,7 +19,7 @@ import { adoptIds } from './adopt-ids.ts';
 import { putChanges, removeChanges } from './apply-changes.ts';
 import { Attachments, type LinkPrograms, type Role, type RolePrograms } from './attachments.ts';
 import { assertLayouts, sameLayout } from './compare-layouts.ts';
-import { configHex, configOf, covers, describeConfig, type Settings, settingsOf } from './config.ts';
+import { configHex, configOf, covers, describeConfig, type Settings, settingsOf, widened } from './config.ts';
 import { clearTraffic, copyCounters, readDrops, readTraffic } from './counters.ts';
 import { deviceFlags } from './device-rules.ts';
 import { DeviceTable, type HostDevice } from './device-table.ts';
@@ -336,15 +336,27 @@ export class Dataplane implements AsyncDisposable {
         });
       }
       const start = performance.now();
-      const whole = changes === undefined || changes.whole || this.#stale || this.#plan === undefined;
+      const before = this.#stale ? undefined : this.#plan;
+      const whole = changes === undefined || changes.whole || before === undefined;
       this.#stale = true;
-      this.#plan = plan;
-      const config = configOf(plan, this.#settings, (await this.#segmenterFor(plan, whole))?.near);
+      const pair = await this.#segmenterFor(plan, whole);
+      if (before !== undefined && pair !== undefined && !this.#usesSegmenter(pair)) await this.#useSegmenter();
+      const config = configOf(plan, this.#settings, pair?.near);
       const wanted = this.#switchReason(plan, config);
-      const reason = !whole && wanted === OTHER_CONSTANTS && (await this.#goGeneric(config)) ? undefined : wanted;
+      const { encaps } = plan.features;
+      let reason = wanted;
+      let replaced: string | undefined;
+      if (wanted === OTHER_CONSTANTS && before !== undefined) {
+        if (this.#wantsOtherSegmenter(config)) {
+          await this.#goOver(config, encaps | before.features.encaps);
+          replaced = wanted;
+          reason = undefined;
+        } else if (!whole && (await this.#goGeneric(config))) reason = undefined;
+      }
+      // Nothing of it is written up to here.
+      this.#plan = plan;
       this.#config = config;
       // What comes is known before it is written, what goes until it is.
-      const { encaps } = plan.features;
       this.#readable()?.setEncaps(encaps, true);
       let result: { writer: MapWriter; switched: string | undefined };
       try {
@@ -356,7 +368,7 @@ export class Dataplane implements AsyncDisposable {
         const map = String(error.details.map ?? '');
         result = await this.#applyWhole(plan, config, `map ${map} is full`, map);
       }
-      const { writer, switched } = result;
+      const { writer, switched = replaced } = result;
       this.#follow();
       if (whole || switched !== undefined || changes.groups || changes.localPorts.size > 0) {
         await this.#setReception(plan, writer);
@@ -740,11 +752,12 @@ export class Dataplane implements AsyncDisposable {
     }
     for (const slot of fresh) clearTraffic(writer.generation.map('traffic'), slot);
     for (const name of this.#devices.names()) await this.#attach(name, writer);
+    if (this.#pair !== undefined) await this.#segmenter.raise();
     await this.#detachGone();
     if (segmenter === undefined || segmenter === 0) await this.#segmenter.remove();
     this.#pins.pointCurrent(writer.generation.number);
     // Programs that were just attached change what devices can do.
-    await this.#syncDevices(writer);
+    await this.#syncDevices(writer, await this.#readDevices());
     return { writer, switched: reason };
   }
 
@@ -786,7 +799,7 @@ export class Dataplane implements AsyncDisposable {
     if (!plan.features.checksum) this.#pair = undefined;
     else if (whole || this.#pair === undefined) {
       try {
-        this.#pair = await this.#segmenter.ensure();
+        this.#pair = await this.#segmenter.ensure(this.#readable()?.config?.segmenter || undefined);
       } catch (error) {
         if (!(error instanceof MapwireError)) throw error;
         this.#pair = undefined;
@@ -802,6 +815,41 @@ export class Dataplane implements AsyncDisposable {
     }
     this.#problems.delete(subject);
     return this.#pair;
+  }
+
+  /** Has the pair's far end take segments, and brings it up: before anything sends super-packets to the near one. */
+  async #useSegmenter(): Promise<void> {
+    const { far } = this.#segmenter.names;
+    const writer = this.#writer(this.#present());
+    this.#devices.setSegmenter(far);
+    await this.#syncDevices(writer, await this.#readDevices());
+    await this.#syncDevice(far, writer);
+    await this.#segmenter.raise();
+    for (const problem of writer.problems) this.#report(problem);
+  }
+
+  /** A pair that somebody took away or down is made again: with the index that the programs know, or programs that know the new one. */
+  async #mendSegmenter(devices: readonly HostDevice[]): Promise<void> {
+    const plan = this.#plan;
+    const config = this.#config;
+    if (plan?.features.checksum !== true || config === undefined || this.#segmenter.isWhole(this.#pair, devices))
+      return;
+    const pair = await this.#segmenterFor(plan, true);
+    if (pair === undefined) return;
+    await this.#useSegmenter();
+    const wanted = { ...config, segmenter: pair.near };
+    if (!this.#wantsOtherSegmenter(wanted)) return;
+    await this.#goOver(wanted, plan.features.encaps);
+    this.#config = wanted;
+    this.#specialiseLater();
+  }
+
+  #usesSegmenter({ far }: SegmenterPair): boolean {
+    return this.#devices.attached(this.#segmenter.names.far)?.ifindex === far;
+  }
+
+  #wantsOtherSegmenter({ segmenter }: Config): boolean {
+    return segmenter !== 0 && this.#readable()?.config?.segmenter !== segmenter;
   }
 
   /** Has the kernel merge TCP that comes by VXLAN, while that is good for every guest. */
@@ -912,6 +960,10 @@ export class Dataplane implements AsyncDisposable {
       generation.setMeta({ state: 'complete', revision: plan.revision });
       if (before !== undefined) this.#old.push(before);
       this.#generation = generation;
+      if (this.#pair !== undefined) {
+        await this.#attach(this.#segmenter.names.far, writer);
+        await this.#segmenter.raise();
+      }
       await step('links');
       await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
       this.#meanwhile = false;
@@ -993,9 +1045,12 @@ export class Dataplane implements AsyncDisposable {
   }
 
   /** A generation with the maps of the one in force and other programs. */
-  async #respecialise(before: Generation, config: Config): Promise<void> {
+  async #buildSuccessor(
+    before: Generation,
+    config: Config,
+    step: (name: string) => Promise<void>,
+  ): Promise<Generation> {
     const number = Math.max(before.number, ...this.#pins.generations()) + 1;
-    const step = (name: string): Promise<void> => this.#step(`specialise:${name}`);
     const generation = await buildGeneration({
       number,
       folder: this.#pins.generationPath(number),
@@ -1009,38 +1064,76 @@ export class Dataplane implements AsyncDisposable {
     try {
       pinPrograms(generation, this.#objects, config);
       await this.#bindAgain(before, generation);
+      return generation;
+    } catch (error) {
+      this.#discard(generation);
+      throw error;
+    }
+  }
+
+  /** Puts a generation with the maps of the one in force in its place. @param encaps as a set of bits */
+  async #succeed(
+    before: Generation,
+    generation: Generation,
+    encaps: number,
+    step: (name: string) => Promise<void>,
+  ): Promise<void> {
+    await this.#bindAgain(before, generation);
+    generation.setEncaps(encaps);
+    generation.touch();
+    await step('complete');
+    generation.setMeta({ state: 'complete', revision: Number(before.meta()?.revision ?? 0n) });
+    this.#old.push(before);
+    this.#generation = generation;
+    await step('links');
+    await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
+    this.#meanwhile = false;
+    await step('current');
+    this.#pins.pointCurrent(generation.number);
+    await step('retire');
+    this.#retireOld();
+    this.#follow();
+    const writer = this.#writer(generation);
+    for (const name of this.#deferred) await this.#attach(name, writer);
+    this.#deferred.clear();
+    for (const problem of writer.problems) this.#report(problem);
+  }
+
+  /** One that did not come into force. */
+  #discard(generation: Generation): void {
+    if (this.#generation === generation) return;
+    generation.unpin();
+    generation.close();
+  }
+
+  async #respecialise(before: Generation, config: Config): Promise<void> {
+    const step = (name: string): Promise<void> => this.#step(`specialise:${name}`);
+    const generation = await this.#buildSuccessor(before, config, step);
+    try {
       await this.#alone(async () => {
         const fits = this.#config !== undefined && covers(config, this.#config);
-        if (this.#closed || this.#stale || this.#generation !== before || !fits) {
-          generation.unpin();
-          generation.close();
-          return;
-        }
-        await this.#bindAgain(before, generation);
-        generation.setEncaps(this.#plan?.features.encaps ?? 0);
-        generation.touch();
-        await step('complete');
-        generation.setMeta({ state: 'complete', revision: Number(before.meta()?.revision ?? 0n) });
-        this.#old.push(before);
-        this.#generation = generation;
-        await step('links');
-        await this.#attachments.updateAll((role, ifindex) => this.#linkPrograms(generation, role, ifindex));
-        this.#meanwhile = false;
-        await step('current');
-        this.#pins.pointCurrent(number);
-        await step('retire');
-        this.#retireOld();
-        this.#follow();
-        const writer = this.#writer(generation);
-        for (const name of this.#deferred) await this.#attach(name, writer);
-        this.#deferred.clear();
-        for (const problem of writer.problems) this.#report(problem);
+        if (this.#closed || this.#stale || this.#generation !== before || !fits) this.#discard(generation);
+        else await this.#succeed(before, generation, this.#plan?.features.encaps ?? 0, step);
       });
     } catch (error) {
-      if (this.#generation !== generation) {
-        generation.unpin();
-        generation.close();
-      }
+      this.#discard(generation);
+      throw error;
+    }
+  }
+
+  /**
+   * Other programs on the maps in force, right for what these hold and for what they will, before anything of it is written. For
+   * constants that generic programs have, too.
+   */
+  async #goOver(config: Config, encaps: number): Promise<void> {
+    const before = this.#present();
+    const wide = this.#config === undefined ? config : widened(config, this.#config);
+    const step = (name: string): Promise<void> => this.#step(`switch:${name}`);
+    const generation = await this.#buildSuccessor(before, wide, step);
+    try {
+      await this.#succeed(before, generation, encaps, step);
+    } catch (error) {
+      this.#discard(generation);
       throw error;
     }
   }
@@ -1181,9 +1274,9 @@ export class Dataplane implements AsyncDisposable {
     this.#emit({ type: 'device', device: this.#devices.status(name) });
   }
 
-  /** Reads the devices again and follows what changed. */
-  async #syncDevices(writer: MapWriter): Promise<void> {
-    const changed = this.#devices.refresh(await this.#readDevices());
+  /** Follows what changed of the devices. */
+  async #syncDevices(writer: MapWriter, devices: readonly HostDevice[]): Promise<void> {
+    const changed = this.#devices.refresh(devices);
     for (const name of this.#devices.unfinished()) changed.add(name);
     const failures: unknown[] = [];
     for (const name of changed) {
@@ -1309,8 +1402,10 @@ export class Dataplane implements AsyncDisposable {
   async #refreshDevices(): Promise<void> {
     if (this.#closed || this.#stale || this.#readable() === undefined) return;
     const writer = this.#writer(this.#present());
-    await this.#syncDevices(writer);
+    const devices = await this.#readDevices();
+    await this.#syncDevices(writer, devices);
     for (const problem of writer.problems) this.#report(problem);
+    await this.#mendSegmenter(devices);
   }
 
   /** Something that nobody waits for. An error is told, and everything is compared at the next `apply`. */

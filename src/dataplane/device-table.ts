@@ -22,6 +22,8 @@ export interface HostDevice {
   /** Six bytes; undefined for devices without a MAC. */
   readonly mac: Uint8Array | undefined;
   readonly mtu: number;
+  /** Administratively. */
+  readonly up: boolean;
   /** Of a device for a VLAN (802.1Q) of another one here: that one and the tag. */
   readonly vlan: { readonly of: number; readonly id: number } | undefined;
   readonly facts: DeviceFacts;

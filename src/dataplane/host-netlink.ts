@@ -69,8 +69,17 @@ export interface HostNetlink {
   joinGroup(ifindex: number, group: string): Promise<void>;
   /** Ends that; absent is fine. */
   leaveGroup(ifindex: number, group: string): Promise<void>;
-  /** Makes a veth pair, both ends here. */
-  addPair(pair: { readonly name: string; readonly peer: string; readonly mtu: number }): Promise<void>;
+  /**
+   * Makes a veth pair, both ends here.
+   *
+   * @param pair `ifindex` is that of `name`, if it can be had
+   */
+  addPair(pair: {
+    readonly name: string;
+    readonly peer: string;
+    readonly mtu: number;
+    readonly ifindex: number | undefined;
+  }): Promise<void>;
   /** Makes a VXLAN device that is down and leads nowhere. */
   addVxlan(device: {
     readonly name: string;

@@ -64,6 +64,7 @@ export class HostNetwork implements HostNetlink, Disposable {
       name: device.name,
       mac: device.mac,
       mtu: device.mtu,
+      up: device.up,
       vlan: vlanOf(device),
       facts: {
         kind: device.kind,
@@ -180,7 +181,15 @@ export class HostNetwork implements HostNetlink, Disposable {
     }
   }
 
-  async addPair(pair: { readonly name: string; readonly peer: string; readonly mtu: number }): Promise<void> {
+  async addPair({ ifindex, ...pair }: Parameters<HostNetlink['addPair']>[0]): Promise<void> {
+    if (ifindex !== undefined) {
+      try {
+        await this.#netlink.addVeth({ ...pair, ifindex });
+        return;
+      } catch (error) {
+        if (!hasErrno(error, errno.EEXIST)) throw error;
+      }
+    }
     await this.#netlink.addVeth(pair);
   }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { MapwireError } from '../errors.ts';
+import type { HostDevice } from './device-table.ts';
 import type { HostLink, HostNetlink } from './host-netlink.ts';
 import type { StateFile } from './state-file.ts';
 
@@ -36,17 +37,18 @@ export class Segmenter {
   }
 
   /**
-   * Makes the pair, or finishes one that an earlier process began.
+   * Makes the pair, or finishes one that an earlier process began. It carries nothing until `raise`.
    *
+   * @param wanted index that programs know the near end by: it gets that again, if it is free
    * @throws ERR_MW_NETLINK and others: the kernel refused; ERR_MW_BUSY: one of the names is another device's
    */
-  async ensure(): Promise<SegmenterPair> {
+  async ensure(wanted: number | undefined): Promise<SegmenterPair> {
     const { near: name, far: peer } = this.names;
     let [near, far] = await this.#find();
     if (near === undefined && far === undefined) {
       this.#state.addPair({ name, peer });
       await this.#step('segmenter add');
-      await this.#netlink.addPair({ name, peer, mtu: MTU });
+      await this.#netlink.addPair({ name, peer, mtu: MTU, ifindex: wanted });
       [near, far] = await this.#find();
     }
     if (near === undefined || far === undefined) {
@@ -59,9 +61,21 @@ export class Segmenter {
     for (const offload of await this.#netlink.switchable(near.ifindex)) {
       if (isSegmentation(offload)) await this.#netlink.setOffload(near.ifindex, offload, false);
     }
-    await this.#step('segmenter up');
-    for (const end of [near, far]) if (!end.up) await this.#netlink.bringUp(end.ifindex);
     return { near: near.ifindex, far: far.ifindex };
+  }
+
+  /** Brings both ends up: once the far one has its program, so that no segment gets past it. */
+  async raise(): Promise<void> {
+    await this.#step('segmenter up');
+    for (const end of await this.#find()) if (end?.up === false) await this.#netlink.bringUp(end.ifindex);
+  }
+
+  /** Is this pair as it should be? */
+  isWhole(pair: SegmenterPair | undefined, devices: readonly HostDevice[]): boolean {
+    return [
+      [this.names.near, pair?.near],
+      [this.names.far, pair?.far],
+    ].every(([wanted, index]) => devices.some(({ name, ifindex, up }) => name === wanted && ifindex === index && up));
   }
 
   /** Removes the pair if this instance made one. */

@@ -13,6 +13,8 @@ export interface VethPair {
   readonly peer: string;
   /** Of both ends; the kernel's default (1500) unless said otherwise. */
   readonly mtu?: number;
+  /** Of the device called `name`; the kernel's next one unless said otherwise. */
+  readonly ifindex?: number;
 }
 
 /** @throws ERR_MW_INVALID_ARGUMENT */
@@ -27,8 +29,8 @@ function end(name: string, mtu: number | undefined): Attribute[] {
   return [[IFLA.IFNAME, text(name)], ...(mtu === undefined ? [] : [[IFLA.MTU, u32(mtu)] as const])];
 }
 
-/** @throws ERR_MW_NETLINK with EEXIST in `details` when a name is taken */
-export async function addVeth(socket: NetlinkSocket, { name, peer, mtu }: VethPair): Promise<void> {
+/** @throws ERR_MW_NETLINK with EEXIST in `details` when a name or the index is taken */
+export async function addVeth(socket: NetlinkSocket, { name, peer, mtu, ifindex }: VethPair): Promise<void> {
   checkName(name);
   checkName(peer);
   const other = encodeAttributes(end(peer, mtu));
@@ -40,7 +42,7 @@ export async function addVeth(socket: NetlinkSocket, { name, peer, mtu }: VethPa
     `add veth pair ${name}, ${peer}`,
     RTM_NEWLINK,
     MessageFlag.CREATE | MessageFlag.EXCL,
-    ifinfomsg(0),
+    ifinfomsg(ifindex ?? 0),
     encodeAttributes([
       ...end(name, mtu),
       [

@@ -1,8 +1,11 @@
 /** The pair that cuts super-packets for nodes that want a checksum in every outer header, and what routers tell. */
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { DataplaneStatus } from '../../../src/dataplane/index.ts';
 import { pairNames } from '../../../src/dataplane/segmenter.ts';
 import { LinkRole } from '../../../src/generated/layout.ts';
+import type { Plane } from '../../support/plane.ts';
+import { eventually } from '../../support/process.ts';
 import type { TableObject } from '../../support/table-object.ts';
 import { type Report, Scene } from './scene.ts';
 
@@ -122,6 +125,96 @@ describe('the segmenter', () => {
     } finally {
       await scene.host.ip(`link del ${far}`);
     }
+  });
+
+  describe('that somebody takes away', () => {
+    let plane: Plane;
+    const indexes = async () => {
+      const pair = await ends();
+      return [near, far].map((name) => pair.find(({ ifname }) => ifname === name)?.ifindex);
+    };
+    const status = () => plane.ask<DataplaneStatus>('status');
+    /** It comes by itself: the whole of the test's patience. */
+    const isUsed = () =>
+      eventually('the pair is there and has its program', async () => {
+        const [, ifindex] = await indexes();
+        const device = (await status()).devices.find(({ name }) => name === far);
+        return ifindex !== undefined && device?.ifindex === ifindex && device.hook === 'tc';
+      });
+
+    /** What is done before the data plane can look: it is quicker than the second of two lines of `ip`. */
+    async function behindItsBack(...lines: string[]): Promise<void> {
+      const { child } = plane.process;
+      child.kill('SIGSTOP');
+      try {
+        await scene.host.ip(...lines);
+      } finally {
+        child.kill('SIGCONT');
+      }
+    }
+
+    beforeEach(async () => {
+      plane = scene.worker();
+      await plane.open(scene.options);
+      await plane.ask('apply', { table: table('computed') });
+      await plane.ask('hops');
+    });
+
+    it('is there again with the index that the programs know', async () => {
+      const [before] = await indexes();
+      for (const end of [near, far]) {
+        await scene.host.ip(`link del ${end}`);
+        await isUsed();
+        await eventually('it is up', async () => (await ends()).every(({ flags }) => flags.includes('UP')));
+        await expectPair();
+        expect((await indexes())[0]).toBe(before);
+        expect(await status()).toMatchObject({ generation: 1, problems: [] });
+      }
+      await plane.close();
+      expect(await scene.down()).toMatchObject({ pairs: 1 });
+      expect(await ends()).toEqual([]);
+    });
+
+    it('is brought up again', async () => {
+      for (const end of [near, far]) {
+        await scene.host.ip(`link set ${end} down`);
+        await eventually('it is up', async () => (await ends()).every(({ flags }) => flags.includes('UP')));
+      }
+      await plane.close();
+    });
+
+    it('gets another index where its own is taken, and programs that know it', async () => {
+      const [before] = await indexes();
+      await behindItsBack(`link del ${near}`, `link add taken index ${before} type bridge`);
+      try {
+        await eventually('programs know the new index', async () => (await status()).generation === 2);
+        await isUsed();
+        await expectPair();
+        expect((await indexes())[0]).not.toBe(before);
+        expect(await plane.ask<Report>('apply', { table: table('computed') })).toMatchObject({
+          total: 0,
+          generation: 2,
+        });
+        await plane.close();
+      } finally {
+        await scene.host.ip('link del taken');
+      }
+    });
+
+    it('is a problem while its name is taken, and comes when that is free', async () => {
+      await behindItsBack(`link del ${near}`, `link add ${far} type bridge`);
+      try {
+        const subject = `device ${near}`;
+        await eventually('that is told', async () =>
+          (await status()).problems.some((problem) => problem.subject === subject),
+        );
+      } finally {
+        await scene.host.ip(`link del ${far}`);
+      }
+      await isUsed();
+      expect((await status()).problems).toEqual([]);
+      await plane.close();
+    });
   });
 
   it.each(['segmenter add', 'segmenter offloads', 'segmenter up', 'switch:links'])(

@@ -334,6 +334,22 @@ describe('veth pairs', () => {
     }
   });
 
+  test('get the index that is asked for, unless another device has it', async () => {
+    const [name, peer] = [uniqueName(), uniqueName()];
+    await netlink.addVeth({ name, peer });
+    try {
+      const { ifindex } = await netlink.device(name);
+      expect(await caught(() => netlink.addVeth({ name: uniqueName(), peer: uniqueName(), ifindex }))).toEqual(
+        mapwireError('ERR_MW_NETLINK', { errnoName: 'EEXIST' }),
+      );
+      await netlink.deleteDevice(ifindex);
+      await netlink.addVeth({ name, peer, ifindex });
+      expect(await netlink.device(name)).toMatchObject({ ifindex, kind: 'veth' });
+    } finally {
+      await run(['ip', 'link', 'del', name], { check: false });
+    }
+  });
+
   test.each(['', 'a/b', 'a b', 'sixteen-bytes-16', '..', 'a:b'])("'%s' is no name", async (name) => {
     expect(await caught(() => netlink.addVeth({ name, peer: 'mwlpeer' }))).toEqual(
       mapwireError('ERR_MW_INVALID_ARGUMENT'),
