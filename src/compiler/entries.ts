@@ -214,10 +214,13 @@ export function differs(before: Entry, after: Entry): boolean {
 }
 
 /** Sorts by make-before-break: puts in the order of `WRITE_ORDER`, then deletes in the opposite order. */
-export function sortChanges(changes: EntryChange[]): EntryChange[] {
-  const rank = (change: EntryChange): number => {
+export function sortChanges(changes: Iterable<EntryChange>): EntryChange[] {
+  const ranked: EntryChange[][] = [];
+  for (const change of changes) {
     const position = RANK.get(change.entry.map) as number;
-    return change.op === 'put' ? position : 2 * WRITE_ORDER.length - position;
-  };
-  return changes.sort((a, b) => rank(a) - rank(b));
+    const rank = change.op === 'put' ? position : 2 * WRITE_ORDER.length - position;
+    ranked[rank] ??= [];
+    ranked[rank].push(change);
+  }
+  return ranked.flat();
 }

@@ -53,6 +53,7 @@ export {
   plan,
   planSteps,
   replan,
+  replanSteps,
   type TableEdits,
 } from './plan.ts';
 export { isPortMap, PORT_MAPS, type PortMap, PRIORITY_NEVER } from './port-entries.ts';

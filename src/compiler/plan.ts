@@ -14,6 +14,7 @@ import type { Encap, Table, TableAddress, TableNetwork, TableNode } from '../tab
 import type { NumberColumn } from '../table/number-column.ts';
 import { portOfRow, type StoredRow } from '../table/port-store.ts';
 import { RowView } from '../table/row-view.ts';
+import { atOnce, type Steps } from '../table/steps.ts';
 import { isViewed } from '../table/view.ts';
 import { ActiveNetwork, encapNumber, type NetworkContext } from './active-network.ts';
 import { balanceEntries } from './balance-entries.ts';
@@ -505,11 +506,17 @@ function open(state: State, name: string, definition: TableNetwork): ActiveNetwo
   return network;
 }
 
-/** The rows of a network, of this version of the table. */
-function* rowsOf(view: RowView, name: string): Generator<number> {
-  const number = view.networkNumber(name);
-  for (let row = 0; row < view.limit; row++) {
-    if (view.isPlain(row) ? view.network(row) === number : view.stored(row)?.row.network === name) yield row;
+/** All rows of a network, of this version of the table, a few at a time: after each part there may be a pause. */
+function* rowParts(table: CompactTable, name: string): Generator<{ view: RowView; rows: readonly number[] }> {
+  for (let row = 0; row < table.rowLimit; ) {
+    const view = new RowView(table);
+    const number = view.networkNumber(name);
+    const rows: number[] = [];
+    const end = Math.min(row + STEP_ROWS, table.rowLimit);
+    for (; row < end && rows.length < STEP_PORTS; row++) {
+      if (view.isPlain(row) ? view.network(row) === number : view.stored(row)?.row.network === name) rows.push(row);
+    }
+    yield { view, rows };
   }
 }
 
@@ -578,14 +585,15 @@ function include(state: State, network: ActiveNetwork, stored: StoredRow, change
   for (const entry of portEntries(port, portContext(state, network, id))) changed(undefined, entry);
 }
 
-/** Removes a port from an active network; its kernel id stays. */
-function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
+/** Removes a port from an active network; its kernel id stays, and is returned. */
+function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): number {
   const port = portOfRow(stored.row);
   const id = known(state.rowIds.get(stored.place) || undefined, port.id);
   if (port.sequence !== undefined) state.sequenced--;
   for (const entry of portEntries(port, portContext(state, network, id))) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, -1);
+  return id;
 }
 
 function addUse(state: State, node: string, encap: Encap, change: 1 | -1): void {
@@ -711,18 +719,16 @@ function countIpv6(entries: readonly Entry[]): number {
  * Throws ERR_MW_TABLE when the node is not in the table.
  */
 export function plan(table: Table, node: string, ids: IdBook): Plan {
-  const steps = planSteps(table, node, ids);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
+  return atOnce(planSteps(table, node, ids));
 }
 
-/** Rows of one step of `planSteps`. */
+/** Between two pauses: rows that are looked at, ports that become entries, and entries that are compared. */
 const STEP_ROWS = 4_096;
+const STEP_PORTS = 64;
+const STEP_ENTRIES = 512;
 
 /** `plan`, with a pause after every few thousand ports. The table may be edited in the pauses: the plan is of the version that is given. */
-export function* planSteps(given: Table, node: string, ids: IdBook): Generator<undefined, Plan> {
+export function* planSteps(given: Table, node: string, ids: IdBook): Steps<Plan> {
   const table = versioned(given);
   requireNode(table, node);
   const state: State = {
@@ -882,9 +888,11 @@ class ChangeSet {
     return slot;
   }
 
-  changes(): EntryChange[] {
+  *changes(): Steps<EntryChange[]> {
     const changes: EntryChange[] = [];
+    let count = 0;
     for (const { before, after } of this.#touched.values()) {
+      if (++count % STEP_ENTRIES === 0) yield;
       if (after !== undefined) {
         if (before === undefined || differs(before, after)) {
           changes.push({ op: 'put', entry: after, before });
@@ -905,20 +913,31 @@ class ChangeSet {
  * was handed over before.
  */
 export function replan(old: Plan, table: Table, edits: TableEdits): { plan: Plan; changes: PlanChanges } {
+  return atOnce(replanSteps(old, table, edits));
+}
+
+/**
+ * `replan` with pauses, in which the tables may be edited. From the first step on the old plan is closed. When it is given up half way
+ * there is no plan: `plan` makes another one with the same ids.
+ */
+export function* replanSteps(old: Plan, table: Table, edits: TableEdits): Steps<{ plan: Plan; changes: PlanChanges }> {
   if (!(old instanceof CompiledPlan)) throw new MapwireError('ERR_MW_INVALID_ARGUMENT', 'not a plan of this compiler');
   requireNode(table, old.node);
   const after = versioned(table);
   const state = old.surrender();
   const edit = new Edit(state, after, edits);
-  edit.run();
-  return { plan: new CompiledPlan(state), changes: edit.result() };
+  yield* edit.run();
+  const changes = yield* edit.result();
+  return { plan: new CompiledPlan(state), changes };
 }
 
 /** More ports than this are not listed entry by entry. */
 export const LISTED_PORTS = 20_000;
 
-/** The id of a port that was taken out of its row, and whose it was. */
+/** The id of a port that was taken out of the plan, and whose it was. */
 interface FreedId {
+  /** Before the edit. */
+  readonly row: number;
   readonly id: number;
   /** Kernel id. */
   readonly network: number;
@@ -931,6 +950,10 @@ class Edit {
   readonly #before: CompactTable;
   readonly #after: CompactTable;
   readonly #ports: Set<string>;
+  /** Those that there are after the edit, and the networks that they are in then: all, and those where some are local. */
+  readonly #entering = new Map<string, StoredRow>();
+  readonly #entered = new Set<string>();
+  readonly #enteredHere = new Set<string>();
   readonly #networks: Set<string>;
   readonly #nodes: Set<string>;
   readonly #addresses: Set<string>;
@@ -965,42 +988,55 @@ class Edit {
     };
   }
 
-  run(): void {
-    this.#bindIds(this.#before);
+  *run(): Steps<void> {
+    yield* this.#bindIds(this.#before);
     const usedBefore = new Map<string, boolean | undefined>();
     this.#state.usedBefore = usedBefore;
+    yield* this.#lookAtPorts();
     this.#noteAddresses();
-    const freed = this.#withdrawPorts();
-    const rebuilt = this.#closeNetworks(freed);
-    this.#releaseIds(freed);
+    const freed = yield* this.#withdrawPorts();
+    const rebuilt = yield* this.#closeNetworks(freed);
+    yield* this.#releaseIds(freed);
     this.#state.table = this.#after;
-    this.#bindIds(this.#after);
-    for (const [name, { id }] of freed) this.#state.ids.ports.attach(this.#after.rowOf(name), id);
+    yield* this.#bindIds(this.#after);
     this.#acquireNodes();
-    this.#enterPorts();
-    this.#openNetworks(rebuilt);
+    yield* this.#enterPorts();
+    yield* this.#openNetworks(rebuilt);
     this.#touchNetworks();
-    this.#refresh(usedBefore);
+    yield* this.#refresh(usedBefore);
     this.#state.usedBefore = undefined;
-    this.#refreshAddresses();
+    yield* this.#refreshAddresses();
     this.#releaseNodes();
   }
 
-  result(): PlanChanges {
+  *result(): Steps<PlanChanges> {
     return {
       whole: this.#whole,
-      entries: this.#whole ? [] : this.#set.changes(),
+      entries: this.#whole ? [] : yield* this.#set.changes(),
       localPorts: this.#localPorts,
       peers: this.#peers,
       groups: this.#groupsChanged,
     };
   }
 
-  /** Rows of the ids are those of this table. */
-  #bindIds(table: CompactTable): void {
+  /** Rows of the ids are those of this table. Ids that were not given back go with their ports. */
+  *#bindIds(table: CompactTable): Steps<void> {
     const { ids } = this.#state;
-    ids.ports.bind(table);
+    yield* ids.ports.bindSteps(table, false);
     this.#state.rowIds = ids.ports.byRow;
+  }
+
+  /** What becomes of the ports that are edited. */
+  *#lookAtPorts(): Steps<void> {
+    let count = 0;
+    for (const name of this.#ports) {
+      if (++count % STEP_PORTS === 0) yield;
+      const stored = this.#after.storedPort(name);
+      if (stored === undefined) continue;
+      this.#entering.set(name, stored);
+      this.#entered.add(stored.row.network);
+      if (isLocal(stored.row, this.#state.node)) this.#enteredHere.add(stored.row.network);
+    }
   }
 
   #enlist(definition: TableNetwork): void {
@@ -1021,10 +1057,12 @@ class Edit {
   }
 
   /** Takes the old shape of every edited port out. Returns the ids that may become free, by their ports. */
-  #withdrawPorts(): Map<string, FreedId> {
+  *#withdrawPorts(): Steps<Map<string, FreedId>> {
     const state = this.#state;
     const freed = new Map<string, FreedId>();
+    let count = 0;
     for (const name of this.#ports) {
+      if (++count % STEP_PORTS === 0) yield;
       const stored = this.#before.storedPort(name);
       if (stored === undefined) continue;
       const ports = indexOf(state, stored.row.network);
@@ -1033,18 +1071,18 @@ class Edit {
       if (ports.locals.delete(name)) this.#localPorts.add(name);
       const network = state.active.get(stored.row.network);
       if (network === undefined) continue;
-      exclude(state, network, stored, this.#changed);
+      const id = exclude(state, network, stored, this.#changed);
       this.#dirty.add(stored.row.network);
-      const id = state.ids.ports.detach(stored.place);
-      freed.set(name, { id, network: network.id, mac: stored.row.mac });
+      freed.set(name, { row: stored.place, id, network: network.id, mac: stored.row.mac });
     }
     return freed;
   }
 
   /** Will the network be part of the plan? Asked before the new ports are entered. */
-  #willBeActive(name: string, entering: ReadonlySet<string>): boolean {
+  #willBeActive(name: string): boolean {
     return (
-      this.#after.networks.has(name) && ((this.#state.index.get(name)?.locals.size ?? 0) > 0 || entering.has(name))
+      this.#after.networks.has(name) &&
+      ((this.#state.index.get(name)?.locals.size ?? 0) > 0 || this.#enteredHere.has(name))
     );
   }
 
@@ -1052,22 +1090,17 @@ class Edit {
    * Takes networks out that leave the plan, and those whose encapsulation or segment changed, because every port's entry
    * holds it. Returns the latter: they keep their ids and come back.
    */
-  #closeNetworks(freed: Map<string, FreedId>): Set<string> {
+  *#closeNetworks(freed: Map<string, FreedId>): Steps<Set<string>> {
     const state = this.#state;
-    const entering = new Set<string>();
-    for (const id of this.#ports) {
-      const port = this.#after.storedPort(id)?.row;
-      if (port !== undefined && isLocal(port, state.node)) entering.add(port.network);
-    }
     const rebuilt = new Set<string>();
     for (const name of new Set([...this.#dirty, ...this.#networks])) {
       const network = state.active.get(name);
       if (network === undefined) continue;
-      const stays = this.#willBeActive(name, entering);
+      const stays = this.#willBeActive(name);
       const definition = this.#after.networks.get(name);
       const same = definition?.encap === network.definition.encap && definition?.segment === network.definition.segment;
       if (stays && same) continue;
-      this.#closePorts(name, network, stays, freed);
+      yield* this.#closePorts(name, network, stays, freed);
       for (const entry of network.entries()) this.#changed(entry, undefined);
       for (const id of state.addressesOf.get(name) ?? []) this.#withdrawAddress(id);
       this.#delist(network.definition);
@@ -1080,28 +1113,32 @@ class Edit {
   }
 
   /** Takes the ports of a network out that were not edited. Their ids stay with them when the network `stays`. */
-  #closePorts(name: string, network: ActiveNetwork, stays: boolean, freed: Map<string, FreedId>): void {
+  *#closePorts(name: string, network: ActiveNetwork, stays: boolean, freed: Map<string, FreedId>): Steps<void> {
     const state = this.#state;
-    const { ports } = state.ids;
     if (indexOf(state, name).count > LISTED_PORTS) this.#whole = true;
-    const view = new RowView(this.#before);
-    for (const row of rowsOf(view, name)) {
-      // Those that were edited are out already.
-      if (state.rowIds.get(row) === 0) continue;
-      const stored = view.stored(row) as StoredRow;
-      exclude(state, network, stored, this.#changed);
-      if (isLocal(stored.row, state.node)) this.#localPorts.add(stored.row.id);
-      if (!stays) freed.set(stored.row.id, { id: ports.detach(row), network: network.id, mac: stored.row.mac });
+    for (const { view, rows } of rowParts(this.#before, name)) {
+      for (const row of rows) {
+        const stored = view.stored(row) as StoredRow;
+        // Those that were edited are out already.
+        if (this.#ports.has(stored.row.id)) continue;
+        const id = exclude(state, network, stored, this.#changed);
+        if (isLocal(stored.row, state.node)) this.#localPorts.add(stored.row.id);
+        if (!stays) freed.set(stored.row.id, { row, id, network: network.id, mac: stored.row.mac });
+      }
+      yield;
     }
   }
 
   /** Gives ids back before new ones are taken, so that a renamed port finds its own again. */
-  #releaseIds(freed: Map<string, FreedId>): void {
+  *#releaseIds(freed: ReadonlyMap<string, FreedId>): Steps<void> {
     const { ids } = this.#state;
-    for (const [name, { id, network, mac }] of freed) {
-      const port = this.#after.storedPort(name)?.row;
+    let count = 0;
+    for (const [name, { row, id, network, mac }] of freed) {
+      if (++count % STEP_PORTS === 0) yield;
+      // Whoever was not edited is as it was: only its network left the plan.
+      const port = this.#ports.has(name) ? this.#entering.get(name)?.row : undefined;
       if (port !== undefined && ids.networks.idOf(port.network) === network) continue;
-      freed.delete(name);
+      ids.ports.detach(row);
       ids.ports.rest(id, network, mac);
     }
   }
@@ -1115,11 +1152,11 @@ class Edit {
   }
 
   /** Enters the new shape of every edited port. */
-  #enterPorts(): void {
+  *#enterPorts(): Steps<void> {
     const state = this.#state;
-    for (const name of this.#ports) {
-      const stored = this.#after.storedPort(name);
-      if (stored === undefined) continue;
+    let count = 0;
+    for (const [name, stored] of this.#entering) {
+      if (++count % STEP_PORTS === 0) yield;
       const port = stored.row;
       const ports = indexOf(state, port.network);
       ports.count++;
@@ -1135,23 +1172,18 @@ class Edit {
     }
   }
 
-  #openNetworks(rebuilt: ReadonlySet<string>): void {
+  *#openNetworks(rebuilt: ReadonlySet<string>): Steps<void> {
     const state = this.#state;
-    const candidates = new Set([...rebuilt, ...this.#networks]);
-    for (const id of this.#ports) {
-      const port = this.#after.storedPort(id)?.row;
-      if (port !== undefined) candidates.add(port.network);
-    }
-    for (const name of candidates) {
+    for (const name of new Set([...rebuilt, ...this.#networks, ...this.#entered])) {
       const definition = this.#after.networks.get(name);
       const { locals, count } = indexOf(state, name);
       if (definition === undefined || locals.size === 0 || state.active.has(name)) continue;
       if (count > LISTED_PORTS) this.#whole = true;
       const network = open(state, name, definition);
-      const view = new RowView(this.#after);
-      if (this.#whole) admit(state, network, view, rowsOf(view, name));
-      else {
-        for (const row of rowsOf(view, name)) include(state, network, view.stored(row) as StoredRow, this.#changed);
+      for (const { view, rows } of rowParts(this.#after, name)) {
+        if (this.#whole) admit(state, network, view, rows);
+        else for (const row of rows) include(state, network, view.stored(row) as StoredRow, this.#changed);
+        yield;
       }
       for (const id of state.addressesOf.get(name) ?? []) this.#addresses.add(id);
       this.#noteGroup(definition);
@@ -1188,9 +1220,10 @@ class Edit {
   }
 
   /** @param usedBefore as in the state: who becomes a peer, or is none any more, is among them */
-  #refresh(usedBefore: ReadonlyMap<string, boolean | undefined>): void {
+  *#refresh(usedBefore: ReadonlyMap<string, boolean | undefined>): Steps<void> {
     const state = this.#state;
     for (const name of this.#dirty) {
+      yield;
       const network = state.active.get(name);
       const moved = network?.refresh(networkContext(state), this.#changed);
       const group = network && moved === true ? groupOf(network.definition) : undefined;
@@ -1209,7 +1242,9 @@ class Edit {
     }
     for (const address of this.#groups) refreshGroup(state, address, this.#changed);
     if (refreshWire(state, this.#changed)) this.#groupsChanged = true;
+    let count = 0;
     for (const node of nodes) {
+      if (++count % STEP_PORTS === 0) yield;
       refreshNode(state, node, this.#changed);
       if (usedBefore.get(node) !== undefined || state.nodeUse.has(node)) this.#peers.add(node);
     }
@@ -1250,7 +1285,7 @@ class Edit {
     );
   }
 
-  #refreshAddresses(): void {
+  *#refreshAddresses(): Steps<void> {
     const state = this.#state;
     for (const id of this.#addresses) {
       const address = this.#after.addresses.get(id);
@@ -1263,6 +1298,7 @@ class Edit {
       state.ids.addresses.release(balanced.owner);
     }
     for (const id of this.#addresses) {
+      yield;
       const address = this.#after.addresses.get(id);
       if (address !== undefined) refreshAddress(state, address, this.#changed);
     }

@@ -92,6 +92,11 @@ export function makeApi(scene: ApiScene): Hono {
     }
     return plan;
   };
+  /** Looks when there is a plan to be seen, and not one that is becoming the next. */
+  const look = async <T>(view: () => T): Promise<T> => {
+    while (scene.applier.replanning !== undefined) await scene.applier.replanning;
+    return view();
+  };
 
   api.onError((error, context) => {
     const status = error instanceof MapwireError ? (STATUS_OF[error.code] ?? 500) : 500;
@@ -109,22 +114,26 @@ export function makeApi(scene: ApiScene): Hono {
     ),
   );
 
-  api.get('/v1/status', async (context) =>
-    json(context, { ...scene.status(), probes: probesView(await scene.probes()) }),
-  );
-  api.get('/v1/nodes', async (context) =>
-    json(context, [...nodeViews(planned(), scene.plane, scene.liveness, await scene.probes())]),
-  );
-  api.get('/v1/networks', (context) => json(context, [...networkViews(planned())]));
-  api.get('/v1/ports', async (context) =>
-    json(context, [...portViews(planned(), scene.plane, await scene.plane.heard())]),
-  );
+  api.get('/v1/status', async (context) => {
+    const probes = probesView(await scene.probes());
+    return json(context, { ...(await look(scene.status)), probes });
+  });
+  api.get('/v1/nodes', async (context) => {
+    const probes = await scene.probes();
+    return json(context, await look(() => [...nodeViews(planned(), scene.plane, scene.liveness, probes)]));
+  });
+  api.get('/v1/networks', async (context) => json(context, await look(() => [...networkViews(planned())])));
+  api.get('/v1/ports', async (context) => {
+    const heard = await look(() => scene.plane.heard());
+    return json(context, await look(() => [...portViews(planned(), scene.plane, heard)]));
+  });
   api.get('/v1/drops', (context) => json(context, scene.plane.drops()));
   api.get('/v1/traffic', (context) => json(context, scene.plane.traffic()));
-  api.get('/v1/dump', async (context) => json(context, await scene.plane.dump(context.req.query('map'))));
+  api.get('/v1/dump', async (context) => json(context, await look(() => scene.plane.dump(context.req.query('map')))));
   api.get('/metrics', async (context) => {
     const probes = await scene.probes();
-    return context.body(metricsText(scene.status(), scene.plane.drops(), scene.plane.traffic(), probes), 200, {
+    const status = await look(scene.status);
+    return context.body(metricsText(status, scene.plane.drops(), scene.plane.traffic(), probes), 200, {
       'content-type': METRICS_TYPE,
     });
   });
@@ -136,7 +145,8 @@ export function makeApi(scene: ApiScene): Hono {
       });
     }
     const { from, to, kind, size } = asked.data;
-    const frame = questionFrame(planned().table, {
+    const { table } = await look(planned);
+    const frame = questionFrame(table, {
       from,
       to,
       ...(kind === undefined ? {} : { kind }),

@@ -3,12 +3,12 @@
  * tables that come meanwhile are taken together. What fails is tried again, from the whole.
  */
 
-import { LISTED_PORTS, type Plan, plan, planSteps, replan } from '../compiler/index.ts';
+import { LISTED_PORTS, type Plan, type PlanChanges, plan, planSteps, replanSteps } from '../compiler/index.ts';
 import type { ApplyReport, Dataplane } from '../dataplane/index.ts';
 import { MapwireError } from '../errors.ts';
 import { pacer } from '../pace.ts';
 import type { CompactTable, NodeState } from '../table/index.ts';
-import { diffTables, inSteps } from '../table/index.ts';
+import { diffTableSteps, inSteps } from '../table/index.ts';
 
 export type ApplyPlane = Pick<Dataplane, 'ids' | 'apply'>;
 
@@ -42,6 +42,7 @@ export class Applier {
   readonly #events: ApplierEvents;
   #wanted: CompactTable | undefined;
   #plan: Plan | undefined;
+  #replanning: Promise<void> | undefined;
   #applied: ApplyReport | undefined;
   #failure: unknown;
   #running: Promise<void> | undefined;
@@ -72,6 +73,11 @@ export class Applier {
   /** Why the wanted table is not in force; undefined: it is, or is on its way. */
   get failure(): unknown {
     return this.#failure;
+  }
+
+  /** While the plan before becomes the next one, and there is none: resolves when it is over. */
+  get replanning(): Promise<void> | undefined {
+    return this.#replanning;
   }
 
   get busy(): boolean {
@@ -191,10 +197,25 @@ export class Applier {
       }
       return this.#plane.apply(this.#plan, undefined, this.#events.states(table));
     }
+    const { plan: next, changes } = await this.#replan(before, table);
+    return this.#plane.apply(next, failed ? undefined : changes, this.#events.states(table));
+  }
+
+  /** In steps, as an edit may be of thousands of ports. There is no plan to be seen while the one before becomes the next. */
+  async #replan(before: Plan, table: CompactTable): Promise<{ plan: Plan; changes: PlanChanges }> {
+    const pause = pacer();
+    const edits = await inSteps(diffTableSteps(before.table, table), pause);
     this.#plan = undefined;
-    const next = replan(before, table, diffTables(before.table, table));
-    this.#plan = next.plan;
-    return this.#plane.apply(next.plan, failed ? undefined : next.changes, this.#events.states(table));
+    const replanned = inSteps(replanSteps(before, table, edits), pause);
+    const over = (made: Plan | undefined): void => {
+      this.#plan = made;
+      this.#replanning = undefined;
+    };
+    this.#replanning = replanned.then(
+      ({ plan: made }) => over(made),
+      () => over(undefined),
+    );
+    return replanned;
   }
 
   #settle(revision: number, tell: (waiter: Waiter) => void): void {

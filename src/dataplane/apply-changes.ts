@@ -4,6 +4,9 @@ import { ENTRY_ORDER, type EntryMap, type RawEntry } from './map-table.ts';
 import { type MapWriter, readEntry } from './map-writer.ts';
 import { finished, HISTORY, type Surroundings } from './reconcile.ts';
 
+/** Entries between two pauses. */
+const STEP = 64;
+
 /** The port or balanced address that an address entry belongs to; undefined for entries without an owner. */
 function ownerOf(entry: Entry): string | undefined {
   switch (entry.map) {
@@ -20,44 +23,62 @@ function ownerOf(entry: Entry): string | undefined {
   }
 }
 
-/** Writes what an edit adds or alters, in the order of the maps. */
+/** Changes of one kind by their maps. */
+function byMap(changes: readonly EntryChange[], op: EntryChange['op']): ReadonlyMap<EntryMap, Entry[]> {
+  const groups = new Map<EntryMap, Entry[]>();
+  for (const change of changes) {
+    if (change.op !== op) continue;
+    const known = groups.get(change.entry.map);
+    if (known === undefined) groups.set(change.entry.map, [change.entry]);
+    else known.push(change.entry);
+  }
+  return groups;
+}
+
+/** Writes what an edit adds or alters, in the order of the maps: the entries of a map all together. */
 export async function putChanges(
   changes: readonly EntryChange[],
   around: Surroundings,
   writer: MapWriter,
+  pause: () => Promise<void>,
 ): Promise<void> {
-  const groups = new Map<EntryMap, RawEntry[]>();
-  for (const change of changes) {
-    if (change.op !== 'put') continue;
-    const { entry } = change;
-    const key = keyBytes(entry);
-    const held = HISTORY.includes(entry.map) ? await readEntry(writer.generation, entry.map, key) : undefined;
-    const raw: RawEntry = { map: entry.map, key, value: finished(entry, held, around) };
-    const known = groups.get(entry.map);
-    if (known === undefined) groups.set(entry.map, [raw]);
-    else known.push(raw);
+  const groups = byMap(changes, 'put');
+  for (const map of ENTRY_ORDER) {
+    const raw: RawEntry[] = [];
+    let count = 0;
+    for (const entry of groups.get(map) ?? []) {
+      const key = keyBytes(entry);
+      const held = HISTORY.includes(map) ? await readEntry(writer.generation, map, key) : undefined;
+      raw.push({ map, key, value: finished(entry, held, around) });
+      if (++count % STEP === 0) await pause();
+    }
+    await writer.put(map, raw);
   }
-  for (const map of ENTRY_ORDER) await writer.put(map, groups.get(map) ?? []);
 }
 
 /**
  * Removes what an edit takes away, in the opposite order. Compare-and-delete: an entry that another port owns by now
  * stays.
  */
-export async function removeChanges(changes: readonly EntryChange[], writer: MapWriter): Promise<void> {
-  const groups = new Map<EntryMap, Uint8Array[]>();
-  for (const change of changes) {
-    if (change.op !== 'delete') continue;
-    const { entry } = change;
-    const key = keyBytes(entry);
-    const owner = ownerOf(entry);
-    if (owner !== undefined) {
-      const held = await readEntry(writer.generation, entry.map, key);
-      if (held === undefined || ownerOf(decodeEntry(entry.map, key, held)) !== owner) continue;
+export async function removeChanges(
+  changes: readonly EntryChange[],
+  writer: MapWriter,
+  pause: () => Promise<void>,
+): Promise<void> {
+  const groups = byMap(changes, 'delete');
+  for (const map of [...ENTRY_ORDER].reverse()) {
+    const keys: Uint8Array[] = [];
+    let count = 0;
+    for (const entry of groups.get(map) ?? []) {
+      if (++count % STEP === 0) await pause();
+      const key = keyBytes(entry);
+      const owner = ownerOf(entry);
+      if (owner !== undefined) {
+        const held = await readEntry(writer.generation, map, key);
+        if (held === undefined || ownerOf(decodeEntry(entry.map, key, held)) !== owner) continue;
+      }
+      keys.push(key);
     }
-    const known = groups.get(entry.map);
-    if (known === undefined) groups.set(entry.map, [key]);
-    else known.push(key);
+    await writer.remove(map, keys);
   }
-  for (const map of [...ENTRY_ORDER].reverse()) await writer.remove(map, groups.get(map) ?? []);
 }

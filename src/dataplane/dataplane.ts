@@ -764,7 +764,8 @@ export class Dataplane implements AsyncDisposable {
   async #applyChanges(plan: Plan, changes: PlanChanges, restated: readonly string[]): Promise<MapWriter> {
     const writer = this.#writerFor(plan);
     this.#hops.setGroups(plan.groups(), plan.wire);
-    await putChanges(changes.entries, this.#around, writer);
+    const pause = pacer();
+    await putChanges(changes.entries, this.#around, writer, pause);
     await writer.put('node', this.#stateEntries(restated, writer.generation));
     const names = new Set<string>();
     for (const id of changes.localPorts) {
@@ -780,7 +781,7 @@ export class Dataplane implements AsyncDisposable {
     } else {
       await this.#writeHops([], writer);
     }
-    await removeChanges(changes.entries, writer);
+    await removeChanges(changes.entries, writer, pause);
     return writer;
   }
 

@@ -9,6 +9,7 @@ import type { TableFile } from './document.ts';
 import { FormerRows } from './former-rows.ts';
 import type { Table, TableAddress, TableNetwork, TableNode, TablePort } from './model.ts';
 import { type PortStore, portOfRow, type StoredRow } from './port-store.ts';
+import { atOnce, type Steps } from './steps.ts';
 
 /** Where a node, a network or an address was written. */
 export interface Origin {
@@ -51,6 +52,8 @@ export interface FileList {
 }
 
 const KEEP_APART = 16;
+/** Ids of ports between two pauses. */
+const STEP = 256;
 const NONE_LATER: readonly Undo[] = [];
 
 /** Rows as they were before later versions changed them, nearest first. Whoever pauses asks again. */
@@ -288,19 +291,32 @@ export class CompactTable implements Table {
 
   /** What changed from this version to a later one of the same store; undefined when that is none. */
   changesTo(later: CompactTable): TableChanges | undefined {
-    const nodes = new Set<string>();
-    const networks = new Set<string>();
-    const ports = new Set<string>();
-    const addresses = new Set<string>();
-    let at: CompactTable = this;
-    while (at !== later) {
+    return atOnce(this.changeSteps(later));
+  }
+
+  /** `changesTo` with pauses. The table may be edited in them: what lies between the two versions is looked up before the first. */
+  *changeSteps(later: CompactTable): Steps<TableChanges | undefined> {
+    const edits: { readonly undo: Undo; readonly after: CompactTable }[] = [];
+    for (let at: CompactTable = this; at !== later; at = at.#next) {
       if (at.#next === undefined) return undefined;
-      for (const id of idsChangedBy(at.#undo!, at.#next.idsByRow)) ports.add(id);
-      for (const id of at.#undo!.nodes) nodes.add(id);
-      for (const id of at.#undo!.networks) networks.add(id);
-      for (const id of at.#undo!.addresses) addresses.add(id);
-      at = at.#next;
+      edits.push({ undo: at.#undo!, after: at.#next });
     }
-    return { nodes, networks, ports, addresses };
+    const changes = {
+      nodes: new Set<string>(),
+      networks: new Set<string>(),
+      ports: new Set<string>(),
+      addresses: new Set<string>(),
+    };
+    let count = 0;
+    for (const { undo, after } of edits) {
+      for (const id of idsChangedBy(undo, after.idsByRow)) {
+        changes.ports.add(id);
+        if (++count % STEP === 0) yield;
+      }
+      for (const id of undo.nodes) changes.nodes.add(id);
+      for (const id of undo.networks) changes.networks.add(id);
+      for (const id of undo.addresses) changes.addresses.add(id);
+    }
+    return changes;
   }
 }

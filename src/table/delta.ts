@@ -7,6 +7,10 @@ import { type EditOptions, type EditResult, TableEdit } from './edit.ts';
 import type { Table, TableAddress, TableLocator, TableNetwork, TableNode, TablePort } from './model.ts';
 import { readNdjson } from './read-ndjson.ts';
 import { DEFAULT_NODE_MTU, DEFAULT_PRIORITY, DEFAULT_WEIGHT, isMapping } from './row.ts';
+import { atOnce, type Steps } from './steps.ts';
+
+/** Ports that are compared between two pauses. */
+const STEP = 256;
 
 /** One record as a program has it: what NDJSON holds on a line. */
 export type DeltaRecord = Readonly<Record<string, unknown>>;
@@ -64,16 +68,26 @@ function deltaBytes(deltas: string | Uint8Array | readonly DeltaRecord[]): Uint8
  * costs what was edited (and may name an id that is the same again); otherwise everything is compared.
  */
 export function diffTables(before: Table, after: Table): TableChanges {
+  return atOnce(diffTableSteps(before, after));
+}
+
+/** `diffTables` with pauses, in which the tables may be edited. */
+export function* diffTableSteps(before: Table, after: Table): Steps<TableChanges> {
   if (before instanceof CompactTable && after instanceof CompactTable) {
-    const known = before.changesTo(after) ?? after.changesTo(before);
+    const known = (yield* before.changeSteps(after)) ?? (yield* after.changeSteps(before));
     if (known !== undefined) return known;
   }
   const ports = new Set<string>();
+  let count = 0;
   for (const port of after.ports()) {
     const old = before.port(port.id);
     if (old === undefined || !equalValues(old, port)) ports.add(port.id);
+    if (++count % STEP === 0) yield;
   }
-  for (const port of before.ports()) if (after.port(port.id) === undefined) ports.add(port.id);
+  for (const port of before.ports()) {
+    if (after.port(port.id) === undefined) ports.add(port.id);
+    if (++count % STEP === 0) yield;
+  }
   return {
     nodes: differences(before.nodes, after.nodes),
     networks: differences(before.networks, after.networks),

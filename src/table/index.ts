@@ -12,6 +12,7 @@ export {
   applyDelta,
   type DeltaOptions,
   type DeltaRecord,
+  diffTableSteps,
   diffTables,
   equalTables,
   formatTable,
