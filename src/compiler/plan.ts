@@ -24,6 +24,7 @@ import { groupNatural, groupOwner, type IdBook, networkNatural, nodeNatural, por
 import { groupEntries, nodeEntries, WIRE_ENTRY, wayTo } from './node-entries.ts';
 import { PortPacker } from './pack-ports.ts';
 import { isLocal, isPortMap, type PortContext, type PortMap, portEntries } from './port-entries.ts';
+import { sameAddresses } from './same-addresses.ts';
 
 /** Ids of what was added, changed or removed between two tables. Ids of things that did not change do no harm. */
 export interface TableEdits {
@@ -575,22 +576,22 @@ function delist(state: State, definition: TableNetwork): void {
   if (address !== undefined) state.groups.get(address)?.networks.delete(id);
 }
 
-/** Adds a port to an active network. */
-function include(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): void {
+/** Adds a port to an active network. @param only the map whose entries change; the others are in force */
+function include(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed, only?: PortMap): void {
   const port = portOfRow(stored.row);
   const id = state.ids.ports.acquire(stored.place, network.id, stored.row.mac);
   if (port.sequence !== undefined) state.sequenced++;
   for (const node of network.add(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, 1);
-  for (const entry of portEntries(port, portContext(state, network, id))) changed(undefined, entry);
+  for (const entry of portEntries(port, portContext(state, network, id), only)) changed(undefined, entry);
 }
 
-/** Removes a port from an active network; its kernel id stays, and is returned. */
-function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed): number {
+/** Removes a port from an active network; its kernel id stays, and is returned. @param only the map whose entries go; the others stay */
+function exclude(state: State, network: ActiveNetwork, stored: StoredRow, changed: Changed, only?: PortMap): number {
   const port = portOfRow(stored.row);
   const id = known(state.rowIds.get(stored.place) || undefined, port.id);
   if (port.sequence !== undefined) state.sequenced--;
-  for (const entry of portEntries(port, portContext(state, network, id))) changed(entry, undefined);
+  for (const entry of portEntries(port, portContext(state, network, id), only)) changed(entry, undefined);
   for (const node of network.remove(port, requireNode(state.table, state.node)))
     addUse(state, node, network.definition.encap, -1);
   return id;
@@ -950,8 +951,9 @@ class Edit {
   readonly #before: CompactTable;
   readonly #after: CompactTable;
   readonly #ports: Set<string>;
-  /** Those that there are after the edit, and the networks that they are in then: all, and those where some are local. */
-  readonly #entering = new Map<string, StoredRow>();
+  /** Those of which all entries but one stay as they are: only that one is taken out and put in. */
+  readonly #moved = new Set<string>();
+  /** Networks that they are in after the edit: all, and those where some are local. */
   readonly #entered = new Set<string>();
   readonly #enteredHere = new Set<string>();
   readonly #networks: Set<string>;
@@ -992,7 +994,6 @@ class Edit {
     yield* this.#bindIds(this.#before);
     const usedBefore = new Map<string, boolean | undefined>();
     this.#state.usedBefore = usedBefore;
-    yield* this.#lookAtPorts();
     this.#noteAddresses();
     const freed = yield* this.#withdrawPorts();
     const rebuilt = yield* this.#closeNetworks(freed);
@@ -1026,19 +1027,6 @@ class Edit {
     this.#state.rowIds = ids.ports.byRow;
   }
 
-  /** What becomes of the ports that are edited. */
-  *#lookAtPorts(): Steps<void> {
-    let count = 0;
-    for (const name of this.#ports) {
-      if (++count % STEP_PORTS === 0) yield;
-      const stored = this.#after.storedPort(name);
-      if (stored === undefined) continue;
-      this.#entering.set(name, stored);
-      this.#entered.add(stored.row.network);
-      if (isLocal(stored.row, this.#state.node)) this.#enteredHere.add(stored.row.network);
-    }
-  }
-
   #enlist(definition: TableNetwork): void {
     enlist(this.#state, definition);
     this.#noteGroup(definition);
@@ -1063,6 +1051,11 @@ class Edit {
     let count = 0;
     for (const name of this.#ports) {
       if (++count % STEP_PORTS === 0) yield;
+      const after = this.#after.storedPort(name)?.row;
+      if (after !== undefined) {
+        this.#entered.add(after.network);
+        if (isLocal(after, state.node)) this.#enteredHere.add(after.network);
+      }
       const stored = this.#before.storedPort(name);
       if (stored === undefined) continue;
       const ports = indexOf(state, stored.row.network);
@@ -1071,8 +1064,13 @@ class Edit {
       if (ports.locals.delete(name)) this.#localPorts.add(name);
       const network = state.active.get(stored.row.network);
       if (network === undefined) continue;
-      const id = exclude(state, network, stored, this.#changed);
       this.#dirty.add(stored.row.network);
+      if (after !== undefined && sameAddresses(stored.row, after)) {
+        this.#moved.add(name);
+        exclude(state, network, stored, this.#changed, 'port');
+        continue;
+      }
+      const id = exclude(state, network, stored, this.#changed);
       freed.set(name, { row: stored.place, id, network: network.id, mac: stored.row.mac });
     }
     return freed;
@@ -1112,18 +1110,24 @@ class Edit {
     return rebuilt;
   }
 
-  /** Takes the ports of a network out that were not edited. Their ids stay with them when the network `stays`. */
+  /** Takes out what is left of a network's ports. Their ids stay with them when the network `stays`. */
   *#closePorts(name: string, network: ActiveNetwork, stays: boolean, freed: Map<string, FreedId>): Steps<void> {
     const state = this.#state;
     if (indexOf(state, name).count > LISTED_PORTS) this.#whole = true;
     for (const { view, rows } of rowParts(this.#before, name)) {
       for (const row of rows) {
         const stored = view.stored(row) as StoredRow;
-        // Those that were edited are out already.
-        if (this.#ports.has(stored.row.id)) continue;
-        const id = exclude(state, network, stored, this.#changed);
-        if (isLocal(stored.row, state.node)) this.#localPorts.add(stored.row.id);
-        if (!stays) freed.set(stored.row.id, { row, id, network: network.id, mac: stored.row.mac });
+        const { id: name, mac } = stored.row;
+        let id: number;
+        if (!this.#ports.has(name)) {
+          id = exclude(state, network, stored, this.#changed);
+          if (isLocal(stored.row, state.node)) this.#localPorts.add(name);
+        } else if (this.#moved.delete(name)) {
+          id = state.rowIds.get(row);
+          for (const entry of portEntries(portOfRow(stored.row), portContext(state, network, id)))
+            if (entry.map !== 'port') this.#changed(entry, undefined);
+        } else continue;
+        if (!stays) freed.set(name, { row, id, network: network.id, mac });
       }
       yield;
     }
@@ -1135,8 +1139,7 @@ class Edit {
     let count = 0;
     for (const [name, { row, id, network, mac }] of freed) {
       if (++count % STEP_PORTS === 0) yield;
-      // Whoever was not edited is as it was: only its network left the plan.
-      const port = this.#ports.has(name) ? this.#entering.get(name)?.row : undefined;
+      const port = this.#after.storedPort(name)?.row;
       if (port !== undefined && ids.networks.idOf(port.network) === network) continue;
       ids.ports.detach(row);
       ids.ports.rest(id, network, mac);
@@ -1155,8 +1158,10 @@ class Edit {
   *#enterPorts(): Steps<void> {
     const state = this.#state;
     let count = 0;
-    for (const [name, stored] of this.#entering) {
+    for (const name of this.#ports) {
       if (++count % STEP_PORTS === 0) yield;
+      const stored = this.#after.storedPort(name);
+      if (stored === undefined) continue;
       const port = stored.row;
       const ports = indexOf(state, port.network);
       ports.count++;
@@ -1167,7 +1172,7 @@ class Edit {
       }
       const network = state.active.get(port.network);
       if (network === undefined) continue;
-      include(state, network, stored, this.#changed);
+      include(state, network, stored, this.#changed, this.#moved.has(name) ? 'port' : undefined);
       this.#dirty.add(port.network);
     }
   }

@@ -95,7 +95,7 @@ it('gives the event loop back between the parts of an edit', async () => {
       })(),
     );
   });
-  expect(turns).toBeGreaterThan((3 * PORTS) / 64);
+  expect(turns).toBeGreaterThan((2 * PORTS) / 64);
   expect(planless).toBeGreaterThan(0);
   await Promise.all(looks);
   expect(applies.at(-1)?.changes?.whole).toBe(false);
