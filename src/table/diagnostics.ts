@@ -177,6 +177,11 @@ export const DIAGNOSTICS = {
     name: 'stale-sequence',
     meaning: 'a change that tells of an older move of a port than the one in force',
   },
+  MW195: {
+    severity: 'error',
+    name: 'other-move',
+    meaning: "another place in a move's 'to', with the sequence of the move before",
+  },
   // the rest
   MW199: { severity: 'error', name: 'more', meaning: 'further mistakes of the file, which are only counted' },
   // legal, and perhaps not meant

@@ -69,6 +69,11 @@ export interface EditResult {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** The node where the guest of a port that moves by announcement is to be heard. */
+function announcedPlace({ move, at }: Pick<PortRow, 'move' | 'at'>): string | undefined {
+  return move?.activate === 'announcement' ? at.find(({ pending }) => pending)?.node : undefined;
+}
+
 const MAX_FILES = 0xffff;
 /** Files of an edit that are looked for one by one. */
 const FEW_FILES = 8;
@@ -363,7 +368,8 @@ export class TableEdit implements RecordSink {
   #isStale(row: number, port: PortRow, origin: Origin): boolean {
     const kept = row < 0 ? this.#options.newest?.(port.id) : undefined;
     const newest = row < 0 ? (kept?.sequence ?? 0) : this.store.sequence(row);
-    if (port.sequence >= newest || this.#restoring) return false;
+    if (port.sequence > newest || this.#restoring) return false;
+    if (port.sequence === newest) return this.#isOtherMove(row, port, kept?.record, origin);
     const { id } = port;
     const given = port.sequence === 0 ? 'no sequence' : `sequence ${port.sequence}`;
     const message = `port ${quote(id)} has ${given}, and what is in force has ${newest}`;
@@ -386,6 +392,25 @@ export class TableEdit implements RecordSink {
     }
     const before = portOf(id, record, this.#reporter('port', id, origin.line));
     if (before !== undefined) this.#put(row, before, origin.line);
+    return true;
+  }
+
+  /**
+   * The same sequence and another place to be heard from: what was heard of the first would count for the other, so it is
+   * refused. `record`: what was in force of a port that the table does not have. `false`: it is none.
+   */
+  #isOtherMove(row: number, port: PortRow, record: unknown, origin: Origin): boolean {
+    const to = announcedPlace(port);
+    if (to === undefined) return false;
+    const { id, sequence } = port;
+    const before =
+      row >= 0 ? this.store.stored(row).row : record === undefined ? undefined : portOf(id, record, () => {});
+    const known = before && announcedPlace(before);
+    if (known === undefined || known === to) return false;
+    const message = `port ${quote(id)} moves to node ${quote(known)} with sequence ${sequence}, and here to node ${quote(to)} with the same`;
+    this.report('MW195', origin, 'port', id, () => ['move', 'to', 'node'], message, {
+      hint: `write a sequence above ${sequence}: it is another move`,
+    });
     return true;
   }
 

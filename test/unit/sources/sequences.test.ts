@@ -10,6 +10,7 @@ import {
   type CompactTable,
   diffTables,
   type EditOptions,
+  type EditResult,
   parseTable,
   TableEdit,
 } from '../../../src/table/index.ts';
@@ -123,6 +124,29 @@ test('over a restart the book knows what was in force, and what was removed by a
   expect(late.diagnostics[0]!.message).toContain('removed it');
   expect(placeOf(read(undefined, [record('b', 7)], { newest }).table)).toBe('b 7');
   await book.close();
+});
+
+test('another place with the same sequence is refused: what was heard of the first would count for it', async () => {
+  const move = (to: string, sequence: number, activate = 'announcement') =>
+    JSON.stringify({ ...JSON.parse(record('a', sequence)), move: { to: { node: to }, activate } });
+  const nodes = ['{"node": "c", "underlay": "192.0.2.3"}'];
+  const first = read(undefined, [...nodes, move('b', 8)]).table!;
+  const codes = ({ table, diagnostics }: EditResult) => [table !== undefined, ...diagnostics.map(({ code }) => code)];
+  expect(codes(applyDelta(first, move('c', 8)))).toEqual([false, 'MW195']);
+  expect(codes(read(first, [...nodes, move('c', 8)]))).toEqual([false, 'MW195']);
+  // the same again, the end of the move, by table, and by a higher sequence
+  for (const good of [move('b', 8), record('b', 8), move('c', 8, 'table'), move('c', 9)])
+    expect(codes(applyDelta(first, good))).toEqual([true]);
+
+  // over a restart, while the kernel still knows what was heard
+  const book = await SequenceBook.open(folder, () => {});
+  book.note(first, undefined, undefined);
+  await book.close();
+  const next = await SequenceBook.open(folder, () => {});
+  const newest = (port: string) => next.newest(port);
+  expect(codes(read(undefined, [...nodes, move('c', 8)], { newest }))).toEqual([false, 'MW195']);
+  expect(codes(read(undefined, [...nodes, move('b', 8)], { newest }))).toEqual([true]);
+  await next.close();
 });
 
 test('a port that a file gives up begins anew', async () => {
