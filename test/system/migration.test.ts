@@ -318,41 +318,50 @@ describe.each([
     }
   }, 60_000);
 
-  test('a guest that moves goes on: ping and TCP, both families', async () => {
-    const at = [{ node: 'b', interface: 'g1-50' }];
-    const to = { node: 'c', interface: 'g1-50' };
-    const before = overlay.table.ports[twin.device]!;
-    overlay.table.ports[twin.device] = {
-      ...before,
-      at,
-      sequence: 2,
-      move: { to, send: 'both', activate: 'announcement' },
-    };
-    await overlay.applyTable();
-    for (const address of [twin.ip4, twin.ip6]) await ping(client.namespace, address);
-    const streams = [twin.ip4, twin.ip6].map((address) => new PingStream(client.namespace, address, 0.01));
-    const transfers = [twin.ip4, twin.ip6].map((address) =>
-      transfer(client.namespace, twin.namespace, address, 64 * MIB, 60_000),
-    );
-    const garp = `eth ${twin.mac}>${BROADCAST} | arp reply ${twin.mac} ${twin.ip4} > ${ZERO} ${twin.ip4}`;
-    try {
-      await Promise.all(streams.map((stream) => stream.flowing()));
-      await pause(200);
-      await sendFrames(twin.namespace, 'eth1', [frame(garp)]);
-      await eventually('a heard it', async () => (await row('a', twin.device)).move?.endsWith(', heard'));
-      await pause(200);
-      // what programs heard is theirs: a daemon that starts finds it, and writes nothing over it
-      const a = overlay.daemon('a');
-      await a.stop();
-      await a.run();
-      expect((await row('a', twin.device)).move).toMatch(/, heard$/);
-    } finally {
-      const results = await Promise.all(streams.map((stream) => stream.stop()));
-      for (const [i, result] of results.entries())
-        expect(result.sent - result.received, streams[i]!.output).toBeLessThanOrEqual(1);
-      await Promise.all(transfers);
-    }
-    overlay.table.ports[twin.device] = { ...before, sequence: 3 };
-    await overlay.applyTable();
-  }, 90_000);
+  // one after the other: a transfer fills the rings of veths on a busy machine, and a ping that finds one full is lost
+  test.each(['ping', 'TCP'] as const)(
+    'a guest that moves goes on: %s, both families',
+    async (what) => {
+      const at = [{ node: 'b', interface: 'g1-50' }];
+      const to = { node: 'c', interface: 'g1-50' };
+      const before = overlay.table.ports[twin.device]!;
+      const next = Number(before.sequence ?? 0) + 1;
+      overlay.table.ports[twin.device] = {
+        ...before,
+        at,
+        sequence: next,
+        move: { to, send: 'both', activate: 'announcement' },
+      };
+      await overlay.applyTable();
+      const addresses = [twin.ip4, twin.ip6];
+      for (const address of addresses) await ping(client.namespace, address);
+      const streams =
+        what === 'ping' ? addresses.map((address) => new PingStream(client.namespace, address, 0.01)) : [];
+      const transfers =
+        what === 'TCP'
+          ? addresses.map((address) => transfer(client.namespace, twin.namespace, address, 64 * MIB, 60_000))
+          : [];
+      const garp = `eth ${twin.mac}>${BROADCAST} | arp reply ${twin.mac} ${twin.ip4} > ${ZERO} ${twin.ip4}`;
+      try {
+        await Promise.all(streams.map((stream) => stream.flowing()));
+        await pause(200);
+        await sendFrames(twin.namespace, 'eth1', [frame(garp)]);
+        await eventually('a heard it', async () => (await row('a', twin.device)).move?.endsWith(', heard'));
+        await pause(200);
+        // what programs heard is theirs: a daemon that starts finds it, and writes nothing over it
+        const a = overlay.daemon('a');
+        await a.stop();
+        await a.run();
+        expect((await row('a', twin.device)).move).toMatch(/, heard$/);
+      } finally {
+        const results = await Promise.all(streams.map((stream) => stream.stop()));
+        for (const [i, result] of results.entries())
+          expect(result.sent - result.received, streams[i]!.output).toBeLessThanOrEqual(1);
+        await Promise.all(transfers);
+      }
+      overlay.table.ports[twin.device] = { ...before, sequence: next + 1 };
+      await overlay.applyTable();
+    },
+    90_000,
+  );
 });
