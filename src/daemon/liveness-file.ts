@@ -5,13 +5,23 @@ import { z } from 'zod';
 import { writeDurably } from '../durable-file.ts';
 import { MapwireError } from '../errors.ts';
 
+/** A mapping by ids of nodes, which may be any text: `z.record` leaves `__proto__` out. */
+function byNode<T>(value: z.ZodType<T>) {
+  return z
+    .preprocess(
+      (given) => (typeof given === 'object' && given !== null ? new Map(Object.entries(given)) : given),
+      z.map(z.string(), value),
+    )
+    .transform((map): Record<string, T> => Object.fromEntries(map));
+}
+
 const SHAPE = z.object({
   version: z.literal(1),
-  commands: z.record(z.string(), z.enum(['up', 'down', 'drain'])),
+  commands: byNode(z.enum(['up', 'down', 'drain'])),
   /** Down by what table or probe said last. */
   down: z.array(z.string()),
   /** When they return, milliseconds since 1970; null: by hand. */
-  waiting: z.record(z.string(), z.number().nullable()),
+  waiting: byNode(z.number().nullable()),
 });
 
 export type LivenessRecord = Omit<z.infer<typeof SHAPE>, 'version'>;

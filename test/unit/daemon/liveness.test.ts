@@ -300,6 +300,13 @@ describe('the file', () => {
     expect(statSync(path).mtimeMs).toBe(before);
   });
 
+  it('takes every id that a node can have', () => {
+    const desk = new Desk();
+    for (const id of ['__proto__', 'constructor']) desk.liveness.command(id, 'down');
+    desk.restart();
+    for (const id of ['__proto__', 'constructor']) expect(desk.liveness.standing(id).by).toBe('command');
+  });
+
   it.each(['', '{', '{"version":2}', '{"version":1,"commands":{"b":"off"},"down":[],"waiting":{}}'])(
     'that is damaged ends the start: %j',
     (text) => {
