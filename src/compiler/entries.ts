@@ -49,7 +49,7 @@ import {
 /** What several ports share an address by: one value, an array of 8-byte elements in the kernel. */
 export interface BalanceTable {
   readonly head: BalanceHead;
-  /** And one more, of the members on this node, with `BalanceFlags.HERE`. */
+  /** Each with the roll of its members behind it; and two more, of the members on this node, with `BalanceFlags.HERE`. */
   readonly levels: readonly BalanceLevel[];
   /** First and second port of every slot, level by level. Of a plan: worked out each time that it is asked for. */
   readonly slots: Uint32Array;

@@ -2,7 +2,7 @@ import { decodeEntry, type Entry, type EntryChange, keyBytes } from '../compiler
 import { IpFlags, MacFlags } from '../generated/layout.ts';
 import { ENTRY_ORDER, type EntryMap, type RawEntry } from './map-table.ts';
 import { type MapWriter, readEntry } from './map-writer.ts';
-import { finished, HISTORY, type Surroundings } from './reconcile.ts';
+import { finished, group, HISTORY, type Surroundings } from './reconcile.ts';
 
 /** Entries between two pauses. */
 const STEP = 64;
@@ -23,16 +23,9 @@ function ownerOf(entry: Entry): string | undefined {
   }
 }
 
-/** Changes of one kind by their maps. */
-function byMap(changes: readonly EntryChange[], op: EntryChange['op']): ReadonlyMap<EntryMap, Entry[]> {
-  const groups = new Map<EntryMap, Entry[]>();
-  for (const change of changes) {
-    if (change.op !== op) continue;
-    const known = groups.get(change.entry.map);
-    if (known === undefined) groups.set(change.entry.map, [change.entry]);
-    else known.push(change.entry);
-  }
-  return groups;
+/** Entries of changes of one kind, by their maps. */
+function entriesOf(changes: readonly EntryChange[], op: EntryChange['op']): ReadonlyMap<EntryMap, Entry[]> {
+  return group(changes.filter((change) => change.op === op).map(({ entry }) => entry));
 }
 
 /** Writes what an edit adds or alters, in the order of the maps: the entries of a map all together. */
@@ -42,7 +35,7 @@ export async function putChanges(
   writer: MapWriter,
   pause: () => Promise<void>,
 ): Promise<void> {
-  const groups = byMap(changes, 'put');
+  const groups = entriesOf(changes, 'put');
   for (const map of ENTRY_ORDER) {
     const raw: RawEntry[] = [];
     let count = 0;
@@ -65,7 +58,7 @@ export async function removeChanges(
   writer: MapWriter,
   pause: () => Promise<void>,
 ): Promise<void> {
-  const groups = byMap(changes, 'delete');
+  const groups = entriesOf(changes, 'delete');
   for (const map of [...ENTRY_ORDER].reverse()) {
     const keys: Uint8Array[] = [];
     let count = 0;

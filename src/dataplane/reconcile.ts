@@ -59,8 +59,9 @@ export function withState(flags: number, state: NodeState | undefined): number {
   return state === undefined ? flags : (flags & ~STATE_FLAGS) | stateFlags(state);
 }
 
-function group(entries: Iterable<RawEntry>): Map<EntryMap, RawEntry[]> {
-  const groups = new Map<EntryMap, RawEntry[]>();
+/** By their maps. */
+export function group<E extends { readonly map: EntryMap }>(entries: Iterable<E>): ReadonlyMap<EntryMap, E[]> {
+  const groups = new Map<EntryMap, E[]>();
   for (const entry of entries) {
     const known = groups.get(entry.map);
     if (known === undefined) groups.set(entry.map, [entry]);

@@ -482,7 +482,7 @@ export class World {
 function namedSlots(level: BalanceLevel): LevelSlots {
   const { first, second } = slotsOfLevel(level);
   const name = (index: number): string | undefined => level.members[index]?.port;
-  const members = level.members.map(({ port }) => port).sort();
+  const members = level.members.map(({ port }) => port);
   return { first: Array.from(first, name), second: Array.from(second, name), members };
 }
 

@@ -272,7 +272,7 @@ function checkSlots(edit: TableEdit, address: TableAddress): void {
   const size = slotsFor(address.slots);
   for (const priority of new Set(address.members.map((member) => member.priority))) {
     const level = address.members.filter((member) => member.priority === priority);
-    const needed = slotsNeeded(level.map(({ port, weight }) => ({ id: port, weight })));
+    const needed = slotsNeeded(level);
     if (needed <= size) continue;
     const message = `the ${level.length} members of address ${quote(address.id)} with priority ${priority} need ${needed} slots, and it has ${size}`;
     const hint =

@@ -38,7 +38,7 @@ export function slotsFor(least = DEFAULT_SLOTS): number {
 }
 
 /** So many slots these members need, for shares within 1 % and under 1.5/N of the flows that move. Fewer members never need more. */
-export function slotsNeeded(members: readonly Weighted[]): number {
+export function slotsNeeded(members: readonly Pick<Weighted, 'weight'>[]): number {
   if (members.length < 2) return 1;
   let sum = 0;
   let smallest = Number.POSITIVE_INFINITY;
@@ -89,8 +89,8 @@ export interface Slots {
 }
 
 /**
- * Fills a table of `size` slots, one of `SLOT_SIZES`; one slot is enough for one member. Members take turns, each as often as its weight says, and take the
- * first free slot of their own permutation, until they have their shares.
+ * Fills a table of `size` slots, one of `SLOT_SIZES`; one slot is enough for one member. Members take turns, each as often as its
+ * weight says, and take the first free slot of their own permutation, until they have their shares.
  *
  * @param members in the order of their ids, each id once
  */
